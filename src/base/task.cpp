@@ -1,0 +1,94 @@
+#include "base/task.h"
+
+#include <array>
+#include <cstdlib>
+#include <new>
+
+namespace muster {
+namespace {
+
+constexpr std::size_t kClassBytes = 128;  // size classes of frames
+constexpr std::size_t kClasses = 32;      // up to 4 KiB; larger frames use malloc
+constexpr std::size_t kKeepPerClass = 256;
+
+struct FreeFrame {
+    FreeFrame* next;
+};
+
+struct FrameLists {
+    std::array<FreeFrame*, kClasses> heads{};
+    std::array<std::size_t, kClasses> lengths{};
+
+    ~FrameLists() {
+        for (FreeFrame* head : heads) {
+            while (head != nullptr) std::free(std::exchange(head, head->next));
+        }
+    }
+};
+
+thread_local FrameLists frame_lists;
+
+std::size_t class_of(std::size_t size) { return (size + kClassBytes - 1) / kClassBytes - 1; }
+
+}  // namespace
+
+void* allocate_frame(std::size_t size) {
+    const std::size_t index = class_of(size);
+    if (index < kClasses) {
+        if (FreeFrame* frame = frame_lists.heads[index]) {
+            frame_lists.heads[index] = frame->next;
+            --frame_lists.lengths[index];
+            return frame;
+        }
+        size = (index + 1) * kClassBytes;
+    }
+    void* memory = std::malloc(size);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+
+void free_frame(void* frame, std::size_t size) noexcept {
+    const std::size_t index = class_of(size);
+    if (index >= kClasses || frame_lists.lengths[index] >= kKeepPerClass) {
+        std::free(frame);
+        return;
+    }
+    frame_lists.heads[index] = new (frame) FreeFrame{frame_lists.heads[index]};
+    ++frame_lists.lengths[index];
+}
+
+/// The outermost coroutine of a spawned task: frees itself when the task has ended.
+struct TaskGroup::Detached {
+    struct promise_type {
+        Detached get_return_object() { return {}; }
+        std::suspend_never initial_suspend() noexcept { return {}; }
+        std::suspend_never final_suspend() noexcept { return {}; }
+        void return_void() {}
+        void unhandled_exception() noexcept {
+            bug("a spawned task let an exception out", __FILE__, __LINE__);
+        }
+        static void* operator new(std::size_t size) { return allocate_frame(size); }
+        static void operator delete(void* frame, std::size_t size) noexcept {
+            free_frame(frame, size);
+        }
+    };
+};
+
+TaskGroup::Detached TaskGroup::run(TaskGroup& group, Task<void> task) {
+    {
+        Task<void> owned = std::move(task);
+        co_await std::move(owned);
+    }
+    group.finished();
+}
+
+void TaskGroup::spawn(Task<void> task) {
+    ++running_;
+    run(*this, std::move(task));
+}
+
+void TaskGroup::finished() {
+    if (--running_ == 0 && waiter_) std::exchange(waiter_, nullptr).resume();
+}
+
+}  // namespace muster
