@@ -1,0 +1,119 @@
+#pragma once
+// The node file (TOML) as plain values. Reading goes through the option table, so a name that the
+// table does not know is an error with its line and the nearest known name.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/log.h"
+
+namespace muster::admin {
+
+struct Roles {
+    bool master = false;
+    bool frontend = false;
+    bool backend = false;
+};
+
+struct NodeSettings {
+    NodeName name;
+    Roles roles;
+    std::string cluster_type;
+    std::string state_dir;
+    std::size_t workers = 1;  ///< never 0
+    std::string user;
+    log::Level log_level = log::Level::Info;
+    log::Format log_format = log::Format::Logfmt;
+    std::chrono::seconds drain_time{};
+};
+
+struct ClusterSettings {
+    std::string listen;
+    std::string advertise;
+    std::string source_address;
+    std::vector<std::string> allow;
+    std::vector<std::string> masters;
+    std::chrono::seconds update_interval{};
+    std::chrono::seconds inactivity_timeout{};
+};
+
+struct AdminSettings {
+    std::string socket;
+    std::string listen;
+    bool tls = false;
+};
+
+struct ListenerSettings {
+    std::string protocol;  ///< imap, pop3, sieve
+    std::string address;
+    std::string tls;  ///< none, starttls, implicit
+    std::string default_domain;
+    std::vector<std::string> proxy_from;
+};
+
+struct CertificateFiles {
+    std::string chain;
+    std::string key;
+    std::vector<std::string> names;
+};
+
+struct LimitSettings {
+    std::size_t connections = 0;
+    std::size_t connections_per_address = 0;
+    std::chrono::seconds login_time{};
+    std::size_t failures = 0;
+    std::chrono::seconds failure_window{};
+    std::size_t commands_before_login = 0;
+    std::size_t line_bytes = 0;
+    std::size_t literal_bytes = 0;
+    std::chrono::seconds idle_imap{};
+    std::chrono::seconds idle_pop3{};
+    std::chrono::seconds idle_sieve{};
+};
+
+struct UpstreamSettings {
+    std::vector<std::string> source_addresses;
+    std::size_t warm = 0;
+    std::chrono::seconds connect_time{};
+    std::chrono::seconds login_time{};
+    std::chrono::seconds check_interval{};
+    std::string ca;
+};
+
+struct BackendSettings {
+    ServerName server;
+    std::string base_dir;
+    std::string config;
+    std::string doveadm;
+    std::string dict_socket;
+    std::string dict_socket_group;
+    std::string auth_socket;
+    std::string mail_root;
+    std::uint32_t mail_uid = 0;
+    std::uint32_t mail_gid = 0;
+};
+
+/// Everything a node file says, with defaults filled in: paths derived from state_dir are set.
+struct NodeConfig {
+    NodeSettings node;
+    ClusterSettings cluster;
+    AdminSettings admin;
+    std::vector<ListenerSettings> listeners;
+    std::vector<CertificateFiles> certificates;
+    std::string tls_minimum;
+    LimitSettings limits;
+    UpstreamSettings upstream;
+    BackendSettings backend;
+};
+
+/// `file` names the text in errors ("FILE:LINE: …").
+Result<NodeConfig> parse_node_file(std::string_view text, std::string_view file);
+Result<NodeConfig> read_node_file(const std::string& path);
+
+}  // namespace muster::admin

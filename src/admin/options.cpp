@@ -1,0 +1,318 @@
+#include "admin/options.h"
+
+#include <array>
+#include <charconv>
+#include <limits>
+
+namespace muster::admin {
+namespace {
+
+using enum OptionType;
+
+constexpr std::array kSections{
+    Section{"node", false, "The node itself."},
+    Section{"cluster", false, "The network between the nodes (HTTPS, keys pinned in the state)."},
+    Section{"admin", false, "Where this node can be administered and watched."},
+    Section{"listener", true, "One address on which a front end serves clients."},
+    Section{"certificate", true,
+            "A certificate kept in files of this node; others come from the state."},
+    Section{"tls", false, "TLS towards clients."},
+    Section{"limits", false, "What clients may take from a front end."},
+    Section{"upstream", false, "Connections of a front end to the servers."},
+    Section{"backend", false, "The Dovecot beside this node (role backend)."},
+};
+
+constexpr std::string_view kSeconds = "seconds";
+constexpr std::string_view kSomeSeconds = "1..86400";
+
+constexpr std::array kOptions{
+    Option{"node", "name", Text, R"("")", "", "", "Name of the node, unique in the cluster."},
+    Option{"node", "roles", TextList, R"(["symmetric"])", "", "master|frontend|backend|symmetric",
+           "What this node does: master writes the state, frontend faces clients, backend stands "
+           "beside a Dovecot; symmetric is frontend and backend."},
+    Option{"node", "cluster_type", Text, R"("static")", "", "static",
+           "static: every account names its home."},
+    Option{"node", "state_dir", Path, R"("/var/lib/muster")", "", "",
+           "Folder of the state or its replica, the node's key and the admin socket."},
+    Option{"node", "workers", Number, "0", "threads", "0..256",
+           "Threads that serve clients; 0: one for each core."},
+    Option{"node", "user", Text, R"("")", "", "",
+           "User to become after the ports are bound, when started as root; empty: stay."},
+    Option{"node", "log_level", Text, R"("info")", "", "debug|info|warning|error|off",
+           "Least level of what is logged."},
+    Option{"node", "log_format", Text, R"("logfmt")", "", "logfmt|json", "Form of log lines."},
+    Option{"node", "drain_time", Number, "30", kSeconds, "0..86400",
+           "How long sessions may go on after the node was told to stop."},
+
+    Option{"cluster", "listen", Text, R"("")", "ADDRESS:PORT", "",
+           "Where this node listens for other nodes, usually port 7700; empty: nowhere."},
+    Option{"cluster", "advertise", Text, R"("")", "HOST:PORT", "",
+           "How other nodes reach that listener; empty: as in listen."},
+    Option{"cluster", "source_address", Text, R"("")", "ADDRESS", "",
+           "Local address of connections to other nodes; empty: the system chooses."},
+    Option{"cluster", "allow", TextList, R"(["127.0.0.0/8", "::1/128"])", "NETWORK", "",
+           "Addresses from which cluster connections are accepted."},
+    Option{"cluster", "masters", TextList, "[]", "HOST:PORT", "",
+           "Where to follow the state, tried in turn; empty: as learnt when the node joined."},
+    Option{"cluster", "update_interval", Number, "0", kSeconds, "0..86400",
+           "0: changes are streamed at once; otherwise they are fetched this often."},
+    Option{"cluster", "inactivity_timeout", Number, "30", kSeconds, kSomeSeconds,
+           "A stream of changes that is silent for so long is opened anew."},
+
+    Option{"admin", "socket", Path, R"("")", "", "",
+           "Unix socket of the API, open to the user of the process only; empty: admin.sock in "
+           "state_dir."},
+    Option{"admin", "listen", Text, R"("")", "ADDRESS:PORT", "",
+           "HTTP listener of API, metrics and health; administrators log in with a password; "
+           "empty: none."},
+    Option{"admin", "tls", Switch, "false", "", "",
+           "HTTPS on that listener, with the node's certificates. Off is for loopback only."},
+
+    Option{"listener", "protocol", Text, R"("imap")", "", "imap|pop3|sieve", "Protocol served."},
+    Option{"listener", "address", Text, R"("")", "ADDRESS:PORT", "",
+           "Address and port; several listeners may serve one protocol."},
+    Option{"listener", "tls", Text, R"("starttls")", "", "none|starttls|implicit",
+           "none: clear text, passwords included; starttls: passwords only after STARTTLS; "
+           "implicit: TLS from the first byte."},
+    Option{"listener", "default_domain", Text, R"("")", "", "",
+           "Domain of login names without one, after local address and TLS server name."},
+    Option{"listener", "proxy_from", TextList, "[]", "NETWORK", "",
+           "Load balancers that send a PROXY protocol header (v1 or v2) on this listener."},
+
+    Option{"certificate", "chain", Path, R"("")", "", "", "PEM file: certificate and chain."},
+    Option{"certificate", "key", Path, R"("")", "", "", "PEM file: private key."},
+    Option{"certificate", "names", TextList, "[]", "", "",
+           "Server names it is for; empty: those in the certificate."},
+
+    Option{"tls", "minimum", Text, R"("1.2")", "", "1.2|1.3", "Oldest TLS version accepted."},
+
+    Option{"limits", "connections", Number, "9500", "connections", "1..1000000",
+           "Client connections of the whole process; two files are open for each."},
+    Option{"limits", "connections_per_address", Number, "500", "connections", "1..1000000",
+           "Client connections from one address (IPv6: one /64)."},
+    Option{"limits", "login_time", Number, "60", kSeconds, kSomeSeconds,
+           "From connecting to being logged in."},
+    Option{"limits", "failures", Number, "10", "logins", "1..1000000",
+           "Failed logins from one address in the window before it has to wait."},
+    Option{"limits", "failure_window", Number, "300", kSeconds, kSomeSeconds,
+           "Window in which failures count, and the wait."},
+    Option{"limits", "commands_before_login", Number, "50", "commands", "1..100000",
+           "Commands a client may send before it is logged in."},
+    Option{"limits", "line", Number, "8192", "bytes", "512..1048576", "Longest line before login."},
+    Option{"limits", "literal", Number, "4096", "bytes", "64..1048576",
+           "Largest literal before login."},
+    Option{"limits", "idle_imap", Number, "1800", kSeconds, kSomeSeconds,
+           "Silence after which an IMAP session ends."},
+    Option{"limits", "idle_pop3", Number, "600", kSeconds, kSomeSeconds,
+           "Silence after which a POP3 session ends."},
+    Option{"limits", "idle_sieve", Number, "1800", kSeconds, kSomeSeconds,
+           "Silence after which a ManageSieve session ends."},
+
+    Option{"upstream", "source_addresses", TextList, "[]", "ADDRESS", "",
+           "Local addresses of connections to servers, used in turn; empty: the system chooses."},
+    Option{"upstream", "warm", Number, "4", "connections", "0..1000",
+           "Greeted connections kept ready for each server and protocol, by each worker."},
+    Option{"upstream", "connect_time", Number, "5", kSeconds, kSomeSeconds,
+           "From connecting to a server to its greeting, TLS included."},
+    Option{"upstream", "login_time", Number, "30", kSeconds, kSomeSeconds,
+           "How long a server may take to answer a login."},
+    Option{"upstream", "ca", Path, R"("")", "", "",
+           "PEM file of authorities for servers; the cluster's own is always trusted."},
+    Option{"upstream", "check_interval", Number, "10", kSeconds, kSomeSeconds,
+           "Time between two checks of a server's service."},
+
+    Option{"backend", "server", Text, R"("")", "", "",
+           "Name of the server entry that is this Dovecot; empty: the node's name."},
+    Option{"backend", "base_dir", Path, R"("/run/dovecot")", "", "",
+           "Dovecot's base_dir: where its sockets are."},
+    Option{"backend", "config", Path, R"("/etc/dovecot/dovecot.conf")", "", "",
+           "Dovecot's configuration file, for doveadm."},
+    Option{"backend", "doveadm", Path, R"("/usr/bin/doveadm")", "", "", "Dovecot's doveadm."},
+    Option{"backend", "dict_socket", Path, R"("")", "", "",
+           "Unix socket on which Dovecot asks for accounts; empty: dict.sock in state_dir."},
+    Option{"backend", "dict_socket_group", Text, R"("")", "", "",
+           "Group that may use that socket (Dovecot's dict process); empty: only the user."},
+    Option{"backend", "auth_socket", Path, R"("")", "", "",
+           "Dovecot's auth socket, for SASL exchanges; empty: auth-muster in base_dir."},
+    Option{"backend", "mail_root", Path, R"("/var/mail/muster")", "", "",
+           "Folder under which accounts have their homes, by account id."},
+    Option{"backend", "mail_uid", Number, "0", "", "0..4294967294",
+           "User id that owns mail; 0: the user of the process."},
+    Option{"backend", "mail_gid", Number, "0", "", "0..4294967294",
+           "Group id that owns mail; 0: the group of the process."},
+};
+
+std::size_t distance(std::string_view left, std::string_view right) {
+    std::vector<std::size_t> row(right.size() + 1);
+    for (std::size_t j = 0; j <= right.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= left.size(); ++i) {
+        std::size_t diagonal = row[0];
+        row[0] = i;
+        for (std::size_t j = 1; j <= right.size(); ++j) {
+            const std::size_t replaced = diagonal + (left[i - 1] == right[j - 1] ? 0 : 1);
+            diagonal = row[j];
+            row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+/// Keeps the nearest of the names it is shown, if it is near enough to be what was meant.
+class Nearest {
+public:
+    explicit Nearest(std::string_view wanted)
+        : wanted_(wanted), least_(std::max<std::size_t>(2, wanted.size() / 3) + 1) {}
+    void consider(std::string_view candidate) {
+        const std::size_t found = distance(wanted_, candidate);
+        if (found >= least_) return;
+        least_ = found;
+        best_ = candidate;
+    }
+    [[nodiscard]] std::optional<std::string_view> best() const { return best_; }
+
+private:
+    std::string_view wanted_;
+    std::size_t least_;
+    std::optional<std::string_view> best_;
+};
+
+std::string header(const Section& section) {
+    const std::string name(section.name);
+    return section.repeated ? "[[" + name + "]]" : "[" + name + "]";
+}
+
+/// "number, seconds: 1..86400", "text: imap, pop3, sieve" …
+std::string kind(const Option& option) {
+    std::string text(name(option.type));
+    if (!option.unit.empty()) text += ", " + std::string(option.unit);
+    if (option.allowed.empty()) return text;
+    std::string allowed(option.allowed);
+    for (std::size_t at = 0; (at = allowed.find('|', at)) != std::string::npos; at += 2) {
+        allowed.replace(at, 1, ", ");
+    }
+    return text + ": " + allowed;
+}
+
+template <typename Use>
+void for_each_option(const Section& section, Use use) {
+    for (const Option& option : kOptions) {
+        if (option.section == section.name) use(option);
+    }
+}
+
+std::string manual_entry(const Option& option) {
+    const bool empty = option.fallback == R"("")" || option.fallback == "[]";
+    return ".TP\n.B " + std::string(option.name) + "\n" + std::string(option.text) + " (" +
+           kind(option) + "; default: " + (empty ? "empty" : std::string(option.fallback)) + ")\n";
+}
+
+}  // namespace
+
+std::span<const Section> sections() { return kSections; }
+std::span<const Option> options() { return kOptions; }
+
+const Section* find_section(std::string_view wanted) {
+    const auto* const found = std::ranges::find(kSections, wanted, &Section::name);
+    return found == kSections.end() ? nullptr : found;
+}
+
+const Option* find_option(std::string_view section, std::string_view wanted) {
+    for (const Option& option : kOptions) {
+        if (option.section == section && option.name == wanted) return &option;
+    }
+    return nullptr;
+}
+
+std::string_view name(OptionType type) {
+    switch (type) {
+        case Text: return "text";
+        case Path: return "path";
+        case Switch: return "true or false";
+        case Number: return "number";
+        case TextList: return "list of texts";
+    }
+    return "";
+}
+
+bool allows(const Option& option, std::int64_t number) {
+    const std::size_t dots = option.allowed.find("..");
+    if (dots == std::string_view::npos) return true;
+    std::int64_t low = 0;
+    std::int64_t high = std::numeric_limits<std::int64_t>::max();
+    std::from_chars(option.allowed.data(), option.allowed.data() + dots, low);
+    std::from_chars(option.allowed.data() + dots + 2, option.allowed.data() + option.allowed.size(),
+                    high);
+    return low <= number && number <= high;
+}
+
+bool allows(const Option& option, std::string_view text) {
+    if (option.allowed.empty()) return true;
+    std::string_view rest = option.allowed;
+    while (!rest.empty()) {
+        const std::size_t bar = rest.find('|');
+        if (rest.substr(0, bar) == text) return true;
+        rest = bar == std::string_view::npos ? std::string_view{} : rest.substr(bar + 1);
+    }
+    return false;
+}
+
+std::optional<std::string_view> nearest_section(std::string_view wanted) {
+    Nearest nearest(wanted);
+    for (const Section& section : kSections) nearest.consider(section.name);
+    return nearest.best();
+}
+
+std::optional<std::string_view> nearest_option(std::string_view section, std::string_view wanted) {
+    Nearest nearest(wanted);
+    for (const Option& option : kOptions) {
+        if (option.section == section) nearest.consider(option.name);
+    }
+    return nearest.best();
+}
+
+std::string reference_page() {
+    std::string page =
+        "# The node file\n\n"
+        "Made by `muster reference` from the table of options; do not edit.\n\n"
+        "`/etc/muster/muster.toml` (TOML) holds what is particular to one node; everything else "
+        "is in the cluster's\nstate. Unknown names are errors. `muster check --config FILE` proves "
+        "a file; `muster sample-config` prints one.\n";
+    for (const Section& section : kSections) {
+        page += "\n## " + header(section) + "\n" + std::string(section.text) +
+                "\n\n| name | default | kind | meaning |\n|---|---|---|---|\n";
+        for_each_option(section, [&page](const Option& option) {
+            page += "| `" + std::string(option.name) + "` | `" + std::string(option.fallback) +
+                    "` | " + kind(option) + " | " + std::string(option.text) + " |\n";
+        });
+    }
+    return page;
+}
+
+std::string sample_file() {
+    std::string file =
+        "# A node of a Muster cluster. Every option with its default; `muster check --config FILE` "
+        "proves the file.\n";
+    for (const Section& section : kSections) {
+        file += "\n# " + std::string(section.text) + "\n" + (section.repeated ? "# " : "") +
+                header(section) + "\n";
+        for_each_option(section, [&file](const Option& option) {
+            file += "# " + std::string(option.text) + " (" + kind(option) + ")\n# " +
+                    std::string(option.name) + " = " + std::string(option.fallback) + "\n";
+        });
+    }
+    return file;
+}
+
+std::string manual_page() {
+    std::string page =
+        ".TH MUSTER.TOML 5 \"\" \"Muster\" \"Muster\"\n.SH NAME\nmuster.toml \\- node file of "
+        "Muster\n.SH DESCRIPTION\nHolds what is particular to one node of a cluster. TOML; unknown "
+        "names are errors. Proven by\n.BR \"muster check\" .\n";
+    for (const Section& section : kSections) {
+        page += ".SH " + header(section) + "\n" + std::string(section.text) + "\n";
+        for_each_option(section, [&page](const Option& option) { page += manual_entry(option); });
+    }
+    return page;
+}
+
+}  // namespace muster::admin
