@@ -1,0 +1,46 @@
+#include "state/scope.h"
+
+#include <array>
+
+namespace muster::state {
+namespace {
+
+struct Family {
+    std::string_view name;
+    Scope scope;
+};
+
+/// The smallest scope that sees each family of keys (ARCHITECTURE.md, "State").
+constexpr std::array kFamilies{
+    Family{"account", Scope::Relay},        Family{"alias", Scope::Relay},
+    Family{"domain", Scope::Relay},         Family{"node", Scope::Relay},
+    Family{"server", Scope::Relay},         Family{"setting", Scope::Relay},
+    Family{"certificate", Scope::Frontend}, Family{"credential", Scope::Frontend},
+    Family{"key", Scope::Backend},          Family{"shared-acl", Scope::Backend},
+    Family{"admin", Scope::Backend},
+};
+
+constexpr std::array<std::string_view, 4> kNames{"relay", "frontend", "backend", "all"};
+
+}  // namespace
+
+std::string_view name(Scope scope) { return kNames[static_cast<std::size_t>(scope)]; }
+
+std::optional<Scope> scope_from(std::string_view text) {
+    for (const Scope scope : {Scope::Relay, Scope::Frontend, Scope::Backend}) {
+        if (text == name(scope)) return scope;
+    }
+    return std::nullopt;
+}
+
+bool visible(std::string_view key, Scope scope) {
+    if (scope == Scope::All) return true;
+    const auto slash = key.find('/');
+    if (slash == std::string_view::npos) return false;
+    for (const Family& family : kFamilies) {
+        if (family.name == key.substr(0, slash)) return family.scope <= scope;
+    }
+    return false;
+}
+
+}  // namespace muster::state

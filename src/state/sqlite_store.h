@@ -1,0 +1,42 @@
+#pragma once
+// The embedded engine: one SQLite file (WAL) per part of the state.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "state/store.h"
+
+namespace muster::state {
+
+struct SqliteStoreOptions {
+    /// How many changes the log keeps for followers; older ones repair themselves by difference.
+    std::uint64_t log_limit = 1'000'000;
+    /// Memory of a bulk load before it spills sorted runs to temporary files beside the store.
+    std::size_t bulk_memory = std::size_t{128} << 20;
+};
+
+/// Opens or creates the file. Refused with a message that says what to do: ErrorKind::Corrupt (a
+/// damaged file), Refused (more than one format version newer), Unavailable (another process has
+/// it open), Io.
+class SqliteStore : public Store {
+public:
+    static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file,
+                                                     SqliteStoreOptions options = {});
+
+    /// Where a Replica of this store reads.
+    [[nodiscard]] virtual const std::filesystem::path& file() const = 0;
+    /// A whole, compact copy of the store as it stands now. The target must not exist.
+    virtual Result<> backup_to(const std::filesystem::path& target) = 0;
+    /// After a restore: every follower finds itself diverged and repairs itself by difference.
+    virtual Result<> renew_incarnation() = 0;
+};
+
+/// `coordination.db` and `directory.db` in `folder`, which must exist.
+Result<Stores> open_stores(const std::filesystem::path& folder, SqliteStoreOptions options = {});
+
+/// The name of the directory's file in a state folder.
+std::filesystem::path directory_file(const std::filesystem::path& folder);
+
+}  // namespace muster::state

@@ -1,0 +1,149 @@
+#pragma once
+// The store: entries `key → JSON text @ revision`, changed by conditional transactions.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/ids.h"
+#include "state/cursor.h"
+#include "state/scope.h"
+#include "state/watch.h"
+
+namespace muster::state {
+
+inline constexpr std::size_t kMaxKey = 1024;            ///< bytes; printable UTF-8, never empty
+inline constexpr std::size_t kMaxValue = 256 * 1024;    ///< bytes of one JSON text
+inline constexpr std::size_t kMaxTransaction = 10'000;  ///< writes; more is a BulkLoad
+
+struct Entry {
+    std::string key;
+    std::string value;  ///< one JSON value without line breaks
+    Revision revision = 0;
+
+    friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+/// Holds when the entry has exactly this revision; 0 means that it must be absent.
+struct Compare {
+    std::string key;
+    Revision revision = 0;
+};
+
+/// Without a value the entry is deleted (also when there is none).
+struct Write {
+    std::string key;
+    std::optional<std::string> value;
+};
+
+struct Transaction {
+    std::vector<Compare> conditions;
+    std::vector<Write> writes;
+
+    Transaction& expect(std::string key, Revision revision);
+    Transaction& put(std::string key, std::string value);
+    Transaction& remove(std::string key);
+};
+
+/// One step of a change stream: without a value, a tombstone.
+struct Change {
+    std::string key;
+    std::optional<std::string> value;
+    Revision revision = 0;
+
+    friend bool operator==(const Change&, const Change&) = default;
+};
+
+/// Changes after a cursor, whole transactions, oldest first. A value is the one that stands now,
+/// so it may be newer than its place in the stream, never older. Who applied all of them stands
+/// at `next`.
+struct ChangeBatch {
+    Standing standing = Standing::Shared;  ///< unless Shared, there is nothing else
+    std::vector<Change> changes;
+    Cursor next;
+    bool more = false;  ///< the limit ended it: ask again at once
+};
+
+/// A page of entries in key order, read in one short transaction.
+struct Page {
+    std::vector<Entry> entries;
+    std::string next;  ///< where the next page begins; empty: this was the last
+    Cursor head;       ///< of the store when the page was read
+};
+
+enum class OnExisting : std::uint8_t { Refuse, Replace };
+
+struct BulkOptions {
+    /// One transaction, or none of it; else every key that can be written is.
+    bool all_or_nothing = true;
+    OnExisting existing = OnExisting::Refuse;
+    /// Called now and then from finish() with entries written and entries in all.
+    std::function<void(std::uint64_t, std::uint64_t)> progress;
+};
+
+struct BulkOutcome {
+    std::uint64_t written = 0;
+    std::uint64_t refused = 0;
+    std::vector<std::string> refused_keys;  ///< the first 10,000 of them
+    Revision revision = 0;
+};
+
+/// A load of any number of entries in any order. Nothing is seen before finish(); destroying it
+/// earlier leaves no trace. One thread.
+class BulkLoad {
+public:
+    virtual ~BulkLoad() = default;
+    virtual Result<> add(std::string_view key, std::string_view value) = 0;
+    /// With all_or_nothing, ErrorKind::Conflict names the first key that stands already.
+    virtual Result<BulkOutcome> finish() = 0;
+};
+
+/// Thread-safe. Every call may block on the disk: control and blocking threads only.
+class Store {
+public:
+    virtual ~Store() = default;
+
+    /// Durable when it returns. ErrorKind::Conflict: `detail` is the key whose condition failed.
+    /// An empty list of writes only checks the conditions.
+    virtual Result<Revision> commit(const Transaction& transaction) = 0;
+    virtual std::unique_ptr<BulkLoad> bulk(BulkOptions options) = 0;
+
+    virtual Result<std::optional<Entry>> get(std::string_view key) = 0;
+    /// Entries with from <= key < to in key order (bytes); an empty `to` has no end.
+    virtual Result<std::vector<Entry>> range(std::string_view from, std::string_view to,
+                                             std::size_t limit) = 0;
+    /// The same as a page, of what `scope` may see.
+    virtual Result<Page> page(std::string_view from, std::string_view to, std::size_t limit,
+                              Scope scope) = 0;
+    virtual Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Scope scope) = 0;
+
+    virtual Cursor head() = 0;
+    virtual History history() = 0;
+    /// Called when this node becomes the master: what is written from now on is a new term.
+    virtual Result<> begin_term() = 0;
+    virtual Watch watch(ChangeCallback callback) = 0;
+};
+
+/// The first key after all keys with this prefix, for `range`.
+std::string prefix_end(std::string_view prefix);
+/// A key right after `key`, for the next page.
+std::string after(std::string_view key);
+
+/// ErrorKind::Syntax or Limit for a key or value that no store takes.
+Result<> check_key(std::string_view key);
+Result<> check_value(std::string_view value);
+
+/// The two parts of the state; no transaction spans them.
+struct Stores {
+    std::unique_ptr<Store> coordination;
+    std::unique_ptr<Store> directory;
+};
+
+}  // namespace muster::state
