@@ -13,12 +13,18 @@ ORDER = ["base", "net", "wire", "state", "cluster", "queue", "frontend", "mx", "
          "backend", "admin"]
 # wire knows no I/O: of what stands before it, only base.
 EXCEPT = {"wire": {"net"}}
+
+def inside(path, *folders):
+    """True for what only a folder's own .cpp files see: these, and its `*_impl.h`."""
+    return path.parent.name in folders and (path.suffix == ".cpp" or path.stem.endswith("_impl"))
+
+
 FENCED = [
-    (re.compile(r"^(boost/|asio)"), lambda path: path.parent.name == "net" and path.suffix == ".cpp"),
-    (re.compile(r"^curl/"), lambda path: path.parent.name == "net" and path.suffix == ".cpp"),
-    (re.compile(r"^openssl/"),
-     lambda path: path.parent.name in ("net", "base") and path.suffix == ".cpp"),
-    (re.compile(r"^sqlite3"), lambda path: path.parent.name == "state" and path.suffix == ".cpp"),
+    (re.compile(r"^(boost/|asio)"), lambda path: inside(path, "net")),
+    (re.compile(r"^curl/"), lambda path: inside(path, "net")),
+    (re.compile(r"^openssl/"), lambda path: inside(path, "net", "base")),
+    (re.compile(r"^sqlite3"), lambda path: inside(path, "state")),
+    (re.compile(r"_impl\.h$"), lambda path: path.suffix == ".cpp" or path.stem.endswith("_impl")),
 ]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

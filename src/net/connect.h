@@ -1,0 +1,19 @@
+#pragma once
+// Connections to other machines.
+
+#include <memory>
+#include <optional>
+
+#include "base/endpoint.h"
+#include "net/socket_stream.h"
+
+namespace muster::net {
+
+/// Connects from `source` (or as the kernel likes). The port is chosen late
+/// (IP_BIND_ADDRESS_NO_PORT), so one source address serves 64k connections to each server.
+/// Errors are Unavailable and say why: refused, unreachable, timed out.
+Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
+                                                    std::optional<IpAddress> source,
+                                                    Duration limit);
+
+}  // namespace muster::net

@@ -1,0 +1,46 @@
+#pragma once
+// Bounded lines and exact byte counts from a Stream.
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "net/stream.h"
+
+namespace muster::net {
+
+/// A line that was too long, or held a NUL or a bare CR.
+enum class LineFault : std::uint8_t { None, TooLong, BadByte };
+
+struct Line {
+    std::string_view text;  ///< without its CRLF or LF; valid until the next read
+    LineFault fault = LineFault::None;
+};
+
+/// Reads a stream by lines during the phases before the pump; what it read ahead is handed on by
+/// take_rest(). Lives on the stream's thread; the stream must outlive it.
+class LineReader {
+public:
+    explicit LineReader(Stream& stream) : stream_(stream) {}
+
+    /// The next line, of at most `limit` bytes without its end; empty when the stream ended. A
+    /// faulty line is reported at once and not read to its end: the conversation cannot go on.
+    Task<std::optional<Line>> line(std::size_t limit);
+    /// Exactly `count` bytes; empty when the stream ended before. Keep `count` bounded.
+    Task<std::optional<std::string>> exactly(std::size_t count);
+
+    /// True when bytes wait that were sent ahead of our answer (pipelining).
+    [[nodiscard]] bool has_more() const { return begin_ < buffer_.size(); }
+    /// What was read ahead, and forgets it: goes to the pump, or into the void at STARTTLS.
+    std::string take_rest();
+
+private:
+    /// Reads more; false at the end of the stream.
+    Task<bool> fill();
+
+    Stream& stream_;
+    std::string buffer_;
+    std::size_t begin_ = 0;
+};
+
+}  // namespace muster::net

@@ -1,0 +1,138 @@
+#include "net/listener.h"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/log.h"
+#include "net/socket_address.h"
+
+namespace muster::net {
+namespace {
+
+constexpr int kBacklog = 4096;
+constexpr int kAcceptsATurn = 32;
+constexpr Duration kPauseWithoutDescriptors{1000};
+
+std::unexpected<Error> system_failure(const std::string& what) {
+    return fail(ErrorKind::Io, "not available", what + ": " + std::strerror(errno));
+}
+
+void set_option(int fd, int level, int option, int value) {
+    setsockopt(fd, level, option, &value, sizeof value);
+}
+
+/// A socket that somebody answers on.
+bool is_alive(const sockaddr_un& address) {
+    const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool alive =
+        connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::close(probe);
+    return alive;
+}
+
+}  // namespace
+
+Result<int> listen_tcp(const Endpoint& endpoint) {
+    const SocketAddress address(endpoint);
+    const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return system_failure("socket");
+    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    // Accepted sockets inherit these two.
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (bind(fd, address.data(), address.length) != 0 || listen(fd, kBacklog) != 0) {
+        auto failure = system_failure("cannot listen on " + endpoint.text());
+        ::close(fd);
+        return failure;
+    }
+    return fd;
+}
+
+Endpoint local_endpoint(int fd) {
+    SocketAddress address;
+    if (getsockname(fd, address.data(), &address.length) != 0) return {};
+    return address.endpoint();
+}
+
+Result<std::unique_ptr<Listener>> Listener::tcp(Loop& loop, const Endpoint& endpoint,
+                                                OnAccepted on_accepted) {
+    const auto fd = listen_tcp(endpoint);
+    if (!fd) return std::unexpected(fd.error());
+    return std::make_unique<Listener>(loop, *fd, std::move(on_accepted));
+}
+
+Result<std::unique_ptr<Listener>> Listener::local_socket(Loop& loop,
+                                                         const std::filesystem::path& path,
+                                                         unsigned mode, OnAccepted on_accepted) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (path.native().size() >= sizeof address.sun_path) {
+        return fail(ErrorKind::Io, "not available",
+                    "the path of a unix socket may have 107 bytes: " + path.native());
+    }
+    std::memcpy(address.sun_path, path.c_str(), path.native().size());
+    if (is_alive(address)) {
+        return fail(ErrorKind::Conflict, "not available",
+                    path.native() + " is in use: does this node run already?");
+    }
+    unlink(path.c_str());
+    const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    // Nobody connects before listen(), so the mode is right before it matters.
+    if (bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        chmod(path.c_str(), mode) != 0 || listen(fd, kBacklog) != 0) {
+        auto failure = system_failure("cannot listen on " + path.native());
+        ::close(fd);
+        return failure;
+    }
+    auto listener = std::make_unique<Listener>(loop, fd, std::move(on_accepted));
+    listener->path_ = path;
+    return listener;
+}
+
+Listener::Listener(Loop& loop, int fd, OnAccepted on_accepted)
+    : descriptor_(loop, fd), on_accepted_(std::move(on_accepted)) {
+    wait();
+}
+
+Listener::~Listener() {
+    if (!path_.empty()) unlink(path_.c_str());
+}
+
+Endpoint Listener::local() const { return local_endpoint(descriptor_.fd()); }
+
+void Listener::close() {
+    descriptor_.abort(EndReason::Draining);
+    disarm();
+}
+
+void Listener::wait() { descriptor_.wait(Direction::Read, *this); }
+
+void Listener::ready() {
+    if (descriptor_.ended() != EndReason::None) return;
+    for (int i = 0; i < kAcceptsATurn; ++i) {
+        SocketAddress peer;
+        const int fd =
+            accept4(descriptor_.fd(), peer.data(), &peer.length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            on_accepted_({fd, peer.endpoint()});
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            log::error("accept-paused", {{"listener", local().text()},
+                                         {"reason", std::strerror(errno)},
+                                         {"hint", "raise the limit of open files"}});
+            return descriptor_.loop().arm(*this, kPauseWithoutDescriptors);
+        }
+        if (errno != ECONNABORTED && errno != EINTR) break;
+    }
+    wait();
+}
+
+}  // namespace muster::net

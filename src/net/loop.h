@@ -1,0 +1,61 @@
+#pragma once
+// One thread's event loop.
+
+#include <coroutine>
+#include <functional>
+#include <memory>
+
+#include "base/task.h"
+#include "net/timer.h"
+
+namespace muster::net {
+
+/// Everything that belongs to a thread: readiness events, timers, tasks. Only `post` and `stop`
+/// may be called from other threads.
+class Loop {
+public:
+    Loop();
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+    ~Loop();
+
+    /// Runs on the calling thread until stop().
+    void run();
+    /// Ends run() soon; thread-safe.
+    void stop();
+    /// Runs `work` on the loop's thread; thread-safe. Keep what it captures alive.
+    void post(std::function<void()> work);
+
+    /// Tasks that live as long as the loop; their owner waits for them before the loop ends.
+    [[nodiscard]] TaskGroup& tasks() { return tasks_; }
+    void arm(Timer& timer, Duration after);
+
+    struct Impl;
+    [[nodiscard]] Impl& impl() { return *impl_; }
+
+private:
+    TaskGroup tasks_;
+    std::unique_ptr<Impl> impl_;
+};
+
+/// Resumes after `duration` (granularity: TimerWheel::kTick).
+class Sleep final : public Timer {
+public:
+    Sleep(Loop& loop, Duration duration) : loop_(loop), duration_(duration) {}
+    [[nodiscard]] bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) {
+        waiter_ = waiter;
+        loop_.arm(*this, duration_);
+    }
+    void await_resume() const noexcept {}
+    /// Wakes the waiter before its time.
+    void cut_short();
+    void expired() override { waiter_.resume(); }
+
+private:
+    Loop& loop_;
+    Duration duration_;
+    std::coroutine_handle<> waiter_;
+};
+
+}  // namespace muster::net

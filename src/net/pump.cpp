@@ -1,0 +1,195 @@
+#include "net/pump.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <vector>
+
+namespace muster::net {
+namespace {
+
+constexpr std::size_t kPipeBytes = 256 * 1024;
+constexpr std::size_t kCopyBytes = 64 * 1024;
+constexpr int kMovesATurn = 8;  // then other sessions have their turn
+constexpr std::size_t kPipesKept = 64;
+constexpr Duration kFarewell{30'000};  // for the second side to end after the first
+constexpr int kIdleLooks = 4;          // the idle timer looks four times an idle limit
+
+/// Pipes that no session holds, one list a thread.
+class PipePool {
+public:
+    ~PipePool() {
+        for (const Pipe pipe : free_) close_pipe(pipe);
+    }
+    Pipe borrow() {
+        if (!free_.empty()) {
+            const Pipe pipe = free_.back();
+            free_.pop_back();
+            return pipe;
+        }
+        int ends[2];
+        if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) throw ConversationOver(EndReason::PeerGone);
+        fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);  // the default size does as well
+        return {ends[0], ends[1]};
+    }
+    void give_back(Pipe pipe, bool empty) {
+        if (empty && free_.size() < kPipesKept) {
+            free_.push_back(pipe);
+        } else {
+            close_pipe(pipe);
+        }
+    }
+
+private:
+    static void close_pipe(Pipe pipe) {
+        close(pipe.out);
+        close(pipe.in);
+    }
+    std::vector<Pipe> free_;
+};
+
+thread_local PipePool pipes;
+
+ssize_t splice_some(int from, int to, std::size_t count) {
+    return splice(from, nullptr, to, nullptr, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+}
+
+bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+
+}  // namespace
+
+Pump::Pump(SocketStream& client, SocketStream& server, Duration idle)
+    : up_(*this, client, server),
+      down_(*this, server, client),
+      idle_(idle),
+      spliced_(!client.encrypted() && !server.encrypted()) {}
+
+Pump::~Pump() {
+    for (const Leg* leg : {&up_, &down_}) {
+        if (leg->pipe.in >= 0) pipes.give_back(leg->pipe, leg->in_pipe == 0);
+    }
+}
+
+void Pump::await_suspend(std::coroutine_handle<> waiter) {
+    waiter_ = waiter;
+    up_.from.descriptor().loop().arm(*this, idle_ / kIdleLooks);
+    up_.from.expire_never();
+    down_.from.expire_never();
+    turn(up_);
+    turn(down_);  // may resume the waiter, and with it end this pump
+}
+
+void Pump::abort(EndReason reason) { over(reason); }
+
+void Pump::turn(Leg& leg) {
+    leg.state = Leg::State::Moving;
+    try {
+        if (closing_) {
+            leg.state = Leg::State::Ended;
+        } else if (leg.from.descriptor().ended() != EndReason::None) {
+            over(leg.from.descriptor().ended());
+        } else if (leg.to.descriptor().ended() != EndReason::None) {
+            over(leg.to.descriptor().ended());
+        } else if (spliced_) {
+            splice_bytes(leg);
+        } else {
+            copy_bytes(leg);
+        }
+    } catch (const ConversationOver& over_now) {
+        over(over_now.reason());
+    }
+    if (leg.state == Leg::State::Moving) leg.state = Leg::State::Ended;
+    if (up_.state != Leg::State::Ended || down_.state != Leg::State::Ended) return;
+    moved_.to_server = up_.bytes;
+    moved_.to_client = down_.bytes;
+    disarm();
+    waiter_.resume();
+}
+
+void Pump::splice_bytes(Leg& leg) {
+    for (int moves = 0; moves < kMovesATurn; ++moves) {
+        if (leg.in_pipe != 0) {
+            const ssize_t out = splice_some(leg.pipe.out, leg.to.descriptor().fd(), leg.in_pipe);
+            if (out < 0 && would_block()) return wait(leg, leg.to, Direction::Write);
+            if (out <= 0) return over(EndReason::PeerGone);
+            leg.in_pipe -= static_cast<std::size_t>(out);
+            leg.bytes += static_cast<std::uint64_t>(out);
+            continue;
+        }
+        if (leg.pipe.in < 0) leg.pipe = pipes.borrow();
+        const ssize_t in = splice_some(leg.from.descriptor().fd(), leg.pipe.in, kPipeBytes);
+        if (in == 0) return end(leg);
+        if (in < 0 && !would_block()) return over(EndReason::PeerGone);
+        if (in < 0) break;
+        leg.in_pipe = static_cast<std::size_t>(in);
+    }
+    if (leg.in_pipe != 0) return wait(leg, leg.to, Direction::Write);
+    pipes.give_back(std::exchange(leg.pipe, {}), true);
+    wait(leg, leg.from, Direction::Read);
+}
+
+void Pump::copy_bytes(Leg& leg) {
+    static thread_local std::string buffer(kCopyBytes, '\0');
+    if (!leg.held.empty() && !write_or_hold(leg, std::exchange(leg.held, {}))) return;
+    for (int moves = 0; moves < kMovesATurn; ++moves) {
+        const Attempt read = leg.from.try_read(buffer);
+        switch (read.state) {
+            case Attempt::State::End: return end(leg);
+            case Attempt::State::WantRead: return wait(leg, leg.from, Direction::Read);
+            case Attempt::State::WantWrite: return wait(leg, leg.from, Direction::Write);
+            case Attempt::State::Moved: break;
+        }
+        leg.bytes += read.bytes;
+        if (!write_or_hold(leg, std::string_view(buffer).substr(0, read.bytes))) return;
+    }
+    // Something may still lie in OpenSSL's buffer, where no event would tell of it.
+    leg.from.descriptor().wait(Direction::Write, leg);
+    leg.state = Leg::State::Waiting;
+}
+
+bool Pump::write_or_hold(Leg& leg, std::string_view data) {
+    while (!data.empty()) {
+        const Attempt written = leg.to.try_write(data);
+        if (written.state == Attempt::State::Moved) {
+            data.remove_prefix(written.bytes);
+            continue;
+        }
+        leg.held = data;
+        wait(leg, leg.to,
+             written.state == Attempt::State::WantRead ? Direction::Read : Direction::Write);
+        return false;
+    }
+    return true;
+}
+
+void Pump::wait(Leg& leg, SocketStream& stream, Direction direction) {
+    leg.state = Leg::State::Waiting;
+    stream.descriptor().wait(direction, leg);
+}
+
+void Pump::end(Leg& leg) {
+    leg.state = Leg::State::Ended;
+    const Leg& other = &leg == &up_ ? down_ : up_;
+    if (other.state == Leg::State::Ended) return;
+    leg.to.shutdown_write();
+    quiet_looks_ = kIdleLooks;
+    leg.from.descriptor().loop().arm(*this, kFarewell);
+}
+
+void Pump::over(EndReason reason) {
+    if (std::exchange(closing_, true)) return;
+    moved_.reason = reason;
+    up_.from.abort(reason);
+    down_.from.abort(reason);
+}
+
+void Pump::expired() {
+    const std::uint64_t moved = up_.bytes + down_.bytes;
+    quiet_looks_ = moved == moved_before_ ? quiet_looks_ + 1 : 0;
+    moved_before_ = moved;
+    if (quiet_looks_ >= kIdleLooks) return over(EndReason::Deadline);
+    up_.from.descriptor().loop().arm(*this, idle_ / kIdleLooks);
+}
+
+}  // namespace muster::net

@@ -1,0 +1,231 @@
+#include "net/tls.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <cctype>
+#include <map>
+
+namespace muster::net {
+namespace {
+
+template <auto Function>
+struct Freed {
+    template <typename T>
+    void operator()(T* object) const {
+        Function(object);
+    }
+};
+using Bio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+using X509Ptr = std::unique_ptr<X509, Freed<X509_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+
+Bio memory(const std::string& text) {
+    return Bio{BIO_new_mem_buf(text.data(), static_cast<int>(text.size()))};
+}
+
+std::unexpected<Error> tls_failure(std::string what) {
+    return fail(ErrorKind::Refused, "TLS is not available", std::move(what) + ": " + tls_errors());
+}
+
+void common_options(SSL_CTX* context) {
+    SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_read_ahead(context, 1);  // header and body of a record in one system call
+}
+
+/// Puts chain and key into `context`.
+Result<> use_certificate(SSL_CTX* context, const TlsCertificate& certificate) {
+    const Bio chain = memory(certificate.chain);
+    const X509Ptr leaf{PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)};
+    if (!leaf) return tls_failure("cannot read the certificate");
+    if (SSL_CTX_use_certificate(context, leaf.get()) != 1) return tls_failure("certificate");
+    while (X509* issuer = PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)) {
+        SSL_CTX_add0_chain_cert(context, issuer);
+    }
+    ERR_clear_error();
+    const Bio key_text = memory(certificate.key);
+    const KeyPtr key{PEM_read_bio_PrivateKey(key_text.get(), nullptr, nullptr, nullptr)};
+    if (!key) return tls_failure("cannot read the private key");
+    if (SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
+        return tls_failure("the private key does not belong to the certificate");
+    }
+    return {};
+}
+
+std::string lower(std::string_view text) {
+    std::string result(text);
+    std::ranges::transform(result, result.begin(), [](unsigned char c) { return std::tolower(c); });
+    return result;
+}
+
+std::vector<std::string> subject_names(const TlsCertificate& certificate) {
+    std::vector<std::string> names;
+    const Bio chain = memory(certificate.chain);
+    const X509Ptr leaf{PEM_read_bio_X509(chain.get(), nullptr, nullptr, nullptr)};
+    auto* alternatives = static_cast<GENERAL_NAMES*>(
+        X509_get_ext_d2i(leaf.get(), NID_subject_alt_name, nullptr, nullptr));
+    for (int i = 0; i < sk_GENERAL_NAME_num(alternatives); ++i) {
+        const GENERAL_NAME* name = sk_GENERAL_NAME_value(alternatives, i);
+        if (name->type != GEN_DNS) continue;
+        names.push_back(
+            lower({reinterpret_cast<const char*>(ASN1_STRING_get0_data(name->d.dNSName)),
+                   static_cast<std::size_t>(ASN1_STRING_length(name->d.dNSName))}));
+    }
+    GENERAL_NAMES_free(alternatives);
+    return names;
+}
+
+int accept_any(int, X509_STORE_CTX*) { return 1; }
+
+}  // namespace
+
+void TlsSessionDeleter::operator()(ssl_st* session) const { SSL_free(session); }
+void TlsContextDeleter::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
+
+struct TlsServer::Impl {
+    std::vector<TlsContext> contexts;
+    std::map<std::string, SSL_CTX*, std::less<>> by_name;
+
+    [[nodiscard]] SSL_CTX* find(std::string_view name) const {
+        if (auto found = by_name.find(name); found != by_name.end()) return found->second;
+        const std::size_t dot = name.find('.');
+        if (dot == std::string_view::npos) return nullptr;
+        const auto wildcard = by_name.find("*" + std::string(name.substr(dot)));
+        return wildcard == by_name.end() ? nullptr : wildcard->second;
+    }
+
+    static int choose(SSL* session, int*, void* self) {
+        const char* name = SSL_get_servername(session, TLSEXT_NAMETYPE_host_name);
+        if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
+        SSL_CTX* context = static_cast<const Impl*>(self)->find(lower(name));
+        if (context != nullptr) SSL_set_SSL_CTX(session, context);
+        return SSL_TLSEXT_ERR_OK;
+    }
+};
+
+TlsServer::TlsServer() : impl_(std::make_unique<Impl>()) {}
+TlsServer::~TlsServer() = default;
+
+Result<std::shared_ptr<const TlsServer>> TlsServer::create(
+    const std::vector<TlsCertificate>& certificates, TlsVersion minimum,
+    bool ask_client_certificate) {
+    if (certificates.empty()) return fail(ErrorKind::Refused, "no certificate is configured");
+    std::shared_ptr<TlsServer> server{new TlsServer};
+    for (const TlsCertificate& certificate : certificates) {
+        TlsContext context{SSL_CTX_new(TLS_server_method())};
+        common_options(context.get());
+        SSL_CTX_set_min_proto_version(
+            context.get(), minimum == TlsVersion::Tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+        SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);  // tickets only
+        SSL_CTX_set_num_tickets(context.get(), 1);
+        static constexpr unsigned char kContextId[] = "muster";
+        SSL_CTX_set_session_id_context(context.get(), kContextId, sizeof kContextId - 1);
+        if (ask_client_certificate) {
+            // Members are judged by the pin of their key, not by a chain.
+            SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, accept_any);
+        }
+        if (auto used = use_certificate(context.get(), certificate); !used) {
+            return std::unexpected(used.error());
+        }
+        SSL_CTX_set_tlsext_servername_callback(context.get(), &Impl::choose);
+        SSL_CTX_set_tlsext_servername_arg(context.get(), server->impl_.get());
+        auto names = certificate.names.empty() ? subject_names(certificate) : certificate.names;
+        for (const std::string& name : names) {
+            server->impl_->by_name.try_emplace(lower(name), context.get());
+        }
+        server->impl_->contexts.push_back(std::move(context));
+    }
+    return server;
+}
+
+TlsSession TlsServer::session(int fd) const {
+    TlsSession session{SSL_new(impl_->contexts.front().get())};
+    SSL_set_fd(session.get(), fd);
+    SSL_set_accept_state(session.get());
+    return session;
+}
+
+Result<std::shared_ptr<const TlsClient>> TlsClient::create(TlsTrust trust,
+                                                           std::optional<TlsCertificate> own) {
+    std::shared_ptr<TlsClient> client{new TlsClient(std::move(trust))};
+    client->context_.reset(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX* context = client->context_.get();
+    common_options(context);
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    if (own) {
+        if (auto used = use_certificate(context, *own); !used) {
+            return std::unexpected(used.error());
+        }
+    }
+    if (client->trust_.kind != TlsTrust::Kind::Authority) {
+        SSL_CTX_set_verify(context, SSL_VERIFY_PEER, accept_any);
+        return client;
+    }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    if (client->trust_.authorities.empty()) {
+        SSL_CTX_set_default_verify_paths(context);
+        return client;
+    }
+    const Bio text = memory(client->trust_.authorities);
+    X509_STORE* store = SSL_CTX_get_cert_store(context);
+    int count = 0;
+    while (X509Ptr authority{PEM_read_bio_X509(text.get(), nullptr, nullptr, nullptr)}) {
+        X509_STORE_add_cert(store, authority.get());
+        ++count;
+    }
+    ERR_clear_error();
+    if (count == 0) return tls_failure("no certificate authority in the given text");
+    return client;
+}
+
+TlsClient::~TlsClient() = default;
+
+TlsSession TlsClient::session(int fd, const std::string& name) const {
+    TlsSession session{SSL_new(context_.get())};
+    SSL_set_fd(session.get(), fd);
+    SSL_set_connect_state(session.get());
+    const bool is_address =
+        name.find(':') != std::string::npos ||
+        (!name.empty() && name.find_first_not_of("0123456789.") == std::string::npos);
+    if (!name.empty() && !is_address) SSL_set_tlsext_host_name(session.get(), name.c_str());
+    if (trust_.kind != TlsTrust::Kind::Authority) return session;
+    if (is_address) {
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.get()), name.c_str());
+    } else {
+        SSL_set_hostflags(session.get(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+        SSL_set1_host(session.get(), name.c_str());
+    }
+    return session;
+}
+
+std::string tls_errors() {
+    std::string text;
+    while (const unsigned long code = ERR_get_error()) {
+        char buffer[256];
+        ERR_error_string_n(code, buffer, sizeof buffer);
+        if (!text.empty()) text += "; ";
+        text += buffer;
+    }
+    return text.empty() ? "no further reason given" : text;
+}
+
+std::string public_key_pin(std::string_view der) {
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned int length = 0;
+    EVP_Digest(der.data(), der.size(), digest, &length, EVP_sha256(), nullptr);
+    unsigned char text[64];
+    const int written = EVP_EncodeBlock(text, digest, static_cast<int>(length));
+    return "sha256//" +
+           std::string(reinterpret_cast<char*>(text), static_cast<std::size_t>(written));
+}
+
+}  // namespace muster::net
