@@ -1,0 +1,32 @@
+#pragma once
+// What a front end may announce before it knows the account.
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cluster/entries.h"
+#include "cluster/topology.h"
+
+namespace muster::cluster {
+
+struct Announcement {
+    /// IMAP capabilities, POP3 capabilities, or the extensions of a Sieve interpreter; without
+    /// STARTTLS, LOGINDISABLED and AUTH=…, which are the front end's own business.
+    std::vector<std::string> capabilities;
+    /// SASL mechanisms, upper case; PLAIN at least.
+    std::vector<std::string> mechanisms;
+
+    friend bool operator==(const Announcement&, const Announcement&) = default;
+};
+
+/// What *all* servers of the domains (of all domains, when none are given) can do, by the state
+/// and not by which of them are up. `ServiceSettings::capabilities` hold items as the server
+/// announces them, mechanisms as `AUTH=NAME`; a server without a list counts as the built-in one.
+Announcement common_announcement(const Topology& topology, Service service,
+                                 std::span<const DomainName> domains);
+
+/// The list that a server without one of its own is taken to have.
+std::vector<std::string> builtin_capabilities(Service service, ServerKind kind);
+
+}  // namespace muster::cluster

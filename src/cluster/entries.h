@@ -1,0 +1,182 @@
+#pragma once
+// The objects of a cluster as values. Each stands in the state as one JSON object under one key
+// (ARCHITECTURE.md, "State"); entry_codec.h turns one into the other. The name of an object is
+// in its key and not in the JSON.
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/endpoint.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "cluster/address.h"
+
+namespace muster::cluster {
+
+/// Fields of an object that this version does not know, as the text of a JSON object ("" for
+/// none). They are written back unchanged, so that an older node does not strip what a newer one
+/// has stored.
+using UnknownFields = std::string;
+
+/// What servers offer and health is kept for.
+enum class Service : std::uint8_t { Imap, Pop3, Sieve, Lmtp, Submission };
+inline constexpr std::size_t kServiceCount = 5;
+inline constexpr std::array<Service, kServiceCount> kServices{
+    Service::Imap, Service::Pop3, Service::Sieve, Service::Lmtp, Service::Submission};
+std::string_view name(Service service);
+std::optional<Service> service_from(std::string_view text);
+
+enum class TlsMode : std::uint8_t { None, StartTls, Implicit };
+enum class ServerKind : std::uint8_t { Dovecot, Foreign };
+/// What the administrator wants: all, no new sessions, no sessions at all.
+enum class AdminState : std::uint8_t { Up, Drain, Down };
+/// How the client's address and the session id reach the server.
+enum class Introduce : std::uint8_t { Xclient, Proxy, None };
+/// Whose credentials go to the server: the client's own, those of a static master user (foreign
+/// servers), or a one-use token of the account's home.
+enum class LoginMode : std::uint8_t { Own, Master, Token };
+enum class NodeScope : std::uint8_t { Relay, Frontend, Backend };
+enum class DomainKind : std::uint8_t { Shared, Local };
+
+std::string_view name(TlsMode mode);
+std::string_view name(ServerKind kind);
+std::string_view name(AdminState state);
+std::string_view name(Introduce introduce);
+std::string_view name(LoginMode login);
+std::string_view name(NodeScope scope);
+std::string_view name(DomainKind kind);
+
+/// One service of one server, as front ends reach it.
+struct ServiceSettings {
+    std::uint16_t port = 0;
+    TlsMode tls = TlsMode::StartTls;
+    unsigned cache = 4;  ///< warm connections kept for each process; 0 for none
+    log::Level log = log::Level::Info;
+    std::vector<std::string> capabilities;  ///< announced before login; empty: the built-in list
+    UnknownFields unknown;
+
+    friend bool operator==(const ServiceSettings&, const ServiceSettings&) = default;
+};
+
+struct Server {
+    ServerName name;
+    ServerKind kind = ServerKind::Dovecot;
+    NodeName node;                  ///< the node beside it; dovecot only
+    std::string host;               ///< IP address or host name
+    std::vector<IpAddress> source;  ///< connect from these in turn; empty: the system chooses
+    AdminState admin = AdminState::Up;
+    std::array<std::optional<ServiceSettings>, kServiceCount> services;
+    Introduce introduce = Introduce::Xclient;
+    LoginMode login = LoginMode::Own;
+    std::string tls_name;   ///< name its certificate must bear; empty: `host`
+    std::string ca;         ///< PEM certificates to trust; empty: the system's
+    unsigned weight = 100;  ///< share of new accounts; 0: none
+    UnknownFields unknown;
+    UnknownFields unknown_services;
+
+    [[nodiscard]] const ServiceSettings* service(Service which) const {
+        const auto& found = services[static_cast<std::size_t>(which)];
+        return found ? &*found : nullptr;
+    }
+    friend bool operator==(const Server&, const Server&) = default;
+};
+
+struct Domain {
+    DomainName name;
+    DomainKind kind = DomainKind::Shared;
+    NodeName node;                      ///< the one node that has it; local domains only
+    std::vector<ServerName> servers;    ///< where its accounts live; new ones are placed by weight
+    ServerName unknown_server;          ///< unknown names are handed to it; empty: the first server
+    std::vector<IpAddress> addresses;   ///< local addresses that make it the default domain
+    std::vector<DomainName> tls_names;  ///< TLS server names that do so
+    CasePolicy case_policy = CasePolicy::Fold;
+    UnknownFields unknown;
+
+    friend bool operator==(const Domain&, const Domain&) = default;
+};
+
+struct Account {
+    AccountAddress address;
+    AccountId id;
+    ServerName home;
+    bool disabled = false;
+    std::uint64_t quota = 0;  ///< bytes; 0: no limit
+    std::uint64_t epoch = 0;  ///< grows when the mailbox starts anew; part of the storage path
+    UnknownFields unknown;
+
+    friend bool operator==(const Account&, const Account&) = default;
+};
+
+struct Alias {
+    AccountAddress address;
+    std::vector<AccountAddress> to;  ///< one address of an account: logins by the alias work, too
+    UnknownFields unknown;
+
+    friend bool operator==(const Alias&, const Alias&) = default;
+};
+
+struct Node {
+    NodeName name;
+    NodeScope scope = NodeScope::Frontend;
+    bool master = false;
+    std::string cluster;  ///< "HOST:PORT" of its cluster listener
+    std::string pin;      ///< fingerprint of its key
+    AdminState admin = AdminState::Up;
+    bool revoked = false;
+    UnknownFields unknown;
+
+    friend bool operator==(const Node&, const Node&) = default;
+};
+
+struct Certificate {
+    std::string name;
+    std::vector<std::string> names;  ///< host names it is shown for; may start with "*."
+    std::string chain;               ///< PEM
+    std::string key;                 ///< PEM, sealed
+    UnknownFields unknown;
+
+    friend bool operator==(const Certificate&, const Certificate&) = default;
+};
+
+/// A foreign server's master user.
+struct Credential {
+    ServerName server;
+    std::string user;
+    std::string password;
+    UnknownFields unknown;
+
+    friend bool operator==(const Credential&, const Credential&) = default;
+};
+
+/// A cluster-wide setting; `value` is JSON text of any type.
+struct Setting {
+    std::string name;
+    std::string value;
+    UnknownFields unknown;
+
+    friend bool operator==(const Setting&, const Setting&) = default;
+};
+
+/// The password keys of an account, `{SCHEME}…` each; any of them lets its owner in.
+struct PasswordKeys {
+    AccountId id;
+    std::vector<std::string> keys;
+    UnknownFields unknown;
+
+    friend bool operator==(const PasswordKeys&, const PasswordKeys&) = default;
+};
+
+struct Administrator {
+    std::string name;
+    std::vector<std::string> keys;
+    bool read_only = false;
+    UnknownFields unknown;
+
+    friend bool operator==(const Administrator&, const Administrator&) = default;
+};
+
+}  // namespace muster::cluster

@@ -1,0 +1,35 @@
+#pragma once
+// Where a login goes. Pure: from what the directory and the health of the servers say.
+
+#include <memory>
+#include <string>
+
+#include "base/error.h"
+#include "cluster/directory.h"
+#include "cluster/entries.h"
+
+namespace muster::cluster {
+
+/// A server to hand the session to. How to introduce the client and whose credentials to send
+/// stand in `server->server` (introduce, login) and `server->credential`.
+struct Route {
+    std::shared_ptr<const Topology> topology;  ///< keeps the pointers below alive
+    const ServerView* server = nullptr;
+    const ServiceSettings* service = nullptr;
+    AccountAddress login;  ///< the full address, the name to send on
+    AccountId account;     ///< empty: unknown, to be refused by a server like a wrong password
+    std::uint64_t epoch = 0;
+
+    [[nodiscard]] bool known() const { return !account.empty(); }
+};
+
+/// `here` is this node: a local domain is served by its own node alone. Errors:
+/// Refused — answer as to a wrong password; Unavailable — `NO [UNAVAILABLE]`, never a failed
+/// password. `detail` is the reason for the log (`home-down`, `home-drained`, `no-home` …).
+///
+/// Unknown names go to the domain's `unknown_server` (else its first; else, for domains that are
+/// not ours, that of the connection's own domain), or while that is down the next server of the
+/// domain, so that an unknown account and a wrong password look the same.
+Result<Route> route(const Located& located, Service service, const NodeName& here);
+
+}  // namespace muster::cluster

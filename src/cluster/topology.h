@@ -1,0 +1,124 @@
+#pragma once
+// The small, rarely changing objects of the state as one immutable snapshot that all threads of a
+// process share: domains, servers, nodes, settings, certificates, credentials.
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "base/error.h"
+#include "cluster/entries.h"
+#include "cluster/health.h"
+#include "state/replica.h"
+
+namespace muster::cluster {
+
+struct ServerView {
+    Server server;
+    std::shared_ptr<const ServerHealth> health;
+    std::optional<Credential> credential;  ///< its master user, when this node may see it
+};
+
+struct TopologyParts {
+    std::vector<Domain> domains;
+    std::vector<Server> servers;
+    std::vector<Node> nodes;
+    std::vector<Setting> settings;
+    std::vector<Certificate> certificates;
+    std::vector<Credential> credentials;
+};
+
+/// Immutable once built; pointers into it live as long as the shared_ptr that is held.
+class Topology {
+public:
+    Topology(TopologyParts parts, HealthTable& health);
+
+    [[nodiscard]] const Domain* domain(std::string_view name) const;
+    [[nodiscard]] const ServerView* server(std::string_view name) const;
+    [[nodiscard]] const Node* node(std::string_view name) const;
+    /// The domain that has this dedicated local address, or this TLS server name.
+    [[nodiscard]] const Domain* domain_of(const IpAddress& local) const;
+    [[nodiscard]] const Domain* domain_of_tls_name(std::string_view tls_name) const;
+
+    /// JSON text; empty when not set.
+    [[nodiscard]] std::string_view setting(std::string_view name) const;
+    [[nodiscard]] std::uint64_t setting_number(std::string_view name,
+                                               std::uint64_t otherwise) const;
+    [[nodiscard]] std::string setting_text(std::string_view name, std::string_view otherwise) const;
+
+    [[nodiscard]] const TopologyParts& parts() const { return parts_; }
+    [[nodiscard]] const std::vector<ServerView>& servers() const { return servers_; }
+    [[nodiscard]] const std::vector<Certificate>& certificates() const {
+        return parts_.certificates;
+    }
+
+private:
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+    template <typename T>
+    using Index = std::unordered_map<std::string, const T*, TextHash, std::equal_to<>>;
+
+    TopologyParts parts_;
+    std::vector<ServerView> servers_;
+    Index<Domain> domains_by_name_;
+    Index<ServerView> servers_by_name_;
+    Index<Node> nodes_by_name_;
+    Index<Setting> settings_by_name_;
+    Index<Domain> domains_by_tls_name_;
+    std::unordered_map<IpAddress, const Domain*> domains_by_address_;
+};
+
+/// Reads all of it. Entries that cannot be read are logged and left out: one bad server must not
+/// stop the others.
+Result<TopologyParts> read_topology(state::ReplicaReader& reader);
+
+/// Keeps the current snapshot of one process: a thread of its own rebuilds it soon after the
+/// replica changed one of these objects. Thread-safe.
+class TopologyTable {
+public:
+    /// `health` must outlive the table. Reads once before it returns, if the replica is filled.
+    TopologyTable(std::shared_ptr<state::Replica> replica, HealthTable& health);
+    ~TopologyTable();
+    TopologyTable(const TopologyTable&) = delete;
+    TopologyTable& operator=(const TopologyTable&) = delete;
+
+    /// Never null; empty before the replica is filled.
+    [[nodiscard]] std::shared_ptr<const Topology> current() const;
+    /// Moves with every new snapshot: readers keep theirs until it does.
+    [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
+    /// Reads anew at once, on the caller's thread.
+    Result<> refresh();
+    /// Called on the table's thread after each new snapshot (and once from this call).
+    void on_change(std::function<void(std::shared_ptr<const Topology>)> listener);
+
+private:
+    void run(const std::stop_token& stop);
+    void replace(std::shared_ptr<const Topology> next);
+
+    HealthTable& health_;
+    state::ReplicaReader reader_;  ///< under build_mutex_
+    std::mutex build_mutex_;
+    mutable std::mutex mutex_;
+    std::condition_variable_any woken_;
+    bool stale_ = false;
+    std::shared_ptr<const Topology> current_;
+    std::vector<std::function<void(std::shared_ptr<const Topology>)>> listeners_;
+    std::atomic<std::uint64_t> version_{0};
+    state::Watch watch_;
+    std::jthread thread_;
+};
+
+}  // namespace muster::cluster
