@@ -15,7 +15,6 @@
 namespace muster::wire::dovecot_dict {
 
 inline constexpr std::size_t kMaxLine = 65536;
-inline constexpr std::size_t kMaxPaths = 16;
 
 struct Hello {
     unsigned major = 0;

@@ -2,6 +2,7 @@
 // What a server is told about the client that it cannot see. Each grammar writes it its way: IMAP
 // as ID fields, POP3 and ManageSieve as XCLIENT, foreign servers get a PROXY header.
 
+#include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,6 +30,9 @@ struct Introduction {
     unsigned ttl = 5;  ///< proxies left before a loop is suspected (Dovecot's default)
     std::span<const ForwardField> forward;
 };
+
+/// Whether the session id and the fields keep the bounds above and fit a line. The writers ask.
+Result<> check(const Introduction& introduction);
 
 /// `XCLIENT ADDR=… PORT=… SESSION=… TTL=… [FORWARD=base64]` CRLF as Dovecot's POP3 and ManageSieve
 /// take it: no `IPV6:` prefix and no xtext, so a session id of other than visible characters is
