@@ -37,7 +37,7 @@ struct Term {
 /// What a source knows of its own past. `terms` ascend in both fields.
 struct History {
     std::string incarnation;
-    std::vector<Term> terms;
+    std::vector<Term> terms{};
     Revision head = 0;
 
     [[nodiscard]] Cursor cursor() const;

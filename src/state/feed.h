@@ -1,11 +1,11 @@
 #pragma once
 // The replication feed: what a source sends on the cluster port, as JSON lines.
 //
-//   GET /v1/changes?since=CURSOR   an endless stream; `since` is absent for the terms alone
+//   GET /v1/changes?since=CURSOR            an endless stream
 //   GET /v1/copy?from=KEY&to=KEY&limit=N    one page of entries in key order
 //   GET /v1/digests?from=KEY&limit=N        digests of key ranges, to find what differs
 //
-//   {"key":K,"value":V,"revision":N}         an entry, or its newest value in a stream
+//   {"key":K,"value":V,"revision":N}         an entry as it stands
 //   {"key":K,"deleted":true,"revision":N}    a tombstone
 //   {"digest":H,"count":N,"to":K}            of the range up to and including K
 //   {"terms":[[1,1],[2,400]]}                the source's table of terms, first in a stream

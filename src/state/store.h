@@ -44,8 +44,8 @@ struct Write {
 };
 
 struct Transaction {
-    std::vector<Compare> conditions;
-    std::vector<Write> writes;
+    std::vector<Compare> conditions{};
+    std::vector<Write> writes{};
 
     Transaction& expect(std::string key, Revision revision);
     Transaction& put(std::string key, std::string value);
@@ -61,21 +61,21 @@ struct Change {
     friend bool operator==(const Change&, const Change&) = default;
 };
 
-/// Changes after a cursor, whole transactions, oldest first. A value is the one that stands now,
-/// so it may be newer than its place in the stream, never older. Who applied all of them stands
-/// at `next`.
+/// Changes after a cursor, whole transactions, oldest first; each entry once, where it changed
+/// last (a change that was overtaken before it was read is not told). Who applied all of them
+/// stands at `next` and holds nothing newer.
 struct ChangeBatch {
     Standing standing = Standing::Shared;  ///< unless Shared, there is nothing else
-    std::vector<Change> changes;
-    Cursor next;
+    std::vector<Change> changes{};
+    Cursor next{};
     bool more = false;  ///< the limit ended it: ask again at once
 };
 
 /// A page of entries in key order, read in one short transaction.
 struct Page {
-    std::vector<Entry> entries;
-    std::string next;  ///< where the next page begins; empty: this was the last
-    Cursor head;       ///< of the store when the page was read
+    std::vector<Entry> entries{};
+    std::string next{};  ///< where the next page begins; empty: this was the last
+    Cursor head{};       ///< of the store when the page was read
 };
 
 enum class OnExisting : std::uint8_t { Refuse, Replace };
@@ -85,13 +85,13 @@ struct BulkOptions {
     bool all_or_nothing = true;
     OnExisting existing = OnExisting::Refuse;
     /// Called now and then from finish() with entries written and entries in all.
-    std::function<void(std::uint64_t, std::uint64_t)> progress;
+    std::function<void(std::uint64_t, std::uint64_t)> progress{};
 };
 
 struct BulkOutcome {
     std::uint64_t written = 0;
     std::uint64_t refused = 0;
-    std::vector<std::string> refused_keys;  ///< the first 10,000 of them
+    std::vector<std::string> refused_keys{};  ///< the first 10,000 of them
     Revision revision = 0;
 };
 

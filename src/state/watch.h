@@ -16,7 +16,7 @@ namespace muster::state {
 /// What moved. With `everything`, more changed than can be listed: read anew what you keep.
 struct Changed {
     Revision revision = 0;
-    std::span<const std::string> keys;
+    std::span<const std::string> keys{};
     bool everything = false;
 };
 

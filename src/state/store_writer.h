@@ -1,0 +1,72 @@
+#pragma once
+// The writing side of one store file: the steps that commits and bulk loads are made of.
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+#include "state/cursor.h"
+#include "state/schema.h"
+#include "state/sqlite.h"
+
+namespace muster::state {
+
+/// The one writing connection of a store. Whoever holds the store's mutex may use it; every step
+/// but begin() belongs into a transaction.
+class StoreWriter {
+public:
+    static Result<std::unique_ptr<StoreWriter>> open(const std::filesystem::path& file,
+                                                     std::uint64_t log_limit);
+
+    [[nodiscard]] const History& history() const { return history_; }
+
+    Result<> begin();
+    /// Durable when it returns; head and log are advanced to `revision` with it. On any error
+    /// nothing of the transaction stays.
+    Result<> commit(Revision revision);
+    void rollback();
+
+    /// 0 when there is no such entry.
+    Result<Revision> revision_of(std::string_view key);
+    Result<> put(std::string_view key, std::string_view value, Revision revision);
+    /// False, and nothing done, when the entry exists.
+    Result<bool> insert(std::string_view key, std::string_view value, Revision revision);
+    Result<> erase(std::string_view key);
+    Result<> log(Revision revision, std::uint64_t ordinal, std::string_view key, bool deleted);
+    /// Forgets the log: who stands before `revision` repairs itself by difference.
+    Result<> drop_log(Revision revision);
+
+    /// Each a transaction of its own.
+    Result<> set_history(History history);
+    void large_cache(bool on);
+    void checkpoint();
+    Result<> copy_to(const std::filesystem::path& target);
+
+private:
+    explicit StoreWriter(std::uint64_t log_limit) : log_limit_(log_limit) {}
+    Result<> prepare(const std::filesystem::path& file);
+    Result<> load_history();
+    Result<> trim();
+
+    std::uint64_t log_limit_;
+    Database database_;
+    Meta meta_;
+    Statement revision_of_;
+    Statement put_;
+    Statement insert_;
+    Statement erase_;
+    Statement log_;
+    Statement log_boundary_;
+    Statement log_trim_;
+    History history_;
+    std::uint64_t log_rows_ = 0;       ///< as committed
+    std::uint64_t open_log_rows_ = 0;  ///< as in the open transaction
+};
+
+/// A name for a new or restored history; later ones sort after earlier ones.
+std::string make_incarnation(std::string_view former);
+
+}  // namespace muster::state
