@@ -184,7 +184,12 @@ std::string databases(const Input& input) {
                          "  mechanisms = oauthbearer xoauth2\n",
                          input);
     text += database("passdb", "muster-accounts.conf.ext\n  driver = dict\n", input);
-    return text + database("userdb", "muster-accounts.conf.ext\n  driver = dict\n", input) + "\n";
+    // uid and gid stand in each answer because a session may look up others (shared mailboxes)
+    // only if they have its own uid.
+    const auto owner = fill("  default_fields = uid=@user@ gid=@group@\n",
+                            {{"user", input.users.mail}, {"group", input.users.mail_group}});
+    return text + database("userdb", "muster-accounts.conf.ext\n  driver = dict\n" + owner, input) +
+           "\n";
 }
 
 /// Dovecot wants the names of sockets in its own directory without the directory.
