@@ -95,6 +95,7 @@ struct Domain {
     std::vector<DomainName> tls_names;  ///< TLS server names that do so
     CasePolicy case_policy = CasePolicy::Fold;
     UnknownFields unknown;
+    UnknownFields unknown_default_for;
 
     friend bool operator==(const Domain&, const Domain&) = default;
 };

@@ -1,0 +1,156 @@
+#include "base/password.h"
+
+#include <crypt.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include <array>
+#include <charconv>
+#include <memory>
+
+#include "base/base64.h"
+
+namespace muster {
+namespace {
+
+constexpr std::size_t kSaltBytes = 16;
+constexpr unsigned kMaxIterations = 10'000'000;
+constexpr std::size_t kMaxDigest = 64;
+
+const unsigned char* bytes(std::string_view text) {
+    return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+std::string digest(const EVP_MD* hash, std::string_view data) {
+    std::string result(kMaxDigest, '\0');
+    unsigned size = 0;
+    MUSTER_CHECK(EVP_Digest(data.data(), data.size(),
+                            reinterpret_cast<unsigned char*>(result.data()), &size, hash,
+                            nullptr) == 1);
+    result.resize(size);
+    return result;
+}
+
+std::string hmac(const EVP_MD* hash, std::string_view key, std::string_view data) {
+    std::string result(kMaxDigest, '\0');
+    unsigned size = 0;
+    MUSTER_CHECK(HMAC(hash, key.data(), static_cast<int>(key.size()), bytes(data), data.size(),
+                      reinterpret_cast<unsigned char*>(result.data()), &size) != nullptr);
+    result.resize(size);
+    return result;
+}
+
+bool equal(std::string_view a, std::string_view b) {
+    return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
+}
+
+Result<> check_password(std::string_view password) {
+    if (password.empty()) return fail(ErrorKind::Syntax, "the password is empty");
+    if (password.size() > kMaxPassword) {
+        return fail(ErrorKind::Limit, "the password is longer than 1,024 bytes");
+    }
+    if (password.find('\0') != password.npos) {
+        return fail(ErrorKind::Syntax, "the password holds a NUL");
+    }
+    return {};
+}
+
+struct ScramKeys {
+    std::string stored;
+    std::string server;
+};
+
+/// RFC 5802, section 3.
+ScramKeys derive(const EVP_MD* hash, std::string_view password, std::string_view salt,
+                 unsigned iterations) {
+    std::string salted(static_cast<std::size_t>(EVP_MD_get_size(hash)), '\0');
+    MUSTER_CHECK(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes(salt),
+                                   static_cast<int>(salt.size()), static_cast<int>(iterations),
+                                   hash, static_cast<int>(salted.size()),
+                                   reinterpret_cast<unsigned char*>(salted.data())) == 1);
+    ScramKeys keys{digest(hash, hmac(hash, salted, "Client Key")),
+                   hmac(hash, salted, "Server Key")};
+    OPENSSL_cleanse(salted.data(), salted.size());
+    return keys;
+}
+
+Result<bool> verify_scram(const EVP_MD* hash, std::string_view text, std::string_view password) {
+    constexpr std::string_view kDamaged = "a damaged SCRAM key";
+    std::array<std::string_view, 4> parts;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const std::size_t comma = text.find(',');
+        if ((comma == text.npos) != (i == 3)) return fail(ErrorKind::Syntax, std::string(kDamaged));
+        parts[i] = text.substr(0, comma);
+        text.remove_prefix(i == 3 ? text.size() : comma + 1);
+    }
+    unsigned iterations = 0;
+    const char* end = parts[0].data() + parts[0].size();
+    const auto parsed = std::from_chars(parts[0].data(), end, iterations);
+    const auto salt = base64_decode(parts[1], 256);
+    const auto stored = base64_decode(parts[2], kMaxDigest);
+    if (parsed.ec != std::errc{} || parsed.ptr != end || iterations == 0 ||
+        iterations > kMaxIterations || !salt || !stored) {
+        return fail(ErrorKind::Syntax, std::string(kDamaged));
+    }
+    return equal(derive(hash, password, *salt, iterations).stored, *stored);
+}
+
+Result<bool> verify_crypt(std::string_view hash, std::string_view password) {
+    // crypt(3) takes 512 bytes, and its answers to bad settings start with '*'.
+    if (password.size() > 512) return false;
+    const auto data = std::make_unique<crypt_data>();
+    const std::string setting(hash);
+    const char* made = crypt_r(std::string(password).c_str(), setting.c_str(), data.get());
+    if (made == nullptr || made[0] == '*') {
+        return fail(ErrorKind::Syntax, "a password hash that this system cannot verify");
+    }
+    return equal(made, setting);
+}
+
+bool is_crypt(std::string_view scheme) {
+    constexpr std::array<std::string_view, 6> kSchemes{"SHA512-CRYPT", "SHA256-CRYPT", "BLF-CRYPT",
+                                                       "MD5-CRYPT",    "CRYPT",        "DES-CRYPT"};
+    return std::ranges::find(kSchemes, scheme) != kSchemes.end();
+}
+
+}  // namespace
+
+Result<std::string> make_scram_sha256(std::string_view password, std::string_view salt,
+                                      unsigned iterations) {
+    if (auto ok = check_password(password); !ok) return std::unexpected(ok.error());
+    const ScramKeys keys = derive(EVP_sha256(), password, salt, iterations);
+    return "{SCRAM-SHA-256}" + std::to_string(iterations) + ',' + base64_encode(salt) + ',' +
+           base64_encode(keys.stored) + ',' + base64_encode(keys.server);
+}
+
+Result<std::string> make_scram_sha256(std::string_view password, unsigned iterations) {
+    return make_scram_sha256(password, random_bytes(kSaltBytes), iterations);
+}
+
+std::string_view password_scheme(std::string_view key) {
+    if (!key.starts_with('{')) return {};
+    const std::size_t end = key.find('}');
+    return end == key.npos ? std::string_view{} : key.substr(1, end - 1);
+}
+
+Result<bool> verify_password(std::string_view key, std::string_view password) {
+    const std::string_view scheme = password_scheme(key);
+    if (scheme.empty()) return fail(ErrorKind::Syntax, "a password key without its {SCHEME}");
+    const std::string_view text = key.substr(scheme.size() + 2);
+    if (password.find('\0') != password.npos || password.size() > kMaxPassword) return false;
+    if (scheme == "SCRAM-SHA-256") return verify_scram(EVP_sha256(), text, password);
+    if (scheme == "SCRAM-SHA-1") return verify_scram(EVP_sha1(), text, password);
+    if (is_crypt(scheme)) return verify_crypt(text, password);
+    return fail(ErrorKind::Syntax, "no way to verify passwords of scheme " + std::string(scheme));
+}
+
+std::string random_bytes(std::size_t count) {
+    std::string result(count, '\0');
+    MUSTER_CHECK(
+        RAND_bytes(reinterpret_cast<unsigned char*>(result.data()), static_cast<int>(count)) == 1);
+    return result;
+}
+
+}  // namespace muster

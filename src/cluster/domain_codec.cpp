@@ -1,0 +1,232 @@
+#include "cluster/entry_codec.h"
+#include "cluster/json_fields.h"
+
+namespace muster::cluster {
+namespace {
+
+void check_name(FieldReader& fields, std::string_view field, const std::string& value) {
+    if (value.empty()) return;
+    if (auto ok = parse_plain_name(value); !ok) fields.reject(field, ok.error().detail);
+}
+
+std::vector<IpAddress> take_addresses(FieldReader& fields, std::string_view field) {
+    std::vector<IpAddress> result;
+    for (const std::string& text : fields.list(field, 64)) {
+        const auto address = IpAddress::parse(text);
+        if (!address) {
+            fields.reject(field, "holds \"" + text + "\", which is no IP address");
+            return {};
+        }
+        result.push_back(*address);
+    }
+    return result;
+}
+
+std::vector<DomainName> take_host_names(FieldReader& fields, std::string_view field) {
+    std::vector<DomainName> result;
+    for (const std::string& text : fields.list(field, kMaxDomain)) {
+        auto name = parse_domain(text);
+        if (!name) {
+            fields.reject(field, "holds \"" + text + "\": " + name.error().detail);
+            return {};
+        }
+        result.push_back(std::move(*name));
+    }
+    return result;
+}
+
+void read_default_for(FieldReader& fields, Domain& domain) {
+    auto inner = fields.object("default_for");
+    if (!inner) return;
+    domain.addresses = take_addresses(*inner, "addresses");
+    domain.tls_names = take_host_names(*inner, "tls_names");
+    domain.unknown_default_for = inner->unknown();
+    fields.adopt(*inner);
+}
+
+void read_case(FieldReader& fields, Domain& domain) {
+    const std::string policy = fields.text("case", 8);
+    if (!policy.empty() && policy != "fold" && policy != "keep") {
+        fields.reject("case", "can be fold or keep");
+    }
+    domain.case_policy = policy == "keep" ? CasePolicy::Keep : CasePolicy::Fold;
+}
+
+template <typename T, typename Text>
+std::vector<std::string> texts(const std::vector<T>& values, Text text) {
+    std::vector<std::string> result;
+    result.reserve(values.size());
+    for (const T& value : values) result.push_back(text(value));
+    return result;
+}
+
+void write_default_for(nlohmann::json& object, const Domain& domain) {
+    nlohmann::json inner = start_object(domain.unknown_default_for);
+    put_list(inner, "addresses", texts(domain.addresses, [](auto& a) { return a.text(); }));
+    put_list(inner, "tls_names", texts(domain.tls_names, [](auto& n) { return n.text; }));
+    if (!inner.empty()) object["default_for"] = std::move(inner);
+}
+
+ServiceSettings read_service(FieldReader& fields) {
+    ServiceSettings service;
+    service.port = static_cast<std::uint16_t>(fields.number("port", 0, 65'535));
+    if (service.port == 0) fields.reject("port", "must be from 1 to 65535");
+    service.tls = fields.choice("tls", TlsMode::StartTls,
+                                {TlsMode::None, TlsMode::StartTls, TlsMode::Implicit});
+    service.cache = static_cast<unsigned>(fields.number("cache", service.cache, 10'000));
+    if (const std::string level = fields.text("log", 16); !level.empty()) {
+        const auto parsed = log::level_from(level);
+        if (!parsed) fields.reject("log", "can be debug, info, warning, error or off");
+        service.log = parsed.value_or(log::Level::Info);
+    }
+    service.capabilities = fields.list("capabilities", 256);
+    service.unknown = fields.unknown();
+    return service;
+}
+
+void read_services(FieldReader& fields, Server& server) {
+    auto services = fields.object("services");
+    if (!services) return;
+    for (const Service which : kServices) {
+        auto inner = services->object(name(which));
+        if (!inner) continue;
+        server.services[static_cast<std::size_t>(which)] = read_service(*inner);
+        fields.adopt(*inner);
+    }
+    server.unknown_services = services->unknown();
+    fields.adopt(*services);
+}
+
+void read_identity(FieldReader& fields, Server& server) {
+    server.kind =
+        fields.choice("kind", ServerKind::Dovecot, {ServerKind::Dovecot, ServerKind::Foreign});
+    server.node = NodeName(fields.text("node", 63));
+    check_name(fields, "node", server.node.text);
+    server.host = fields.text("host", kMaxDomain);
+    fields.require("host", !server.host.empty());
+    if (!IpAddress::parse(server.host) && !parse_domain(server.host)) {
+        fields.reject("host", "must be an IP address or a host name");
+    }
+    server.source = take_addresses(fields, "source");
+    if (server.kind == ServerKind::Foreign && !server.node.empty()) {
+        fields.reject("node", "is for servers of kind dovecot");
+    }
+}
+
+void read_introduction(FieldReader& fields, Server& server) {
+    const bool foreign = server.kind == ServerKind::Foreign;
+    server.introduce = fields.choice("introduce", foreign ? Introduce::None : Introduce::Xclient,
+                                     {Introduce::Xclient, Introduce::Proxy, Introduce::None});
+    server.login = fields.choice("login", LoginMode::Own,
+                                 {LoginMode::Own, LoginMode::Master, LoginMode::Token});
+    server.tls_name = fields.text("tls_name", kMaxDomain);
+    if (!server.tls_name.empty() && !parse_domain(server.tls_name)) {
+        fields.reject("tls_name", "must be a host name");
+    }
+    server.ca = fields.text("ca", kMaxEntry);
+    if (!server.ca.empty() && server.ca.find("-----BEGIN CERTIFICATE-----") == server.ca.npos) {
+        fields.reject("ca", "must hold certificates in PEM");
+    }
+    if (foreign && server.login == LoginMode::Token) {
+        fields.reject("login", "token is for servers of kind dovecot");
+    }
+}
+
+std::string_view level_name(log::Level level) {
+    constexpr std::array<std::string_view, 5> kNames{"debug", "info", "warning", "error", "off"};
+    return kNames[static_cast<std::size_t>(level)];
+}
+
+nlohmann::json write_service(const ServiceSettings& service) {
+    nlohmann::json object = start_object(service.unknown);
+    object["port"] = service.port;
+    object["tls"] = name(service.tls);
+    put_number(object, "cache", service.cache, ServiceSettings{}.cache);
+    if (service.log != log::Level::Info) object["log"] = level_name(service.log);
+    put_list(object, "capabilities", service.capabilities);
+    return object;
+}
+
+void write_services(nlohmann::json& object, const Server& server) {
+    nlohmann::json services = start_object(server.unknown_services);
+    for (const Service which : kServices) {
+        if (const ServiceSettings* service = server.service(which)) {
+            services[std::string(name(which))] = write_service(*service);
+        }
+    }
+    if (!services.empty()) object["services"] = std::move(services);
+}
+
+}  // namespace
+
+Result<Domain> decode_domain(std::string_view name, std::string_view json) {
+    auto object = parse_object(json);
+    if (!object) return std::unexpected(object.error());
+    FieldReader fields(std::move(*object));
+    Domain domain;
+    domain.name = DomainName(name);
+    domain.kind =
+        fields.choice("kind", DomainKind::Shared, {DomainKind::Shared, DomainKind::Local});
+    domain.node = NodeName(fields.text("node", 63));
+    check_name(fields, "node", domain.node.text);
+    for (std::string& server : fields.list("servers", 63)) {
+        check_name(fields, "servers", server);
+        domain.servers.emplace_back(std::move(server));
+    }
+    domain.unknown_server = ServerName(fields.text("unknown_server", 63));
+    check_name(fields, "unknown_server", domain.unknown_server.text);
+    read_default_for(fields, domain);
+    read_case(fields, domain);
+    if ((domain.kind == DomainKind::Local) == domain.node.empty()) {
+        fields.reject("node", "is required for local domains, and for them only");
+    }
+    domain.unknown = fields.unknown();
+    if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
+    return domain;
+}
+
+std::string encode(const Domain& domain) {
+    nlohmann::json object = start_object(domain.unknown);
+    object["kind"] = name(domain.kind);
+    put_text(object, "node", domain.node.text);
+    put_list(object, "servers", texts(domain.servers, [](auto& s) { return s.text; }));
+    put_text(object, "unknown_server", domain.unknown_server.text);
+    write_default_for(object, domain);
+    if (domain.case_policy == CasePolicy::Keep) object["case"] = "keep";
+    return to_text(object);
+}
+
+Result<Server> decode_server(std::string_view name, std::string_view json) {
+    auto object = parse_object(json);
+    if (!object) return std::unexpected(object.error());
+    FieldReader fields(std::move(*object));
+    Server server;
+    server.name = ServerName(name);
+    read_identity(fields, server);
+    server.admin = fields.choice("admin", AdminState::Up,
+                                 {AdminState::Up, AdminState::Drain, AdminState::Down});
+    read_services(fields, server);
+    read_introduction(fields, server);
+    server.weight = static_cast<unsigned>(fields.number("weight", server.weight, 1'000'000));
+    server.unknown = fields.unknown();
+    if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
+    return server;
+}
+
+std::string encode(const Server& server) {
+    nlohmann::json object = start_object(server.unknown);
+    object["kind"] = name(server.kind);
+    put_text(object, "node", server.node.text);
+    object["host"] = server.host;
+    put_list(object, "source", texts(server.source, [](auto& a) { return a.text(); }));
+    if (server.admin != AdminState::Up) object["admin"] = name(server.admin);
+    write_services(object, server);
+    object["introduce"] = name(server.introduce);
+    object["login"] = name(server.login);
+    put_text(object, "tls_name", server.tls_name);
+    put_text(object, "ca", server.ca);
+    put_number(object, "weight", server.weight, Server{}.weight);
+    return to_text(object);
+}
+
+}  // namespace muster::cluster

@@ -1,0 +1,83 @@
+// One rule book for entries of every kind.
+
+#include "cluster/directory_writer.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+
+namespace muster::cluster {
+namespace {
+
+template <typename T>
+Result<> drop_value(const Result<T>& result) {
+    if (!result) return std::unexpected(result.error());
+    return {};
+}
+
+template <auto Decode>
+Result<> decodes(std::string_view name, std::string_view json) {
+    return drop_value(Decode(name, json));
+}
+
+Result<> decodes_acl(std::string_view, std::string_view json) {
+    return drop_value(decode_shared_acl(json));
+}
+
+Result<> is_plain(std::string_view name) { return drop_value(parse_plain_name(name)); }
+Result<> is_id(std::string_view name) { return drop_value(parse_account_id(name)); }
+
+Result<> is_domain(std::string_view name) {
+    const auto parsed = parse_domain(name);
+    if (parsed && parsed->text != name) {
+        return fail(ErrorKind::Syntax, "the key must be spelt " + parsed->text);
+    }
+    return drop_value(parsed);
+}
+
+Result<> is_address(std::string_view name) {
+    const auto parsed = parse_address(name, CasePolicy::Keep);
+    if (parsed && parsed->text != name) {
+        return fail(ErrorKind::Syntax, "the key must be spelt " + parsed->text);
+    }
+    return drop_value(parsed);
+}
+
+Result<> is_pair(std::string_view name) {
+    const std::size_t slash = name.find('/');
+    if (slash == 0 || slash == name.npos || slash + 1 == name.size()) {
+        return fail(ErrorKind::Syntax, "the key must be shared-acl/TO/FROM");
+    }
+    return {};
+}
+
+struct Rule {
+    std::string_view prefix;
+    Result<> (*name)(std::string_view);
+    Result<> (*value)(std::string_view, std::string_view);
+};
+constexpr std::array kRules{
+    Rule{kDomainPrefix, is_domain, decodes<decode_domain>},
+    Rule{kServerPrefix, is_plain, decodes<decode_server>},
+    Rule{kAccountPrefix, is_address, decodes<decode_account>},
+    Rule{kAliasPrefix, is_address, decodes<decode_alias>},
+    Rule{kNodePrefix, is_plain, decodes<decode_node>},
+    Rule{kSettingPrefix, is_plain, decodes<decode_setting>},
+    Rule{kCertificatePrefix, is_plain, decodes<decode_certificate>},
+    Rule{kCredentialPrefix, is_plain, decodes<decode_credential>},
+    Rule{kPasswordPrefix, is_id, decodes<decode_password_keys>},
+    Rule{kSharedAclPrefix, is_pair, decodes_acl},
+    Rule{kAdminPrefix, is_plain, decodes<decode_administrator>},
+};
+
+}  // namespace
+
+Result<> check_entry(std::string_view key, std::string_view json) {
+    const KeyParts parts = split_key(key);
+    for (const Rule& rule : kRules) {
+        if (rule.prefix != parts.prefix) continue;
+        if (auto ok = rule.name(parts.name); !ok) return ok;
+        return rule.value(parts.name, json);
+    }
+    return fail(ErrorKind::Syntax, "no kind of entry that this version knows");
+}
+
+}  // namespace muster::cluster
