@@ -4,13 +4,13 @@
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <openssl/rand.h>
 
 #include <array>
 #include <charconv>
 #include <memory>
 
 #include "base/base64.h"
+#include "base/seal.h"
 
 namespace muster {
 namespace {
@@ -144,13 +144,6 @@ Result<bool> verify_password(std::string_view key, std::string_view password) {
     if (scheme == "SCRAM-SHA-1") return verify_scram(EVP_sha1(), text, password);
     if (is_crypt(scheme)) return verify_crypt(text, password);
     return fail(ErrorKind::Syntax, "no way to verify passwords of scheme " + std::string(scheme));
-}
-
-std::string random_bytes(std::size_t count) {
-    std::string result(count, '\0');
-    MUSTER_CHECK(
-        RAND_bytes(reinterpret_cast<unsigned char*>(result.data()), static_cast<int>(count)) == 1);
-    return result;
 }
 
 }  // namespace muster

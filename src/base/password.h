@@ -29,7 +29,4 @@ std::string_view password_scheme(std::string_view key);
 /// ErrorKind::Syntax. Comparisons take the same time wherever they differ.
 Result<bool> verify_password(std::string_view key, std::string_view password);
 
-/// `count` random bytes of the system's generator.
-std::string random_bytes(std::size_t count);
-
 }  // namespace muster

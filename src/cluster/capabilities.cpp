@@ -1,0 +1,125 @@
+#include "cluster/capabilities.h"
+
+#include <set>
+
+namespace muster::cluster {
+namespace {
+
+std::string upper(std::string_view text) {
+    std::string result(text);
+    for (char& c : result) {
+        if (c >= 'a' && c <= 'z') c = static_cast<char>(c - ('a' - 'A'));
+    }
+    return result;
+}
+
+/// What the front end decides by itself, for its own side of the connection.
+bool is_front_ends_own(std::string_view item) {
+    return item == "STARTTLS" || item == "STLS" || item == "LOGINDISABLED" || item == "SASL" ||
+           item.starts_with("SASL ") || item.empty();
+}
+
+Announcement announcement_of(const Server& server, const ServiceSettings& service, Service which) {
+    const std::vector<std::string> items = service.capabilities.empty()
+                                               ? builtin_capabilities(which, server.kind)
+                                               : service.capabilities;
+    Announcement result;
+    for (const std::string& item : items) {
+        const std::string wide = upper(item);
+        if (wide.starts_with("AUTH=")) {
+            result.mechanisms.push_back(wide.substr(5));
+        } else if (!is_front_ends_own(wide)) {
+            result.capabilities.push_back(item);
+        }
+    }
+    return result;
+}
+
+/// Keeps in `mine` what `theirs` has, too, whatever its case.
+void keep_common(std::vector<std::string>& mine, const std::vector<std::string>& theirs) {
+    std::set<std::string> known;
+    for (const std::string& item : theirs) known.insert(upper(item));
+    std::erase_if(mine, [&](const std::string& item) { return !known.contains(upper(item)); });
+}
+
+/// In the order of the names, so that every front end announces the same line.
+std::set<std::string> servers_of(const Topology& topology, std::span<const DomainName> domains) {
+    std::set<std::string> names;
+    for (const Domain& domain : topology.parts().domains) {
+        if (!domains.empty() && std::ranges::find(domains, domain.name) == domains.end()) continue;
+        for (const ServerName& server : domain.servers) names.insert(server.text);
+        if (!domain.unknown_server.empty()) names.insert(domain.unknown_server.text);
+    }
+    return names;
+}
+
+}  // namespace
+
+std::vector<std::string> builtin_capabilities(Service service, ServerKind kind) {
+    const bool dovecot = kind == ServerKind::Dovecot;
+    switch (service) {
+        case Service::Imap:
+            if (!dovecot) return {"IMAP4rev1"};
+            return {"IMAP4rev1", "SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+", "AUTH=PLAIN"};
+        case Service::Pop3:
+            if (!dovecot) return {"TOP", "UIDL", "USER"};
+            return {"TOP",  "UIDL", "RESP-CODES", "PIPELINING", "AUTH-RESP-CODE",
+                    "USER", "CAPA", "AUTH=PLAIN"};
+        case Service::Sieve:
+            if (!dovecot) return {"fileinto", "reject", "envelope"};
+            return {"fileinto",
+                    "reject",
+                    "envelope",
+                    "encoded-character",
+                    "vacation",
+                    "subaddress",
+                    "comparator-i;ascii-numeric",
+                    "relational",
+                    "regex",
+                    "imap4flags",
+                    "copy",
+                    "include",
+                    "variables",
+                    "body",
+                    "enotify",
+                    "environment",
+                    "mailbox",
+                    "date",
+                    "index",
+                    "ihave",
+                    "duplicate",
+                    "mime",
+                    "foreverypart",
+                    "extracttext",
+                    "AUTH=PLAIN"};
+        case Service::Lmtp:
+        case Service::Submission: return {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"};
+    }
+    return {};
+}
+
+Announcement common_announcement(const Topology& topology, Service service,
+                                 std::span<const DomainName> domains) {
+    Announcement common;
+    bool first = true;
+    for (const std::string& name : servers_of(topology, domains)) {
+        const ServerView* view = topology.server(name);
+        const ServiceSettings* settings = view ? view->server.service(service) : nullptr;
+        if (!settings) continue;
+        Announcement own = announcement_of(view->server, *settings, service);
+        if (first) {
+            common = std::move(own);
+            first = false;
+            continue;
+        }
+        keep_common(common.capabilities, own.capabilities);
+        keep_common(common.mechanisms, own.mechanisms);
+    }
+    if (first) common = announcement_of(Server{}, ServiceSettings{}, service);
+    if (std::ranges::find(common.mechanisms, "PLAIN") == common.mechanisms.end()) {
+        common.mechanisms.insert(common.mechanisms.begin(), "PLAIN");
+    }
+    return common;
+}
+
+}  // namespace muster::cluster

@@ -1,0 +1,131 @@
+#include "cluster/directory.h"
+
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+
+namespace muster::cluster {
+
+const Domain* context_domain(const Topology& topology, const LoginContext& context) {
+    if (const Domain* dedicated = topology.domain_of(context.local)) return dedicated;
+    if (const Domain* named = topology.domain_of_tls_name(context.tls_name)) return named;
+    return topology.domain(context.default_domain);
+}
+
+Directory::Directory(std::shared_ptr<state::Replica> replica, const TopologyTable& topology)
+    : reader_(std::move(replica)), table_(topology) {}
+
+const std::shared_ptr<const Topology>& Directory::topology() {
+    const std::uint64_t version = table_.version();
+    if (!topology_ || version != seen_version_) {
+        topology_ = table_.current();
+        seen_version_ = version;
+    }
+    return topology_;
+}
+
+Result<Located> Directory::locate(std::string_view login, const LoginContext& context) {
+    if (!reader_.replica()->filled()) {
+        return fail(ErrorKind::Unavailable, "try again later", "directory-never-filled");
+    }
+    auto name = parse_login(login);
+    if (!name) return std::unexpected(name.error());
+    Located located;
+    located.topology = topology();
+    located.context = context_domain(*located.topology, context);
+    located.domain = name->domain ? located.topology->domain(name->domain->text) : located.context;
+    if (!located.domain) {
+        located.address = AccountAddress(name->domain ? name->local + '@' + name->domain->text
+                                                      : std::move(name->local));
+        return located;
+    }
+    auto address = make_address(name->local, located.domain->name, located.domain->case_policy);
+    if (!address) return std::unexpected(address.error());
+    located.address = std::move(*address);
+    auto found = read_account(located);
+    if (found && !*found) found = follow_alias(located);
+    if (!found) return std::unexpected(found.error());
+    return located;
+}
+
+Result<bool> Directory::read_account(Located& located) {
+    key_.assign(kAccountPrefix);
+    key_ += located.address.text;
+    auto row = reader_.find(key_);
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return false;
+    const auto account = decode_account_row((*row)->value);
+    if (!account) {
+        reader_.replica()->report_damage(key_);
+        return std::unexpected(account.error());
+    }
+    located.known = true;
+    located.id = AccountId(account->id);
+    located.home = ServerName(account->home);
+    located.disabled = account->disabled;
+    located.quota = account->quota;
+    located.epoch = account->epoch;
+    return true;
+}
+
+/// An alias for one address is another name of that account; one for several is not. An alias
+/// may lead to one more alias, no further.
+Result<bool> Directory::follow_alias(Located& located) {
+    const Located asked = located;
+    for (int hop = 0; hop < 2; ++hop) {
+        key_.assign(kAliasPrefix);
+        key_ += located.address.text;
+        auto row = reader_.find(key_);
+        if (!row) return std::unexpected(row.error());
+        if (!*row) break;
+        auto alias = decode_alias(located.address.text, (*row)->value);
+        if (!alias) {
+            reader_.replica()->report_damage(key_);
+            return std::unexpected(alias.error());
+        }
+        if (alias->to.size() != 1) break;
+        located.address = std::move(alias->to.front());
+        located.domain = located.topology->domain(domain_of(located.address));
+        if (!located.domain) break;
+        auto found = read_account(located);
+        if (!found || *found) return found;
+    }
+    located = asked;
+    return false;
+}
+
+Result<std::optional<Account>> Directory::account(const AccountAddress& address) {
+    Located located;
+    located.topology = topology();
+    located.address = address;
+    auto found = read_account(located);
+    if (found && !*found) found = follow_alias(located);
+    if (!found) return std::unexpected(found.error());
+    if (!*found) return std::nullopt;
+    auto row = reader_.find(account_key(located.address));
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return std::nullopt;
+    auto account = decode_account(located.address.text, (*row)->value);
+    if (!account) return std::unexpected(account.error());
+    return std::move(*account);
+}
+
+Result<std::optional<PasswordKeys>> Directory::password_keys(const AccountId& id) {
+    auto row = reader_.find(password_key(id));
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return std::nullopt;
+    auto keys = decode_password_keys(id.text, (*row)->value);
+    if (!keys) return std::unexpected(keys.error());
+    return std::move(*keys);
+}
+
+Result<std::optional<std::string>> Directory::shared_acl(std::string_view to,
+                                                         std::string_view from) {
+    auto row = reader_.find(shared_acl_key(to, from));
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return std::nullopt;
+    auto value = decode_shared_acl((*row)->value);
+    if (!value) return std::unexpected(value.error());
+    return std::move(*value);
+}
+
+}  // namespace muster::cluster

@@ -1,0 +1,81 @@
+#include "cluster/route.h"
+
+namespace muster::cluster {
+namespace {
+
+std::unexpected<Error> unavailable(std::string reason) {
+    return fail(ErrorKind::Unavailable, "Server is temporarily unavailable, try again later",
+                std::move(reason));
+}
+
+std::unexpected<Error> refused(std::string reason) {
+    return fail(ErrorKind::Refused, "Authentication failed", std::move(reason));
+}
+
+/// Why a server cannot take a new session now; empty when it can.
+std::string_view obstacle(const ServerView& view, Service service) {
+    if (view.server.admin == AdminState::Down) return "down-by-administrator";
+    if (view.server.admin == AdminState::Drain) return "drained";
+    if (!view.server.service(service)) return "service-not-offered";
+    if (!view.health->usable(service)) return "down";
+    return {};
+}
+
+Route make_route(const Located& located, const ServerView& view, Service service) {
+    Route route;
+    route.topology = located.topology;
+    route.server = &view;
+    route.service = view.server.service(service);
+    route.login = located.address;
+    return route;
+}
+
+bool is_served(const Domain* domain, const NodeName& here) {
+    return domain && (domain->kind == DomainKind::Shared || domain->node == here);
+}
+
+/// The server that refuses unknown names of a domain: always the same one while it is up.
+Result<Route> route_unknown(const Located& located, const Domain& domain, Service service) {
+    std::vector<ServerName> order;
+    if (!domain.unknown_server.empty()) order.push_back(domain.unknown_server);
+    order.insert(order.end(), domain.servers.begin(), domain.servers.end());
+    for (const ServerName& server : order) {
+        const ServerView* view = located.topology->server(server.text);
+        if (view && obstacle(*view, service).empty()) return make_route(located, *view, service);
+    }
+    if (order.empty()) return refused("unknown-account");
+    return unavailable("no-server-for-unknown-accounts");
+}
+
+Result<Route> route_home(const Located& located, Service service) {
+    if (located.home.empty()) return unavailable("no-home");
+    const ServerView* view = located.topology->server(located.home.text);
+    if (!view) return unavailable("home-missing");
+    // A Dovecot asks its own authority, which says no; a foreign server knows nothing of it.
+    if (located.disabled && view->server.kind == ServerKind::Foreign) return refused("disabled");
+    if (const std::string_view why = obstacle(*view, service); !why.empty()) {
+        return unavailable("home-" + std::string(why));
+    }
+    if (view->server.login == LoginMode::Master && !view->credential) {
+        return unavailable("no-credential");
+    }
+    Route route = make_route(located, *view, service);
+    route.account = located.id;
+    route.epoch = located.epoch;
+    return route;
+}
+
+}  // namespace
+
+Result<Route> route(const Located& located, Service service, const NodeName& here) {
+    if (is_served(located.domain, here)) {
+        if (located.known) return route_home(located, service);
+        return route_unknown(located, *located.domain, service);
+    }
+    if (is_served(located.context, here)) {
+        return route_unknown(located, *located.context, service);
+    }
+    return refused(located.domain ? "domain-of-another-node" : "unknown-domain");
+}
+
+}  // namespace muster::cluster
