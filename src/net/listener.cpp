@@ -61,6 +61,12 @@ Endpoint local_endpoint(int fd) {
     return address.endpoint();
 }
 
+Endpoint peer_endpoint(int fd) {
+    SocketAddress address;
+    if (getpeername(fd, address.data(), &address.length) != 0) return {};
+    return address.endpoint();
+}
+
 Result<std::unique_ptr<Listener>> Listener::tcp(Loop& loop, const Endpoint& endpoint,
                                                 OnAccepted on_accepted) {
     const auto fd = listen_tcp(endpoint);

@@ -13,6 +13,13 @@ void Loop::run() { impl_->context.run(); }
 
 void Loop::stop() { impl_->context.stop(); }
 
+void Loop::stop_when_idle() { farewell_.spawn(stop_after(tasks_, *this)); }
+
+Task<void> Loop::stop_after(TaskGroup& tasks, Loop& loop) {
+    co_await tasks.drained();
+    loop.stop();
+}
+
 void Loop::post(std::function<void()> work) { boost::asio::post(impl_->context, std::move(work)); }
 
 void Loop::arm(Timer& timer, Duration after) {

@@ -23,6 +23,8 @@ public:
     void run();
     /// Ends run() soon; thread-safe.
     void stop();
+    /// Ends run() when no task is left. On the loop's thread.
+    void stop_when_idle();
     /// Runs `work` on the loop's thread; thread-safe. Keep what it captures alive.
     void post(std::function<void()> work);
 
@@ -34,7 +36,10 @@ public:
     [[nodiscard]] Impl& impl() { return *impl_; }
 
 private:
+    static Task<void> stop_after(TaskGroup& tasks, Loop& loop);
+
     TaskGroup tasks_;
+    TaskGroup farewell_;
     std::unique_ptr<Impl> impl_;
 };
 

@@ -1,0 +1,91 @@
+#include "frontend/client_guard.h"
+
+#include <algorithm>
+
+namespace muster::frontend {
+namespace {
+
+constexpr net::Duration kFirstDelay{2'000};
+constexpr net::Duration kLongestDelay{15'000};
+
+}  // namespace
+
+IpAddress ClientGuard::counted(const IpAddress& client) {
+    if (client.is_v4()) return client;
+    IpAddress::V6 bytes = client.v6();
+    std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
+    return IpAddress::from_v6(bytes);
+}
+
+ClientGuard::Stripe& ClientGuard::stripe(const IpAddress& client) {
+    return stripes_[std::hash<IpAddress>{}(client) % kStripes];
+}
+
+ClientGuard::Verdict ClientGuard::enter(const IpAddress& client) {
+    if (connections_.load(std::memory_order_relaxed) >= limits_.connections) {
+        return Verdict::TooMany;
+    }
+    const IpAddress key = counted(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    if (home.records.size() >= kMaxRecordsPerStripe) forget_old(home, net::Clock::now());
+    Record& record = home.records[key];
+    if (record.connections >= limits_.connections_per_address) {
+        return Verdict::TooManyFromAddress;
+    }
+    if (record.failures >= limits_.failures && net::Clock::now() < record.window_ends) {
+        return Verdict::TooManyFailures;
+    }
+    ++record.connections;
+    connections_.fetch_add(1, std::memory_order_relaxed);
+    return Verdict::Welcome;
+}
+
+void ClientGuard::leave(const IpAddress& client) {
+    const IpAddress key = counted(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    const auto found = home.records.find(key);
+    if (found == home.records.end() || found->second.connections == 0) return;
+    --found->second.connections;
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+    if (found->second.connections == 0 && found->second.failures == 0) home.records.erase(found);
+}
+
+net::Duration ClientGuard::failed(const IpAddress& client) {
+    const IpAddress key = counted(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    Record& record = home.records[key];
+    const auto now = net::Clock::now();
+    if (now >= record.window_ends) record.failures = 0;
+    if (record.failures++ == 0) record.window_ends = now + limits_.failure_window;
+    return std::min(kFirstDelay * record.failures, kLongestDelay);
+}
+
+void ClientGuard::succeeded(const IpAddress& client) {
+    const IpAddress key = counted(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    const auto found = home.records.find(key);
+    if (found != home.records.end() && found->second.failures != 0) --found->second.failures;
+}
+
+bool ClientGuard::blocked(const IpAddress& client) {
+    const IpAddress key = counted(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    const auto found = home.records.find(key);
+    return found != home.records.end() && found->second.failures >= limits_.failures &&
+           net::Clock::now() < found->second.window_ends;
+}
+
+void ClientGuard::forget_old(Stripe& stripe, net::Clock::time_point now) {
+    std::erase_if(stripe.records, [now](const auto& item) {
+        return item.second.connections == 0 && now >= item.second.window_ends;
+    });
+    if (stripe.records.size() < kMaxRecordsPerStripe) return;
+    std::erase_if(stripe.records, [](const auto& item) { return item.second.connections == 0; });
+}
+
+}  // namespace muster::frontend

@@ -1,0 +1,61 @@
+#pragma once
+// What one client address may take: connections, and failed logins. For the whole process.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <unordered_map>
+
+#include "base/endpoint.h"
+#include "frontend/settings.h"
+
+namespace muster::frontend {
+
+/// Thread-safe; one short lock a call, spread over stripes. Memory is bounded: an address is
+/// forgotten when it has no connection and no recent failure, and under pressure the oldest
+/// failures go first.
+class ClientGuard {
+public:
+    explicit ClientGuard(const Limits& limits) : limits_(limits) {}
+
+    enum class Verdict : std::uint8_t { Welcome, TooMany, TooManyFromAddress, TooManyFailures };
+    /// Counts a connection in when welcome; leave() counts it out.
+    Verdict enter(const IpAddress& client);
+    void leave(const IpAddress& client);
+
+    /// Counts a failed login; the delay is how long to wait before the answer (2 s, and more for
+    /// each further failure within the window, to 15 s).
+    net::Duration failed(const IpAddress& client);
+    /// A login that succeeded takes one failure away, so that a household behind one address is
+    /// not locked out by one forgotten telephone.
+    void succeeded(const IpAddress& client);
+    [[nodiscard]] bool blocked(const IpAddress& client);
+
+    [[nodiscard]] std::size_t connections() const { return connections_.load(); }
+
+    /// IPv6 clients are counted by their /64: a host chooses freely within it.
+    static IpAddress counted(const IpAddress& client);
+
+private:
+    struct Record {
+        std::uint32_t connections = 0;
+        std::uint32_t failures = 0;
+        net::Clock::time_point window_ends;
+    };
+    struct Stripe {
+        std::mutex mutex;
+        std::unordered_map<IpAddress, Record> records;
+    };
+    static constexpr std::size_t kStripes = 64;
+    static constexpr std::size_t kMaxRecordsPerStripe = 16384;
+
+    Stripe& stripe(const IpAddress& client);
+    static void forget_old(Stripe& stripe, net::Clock::time_point now);
+
+    const Limits limits_;
+    std::atomic<std::size_t> connections_{0};
+    std::array<Stripe, kStripes> stripes_;
+};
+
+}  // namespace muster::frontend

@@ -1,0 +1,312 @@
+#include "frontend/connection.h"
+
+#include <array>
+
+#include "base/log.h"
+#include "frontend/imap_session.h"
+#include "frontend/pop3_session.h"
+#include "frontend/sieve_session.h"
+#include "wire/proxy_protocol.h"
+
+namespace muster::frontend {
+namespace {
+
+constexpr net::Duration kFarewellTime{2'000};
+
+/// A conversation with a server ends as an Error, so that the client's can go on.
+template <typename T>
+Task<Result<T>> guarded(net::Stream& server, net::Duration limit, Task<Result<T>> exchange) {
+    server.expire_after(limit);
+    auto reason = net::EndReason::None;
+    try {
+        Result<T> result = co_await std::move(exchange);
+        server.expire_never();
+        co_return result;
+    } catch (const net::ConversationOver& over) {
+        reason = over.reason();
+    }
+    co_return fail(
+        ErrorKind::Unavailable, "unavailable",
+        "the server's connection ended during the login: " + std::string(net::name(reason)));
+}
+
+/// The first message with the account's full address; SCRAM's is signed and stays as it is.
+Result<std::string> message_for(const Login& login, const AccountAddress& account) {
+    if (login.name == account.text || !wire::sasl::can_rewrite(login.mechanism)) {
+        return login.message;
+    }
+    return wire::sasl::with_account(login.mechanism, login.message, account.view());
+}
+
+}  // namespace
+
+std::unique_ptr<ClientSession> make_session(SessionHost& host, const ListenerSettings& listener,
+                                            net::SocketStream& client, const Peer& peer) {
+    switch (listener.service) {
+        case cluster::Service::Pop3:
+            return std::make_unique<Pop3Session>(host, listener, client, peer);
+        case cluster::Service::Sieve:
+            return std::make_unique<SieveSession>(host, listener, client, peer);
+        default: return std::make_unique<ImapSession>(host, listener, client, peer);
+    }
+}
+
+Connection::Connection(Worker& worker, const ListenerSettings& listener,
+                       const net::Accepted& accepted)
+    : worker_(worker),
+      listener_(listener),
+      client_(std::make_unique<net::SocketStream>(worker.loop(), accepted.fd)),
+      id_(worker.new_session_id()),
+      counted_(accepted.peer.address) {
+    next_ = std::exchange(worker_.connections_, this);
+    if (next_ != nullptr) next_->previous_ = this;
+}
+
+Connection::~Connection() {
+    if (is_counted_) worker_.shared().guard.leave(counted_);
+    if (handle_) worker_.sessions().remove(*handle_);
+    (previous_ == nullptr ? worker_.connections_ : previous_->next_) = next_;
+    if (next_ != nullptr) next_->previous_ = previous_;
+}
+
+Task<void> Connection::run() {
+    Server server = co_await log_in();
+    if (server) co_await pump(std::move(server));
+}
+
+Task<Connection::Server> Connection::log_in() {
+    Peer peer{{counted_, 0}, {}, id_};
+    std::unique_ptr<ClientSession> session;
+    auto reason = net::EndReason::None;
+    try {
+        client_->expire_after(worker_.limits().login_time);
+        peer.client.port = net::peer_endpoint(client_->descriptor().fd()).port;
+        peer.local = net::local_endpoint(client_->descriptor().fd());
+        if (!co_await read_proxy_header(peer)) co_return nullptr;
+        if (!co_await admit(peer)) co_return nullptr;
+        if (!co_await accept_tls()) co_return nullptr;
+        session = make_session(worker_, listener_, *client_, peer);
+        co_await session->greet();
+        co_return co_await identify_and_hand_over(*session, peer);
+    } catch (const net::ConversationOver& over) {
+        reason = over.reason();
+    }
+    if (worker_.draining() && reason == net::EndReason::Deadline) {
+        reason = net::EndReason::Draining;
+    }
+    log::info("connection-ended",
+              {{"session", id_}, {"client", peer.client.text()}, {"reason", net::name(reason)}});
+    const std::string farewell = session ? session->farewell(reason) : std::string();
+    if (farewell.empty()) co_return nullptr;
+    try {
+        co_await net::within(*client_, kFarewellTime, client_->write(farewell));
+    } catch (const net::ConversationOver&) {
+        log::debug("farewell-unheard", {{"session", id_}});
+    }
+    co_return nullptr;
+}
+
+Task<bool> Connection::read_proxy_header(Peer& peer) {
+    if (!any_contains(listener_.proxy_from, peer.client.address)) co_return true;
+    std::string bytes;
+    for (;;) {
+        const auto parsed = wire::proxy_protocol::parse(bytes);
+        if (!parsed) {
+            log::warning("proxy-header-refused", {{"session", id_},
+                                                  {"balancer", peer.client.text()},
+                                                  {"reason", parsed.error().detail}});
+            co_return false;
+        }
+        if (const auto* header = std::get_if<wire::proxy_protocol::Header>(&*parsed)) {
+            if (!header->local) {
+                peer.client = header->source;
+                peer.local = header->destination;
+                counted_ = peer.client.address;
+            }
+            co_return true;
+        }
+        // Not a byte more than the header: what follows may be a TLS handshake.
+        const std::size_t wanted = std::get<wire::proxy_protocol::NeedMore>(*parsed).size;
+        const std::size_t held = bytes.size();
+        bytes.resize(wanted);
+        const std::size_t got = co_await client_->read_some({bytes.data() + held, wanted - held});
+        if (got == 0) co_return false;
+        bytes.resize(held + got);
+    }
+}
+
+Task<bool> Connection::admit(const Peer& peer) {
+    const auto verdict = worker_.shared().guard.enter(counted_);
+    if (verdict == ClientGuard::Verdict::Welcome) {
+        is_counted_ = true;
+        co_return true;
+    }
+    worker_.counters(listener_.service).refused.add();
+    std::string why = "too many connections";
+    if (verdict == ClientGuard::Verdict::TooManyFailures) why = "too many failed logins";
+    if (verdict == ClientGuard::Verdict::TooManyFromAddress) why += " from its address";
+    log::info("connection-refused",
+              {{"session", id_}, {"client", peer.client.text()}, {"reason", why}});
+    if (listener_.tls == cluster::TlsMode::Implicit) co_return false;
+    const auto session = make_session(worker_, listener_, *client_, peer);
+    co_await client_->write(session->farewell(net::EndReason::Draining));
+    co_return false;
+}
+
+Task<bool> Connection::accept_tls() {
+    if (listener_.tls != cluster::TlsMode::Implicit) co_return true;
+    const auto certificates = worker_.certificates();
+    if (!certificates) {
+        log::error("no-certificate", {{"listener", listener_.address.text()}});
+        co_return false;
+    }
+    const auto done = co_await client_->accept_tls(*certificates);
+    if (!done) log::info("tls-failed", {{"session", id_}, {"reason", done.error().detail}});
+    co_return done.has_value();
+}
+
+Task<Connection::Server> Connection::identify_and_hand_over(ClientSession& session,
+                                                            const Peer& peer) {
+    for (;;) {
+        auto login = co_await session.identify();
+        if (!login) co_return nullptr;
+        auto server = co_await hand_over(session, peer, *login);
+        if (server) co_return std::move(*server);
+        co_await answer_failure(session, peer, *login, server.error());
+    }
+}
+
+Result<cluster::Route> Connection::find_route(const Peer& peer, const Login& login) {
+    const std::string tls_name = client_->tls_server_name();
+    const std::string_view default_domain =
+        listener_.default_domain ? listener_.default_domain->view() : std::string_view();
+    const cluster::LoginContext context{peer.local.address, tls_name, default_domain};
+    const auto located = worker_.directory().locate(login.name, context);
+    if (!located) {
+        if (located.error().kind != ErrorKind::Syntax) return std::unexpected(located.error());
+        return fail(ErrorKind::Refused, "", "no name that an account could have");
+    }
+    worker_.targets().follow(located->topology);
+    auto route = cluster::route(*located, listener_.service, worker_.shared().settings.node);
+    if (route && !route->known() && !worker_.may_hand_on_unknown()) {
+        return fail(ErrorKind::Refused, "", "too many unknown names");
+    }
+    return route;
+}
+
+Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, const Peer& peer,
+                                                       const Login& login) {
+    if (worker_.shared().guard.blocked(counted_)) {
+        co_return fail(ErrorKind::Limit, "Too many failed logins; try again later.");
+    }
+    const auto route = find_route(peer, login);
+    if (!route) co_return std::unexpected(route.error());
+    const auto message = message_for(login, route->login);
+    if (!message) co_return std::unexpected(message.error());
+    auto upstream = co_await worker_.upstream(listener_.service, *route, peer);
+    if (!upstream) co_return std::unexpected(upstream.error());
+
+    std::array<wire::ForwardField, 1> forward{{{"muster_account", route->login.view()}}};
+    UpstreamLogin start{{peer.client, peer.local, id_.view(), 5, {}}, login.mechanism, *message};
+    if (!wire::sasl::can_rewrite(login.mechanism) && login.name != route->login.text) {
+        start.introduction.forward = forward;
+    }
+    const auto success = co_await converse(session, **upstream, start);
+    if (!success) co_return std::unexpected(success.error());
+
+    record(peer, *route);
+    worker_.shared().guard.succeeded(counted_);
+    const std::string ahead = session.take_rest();
+    if (!ahead.empty()) co_await (*upstream)->stream().write(ahead);
+    co_await client_->write(session.welcome(login, *success) + (*upstream)->take_rest());
+    co_return (*upstream)->release();
+}
+
+Task<Result<std::string>> Connection::converse(ClientSession& session, Upstream& upstream,
+                                               UpstreamLogin login) {
+    constexpr int kMaxSteps = 8;  // SCRAM needs three
+    const net::Duration limit = worker_.shared().settings.upstream.login_time;
+    auto step = co_await guarded(upstream.stream(), limit, upstream.begin(login));
+    for (int steps = 0; step && step->kind == SaslStep::Kind::Challenge; ++steps) {
+        if (steps == kMaxSteps) {
+            co_return fail(ErrorKind::Unavailable, "unavailable", "an endless SASL exchange");
+        }
+        auto answer = co_await session.ask(step->text);
+        if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
+        step = co_await guarded(upstream.stream(), limit, upstream.answer(std::move(*answer)));
+    }
+    if (!step) co_return std::unexpected(step.error());
+    if (step->kind == SaslStep::Kind::Accepted) co_return std::move(step->text);
+    co_return fail(ErrorKind::Refused, step->text, "credentials refused by the server");
+}
+
+Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, const Login& login,
+                                      Error error) {
+    Counters& counters = worker_.counters(listener_.service);
+    net::Duration delay{0};
+    if (error.kind == ErrorKind::Refused) {
+        counters.denied.add();
+        delay = worker_.shared().guard.failed(counted_);
+    } else if (error.kind != ErrorKind::Syntax) {
+        counters.unavailable.add();
+    }
+    log::info("login-failed", {{"session", id_},
+                               {"service", cluster::name(listener_.service)},
+                               {"client", peer.client.text()},
+                               {"user", login.name},
+                               {"mechanism", wire::sasl::name(login.mechanism)},
+                               {"kind", name(error.kind)},
+                               {"reason", error.detail}});
+    if (delay.count() != 0) co_await net::Sleep(worker_.loop(), delay);
+    co_await client_->write(session.refusal(login, error));
+}
+
+void Connection::record(const Peer& peer, const cluster::Route& route) {
+    worker_.counters(listener_.service).logins.add();
+    handle_ = worker_.sessions().insert(
+        {.id = id_,
+         .account = route.login,
+         .account_id = route.account,
+         .service = listener_.service,
+         .client = peer.client,
+         .server = route.server->server.name,
+         .since = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()),
+         .tls = client_->encrypted()},
+        *this);
+    if (!log::enabled(log::Level::Info)) return;
+    log::info("login", {{"session", id_},
+                        {"service", cluster::name(listener_.service)},
+                        {"client", peer.client.text()},
+                        {"user", route.login},
+                        {"server", route.server->server.name},
+                        {"tls", client_->tls_description()}});
+}
+
+Task<void> Connection::pump(Server server) {
+    net::Pump between(*client_, *server, worker_.limits().idle(listener_.service));
+    pump_ = &between;
+    const net::Moved moved = co_await between;
+    pump_ = nullptr;
+    Counters& counters = worker_.counters(listener_.service);
+    counters.to_client.add(moved.to_client);
+    counters.to_server.add(moved.to_server);
+    if (!log::enabled(log::Level::Info)) co_return;
+    log::info("logout", {{"session", id_},
+                         {"to_client", moved.to_client},
+                         {"to_server", moved.to_server},
+                         {"reason", net::name(moved.reason)}});
+}
+
+void Connection::end(net::EndReason reason) {
+    if (pump_ != nullptr) return pump_->abort(reason);
+    client_->abort(reason);
+}
+
+void Connection::dismiss() { client_->expire_after(net::Duration{0}); }
+
+void Connection::kick(std::string_view reason) {
+    log::info("kicked", {{"session", id_}, {"reason", reason}});
+    end(net::EndReason::Kicked);
+}
+
+}  // namespace muster::frontend

@@ -1,0 +1,69 @@
+#pragma once
+// One client connection, from accept to its end: PROXY header, TLS, login, pump.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "cluster/route.h"
+#include "cluster/session_table.h"
+#include "frontend/client_session.h"
+#include "frontend/upstream.h"
+#include "frontend/worker.h"
+#include "net/pump.h"
+#include "net/socket_stream.h"
+
+namespace muster::frontend {
+
+/// Lives in the coroutine Worker::serve(), on the worker's thread. Small, since it stays for the
+/// whole session: what a login needs lives in log_in() and is gone when the pump starts.
+class Connection final : public cluster::Kickable {
+public:
+    Connection(Worker& worker, const ListenerSettings& listener, const net::Accepted& accepted);
+    Connection(const Connection&) = delete;
+    Connection& operator=(const Connection&) = delete;
+    ~Connection();
+
+    Task<void> run();
+    void end(net::EndReason reason);
+    /// Sends away a client that is not logged in, with a farewell.
+    void dismiss();
+    void kick(std::string_view reason) override;
+    [[nodiscard]] bool logged_in() const { return handle_.has_value(); }
+    [[nodiscard]] Connection* next() const { return next_; }
+
+private:
+    using Server = std::unique_ptr<net::SocketStream>;
+
+    /// Everything before the pump; null when the client left or was sent away.
+    Task<Server> log_in();
+    Task<bool> read_proxy_header(Peer& peer);
+    Task<bool> admit(const Peer& peer);
+    Task<bool> accept_tls();
+    Task<Server> identify_and_hand_over(ClientSession& session, const Peer& peer);
+    Task<Result<Server>> hand_over(ClientSession& session, const Peer& peer, const Login& login);
+    /// Relays the SASL exchange; the text for the protocol's success line.
+    Task<Result<std::string>> converse(ClientSession& session, Upstream& upstream,
+                                       UpstreamLogin login);
+    Result<cluster::Route> find_route(const Peer& peer, const Login& login);
+    Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
+                              Error error);
+    void record(const Peer& peer, const cluster::Route& route);
+    Task<void> pump(Server server);
+
+    Worker& worker_;
+    const ListenerSettings& listener_;
+    std::unique_ptr<net::SocketStream> client_;
+    net::Pump* pump_ = nullptr;
+    Connection* previous_ = nullptr;
+    Connection* next_ = nullptr;
+    SessionId id_;
+    std::optional<cluster::SessionHandle> handle_;  ///< once logged in
+    IpAddress counted_;                             ///< what the guard counted in
+    bool is_counted_ = false;
+};
+
+std::unique_ptr<ClientSession> make_session(SessionHost& host, const ListenerSettings& listener,
+                                            net::SocketStream& client, const Peer& peer);
+
+}  // namespace muster::frontend

@@ -1,0 +1,54 @@
+#include "frontend/front_end.h"
+
+#include "base/log.h"
+
+namespace muster::frontend {
+
+FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
+                   const cluster::TopologyTable& topology, cluster::HealthTable& health)
+    : settings_(std::move(settings)),
+      guard_(settings_.limits),
+      sessions_(settings_.workers, settings_.limits.connections),
+      shared_{settings_, std::move(replica), topology, health, sessions_, guard_} {
+    for (std::size_t i = 0; i < settings_.workers; ++i) {
+        workers_.push_back(std::make_unique<Worker>(shared_, i));
+    }
+}
+
+FrontEnd::~FrontEnd() { stop(); }
+
+Result<> FrontEnd::start() {
+    for (const auto& worker : workers_) {
+        if (auto started = worker->start(); !started) {
+            stop();
+            return started;
+        }
+    }
+    endpoints_ = workers_.front()->local_endpoints();
+    for (const Endpoint& endpoint : endpoints_) {
+        log::info("listening", {{"address", endpoint.text()}});
+    }
+    return {};
+}
+
+void FrontEnd::use_certificates(std::shared_ptr<const net::TlsServer> certificates) {
+    for (const auto& worker : workers_) worker->use_certificates(certificates);
+}
+
+void FrontEnd::drain() {
+    for (const auto& worker : workers_) worker->drain();
+}
+
+void FrontEnd::stop() {
+    for (const auto& worker : workers_) worker->stop(net::EndReason::Draining);
+}
+
+std::size_t FrontEnd::kick(const cluster::SessionFilter& filter, const std::string& reason) {
+    const auto matching = sessions_.list(filter, settings_.limits.connections);
+    for (const cluster::ListedSession& session : matching) {
+        workers_[session.handle.shard]->kick(session.handle, reason);
+    }
+    return matching.size();
+}
+
+}  // namespace muster::frontend

@@ -1,0 +1,104 @@
+#include "frontend/target_table.h"
+
+#include "cluster/capabilities.h"
+
+namespace muster::frontend {
+namespace {
+
+using cluster::Service;
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) {
+        if (!text.empty()) text += ' ';
+        text += word;
+    }
+    return text;
+}
+
+/// The announcement in the form that the protocol's before_login() reads.
+wire::Capabilities as_capabilities(Service service, const cluster::Announcement& announcement) {
+    wire::Capabilities capabilities;
+    if (service == Service::Sieve) {
+        capabilities.set("IMPLEMENTATION", "Muster");
+        capabilities.set("VERSION", "1.0");
+        capabilities.set("SIEVE", joined(announcement.capabilities));
+        capabilities.set("SASL", joined(announcement.mechanisms));
+        return capabilities;
+    }
+    for (const std::string& line : announcement.capabilities) {
+        const std::size_t space = line.find(' ');
+        if (space == std::string::npos) {
+            capabilities.set(line);
+        } else {
+            capabilities.set(line.substr(0, space), line.substr(space + 1));
+        }
+    }
+    if (service == Service::Pop3) {
+        capabilities.set("SASL", joined(announcement.mechanisms));
+        return capabilities;
+    }
+    for (const std::string& mechanism : announcement.mechanisms) {
+        capabilities.set("AUTH=" + mechanism);
+    }
+    capabilities.set("SASL-IR");
+    return capabilities;
+}
+
+}  // namespace
+
+void TargetTable::follow(const std::shared_ptr<const cluster::Topology>& topology) {
+    if (topology == topology_) return;
+    topology_ = topology;
+    targets_.clear();
+    capabilities_.clear();
+}
+
+Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster::ServerView& view,
+                                                                  Service service) {
+    auto& slot = targets_[{&view, service}];
+    if (slot) return slot;
+    const cluster::Server& server = view.server;
+    const cluster::ServiceSettings* settings = server.service(service);
+    if (settings == nullptr) {
+        return fail(ErrorKind::Unavailable, "unavailable", "the server has no such service");
+    }
+    UpstreamTarget target{.server = server.name,
+                          .kind = server.kind,
+                          .service = service,
+                          .tls = settings->tls,
+                          .introduce = server.introduce,
+                          .trust = nullptr,
+                          .tls_name = server.tls_name.empty() ? server.host : server.tls_name};
+    if (target.tls != cluster::TlsMode::None) {
+        auto made = trust(server.ca + settings_.authorities);
+        if (!made) return std::unexpected(made.error());
+        target.trust = *made;
+    }
+    slot = std::make_shared<const UpstreamTarget>(std::move(target));
+    return slot;
+}
+
+Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const std::string& authorities) {
+    auto& slot = trusts_[authorities];
+    if (slot) return slot;
+    auto made = net::TlsClient::create({net::TlsTrust::Kind::Authority, authorities, {}});
+    if (!made) return made;
+    slot = *made;
+    return slot;
+}
+
+const wire::Capabilities& TargetTable::capabilities(Service service) {
+    const auto found = capabilities_.find(service);
+    if (found != capabilities_.end()) return found->second;
+    const auto announcement = cluster::common_announcement(*topology_, service, {});
+    return capabilities_.emplace(service, as_capabilities(service, announcement)).first->second;
+}
+
+std::optional<IpAddress> TargetTable::source(const cluster::Server& server) {
+    const auto& own = server.source.empty() ? settings_.source_addresses : server.source;
+    if (own.empty()) return std::nullopt;
+    return own[next_source_++ % own.size()];
+}
+
+}  // namespace muster::frontend

@@ -1,0 +1,44 @@
+#pragma once
+// What one worker derives from the topology: how each server is reached, what listeners announce.
+
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "cluster/topology.h"
+#include "frontend/settings.h"
+#include "frontend/upstream.h"
+#include "wire/capabilities.h"
+
+namespace muster::frontend {
+
+/// Lives on a worker's thread; made anew when the topology has changed, keeping TLS contexts whose
+/// trust is the same.
+class TargetTable {
+public:
+    explicit TargetTable(const UpstreamSettings& settings) : settings_(settings) {}
+
+    /// Forgets what was derived from another topology.
+    void follow(const std::shared_ptr<const cluster::Topology>& topology);
+
+    /// Errors: the server's TLS trust cannot be used.
+    Result<std::shared_ptr<const UpstreamTarget>> target(const cluster::ServerView& server,
+                                                         cluster::Service service);
+    const wire::Capabilities& capabilities(cluster::Service service);
+    /// The next source address for `server`; empty: the kernel chooses.
+    std::optional<IpAddress> source(const cluster::Server& server);
+
+private:
+    Result<std::shared_ptr<const net::TlsClient>> trust(const std::string& authorities);
+
+    const UpstreamSettings& settings_;
+    std::shared_ptr<const cluster::Topology> topology_;
+    std::map<std::pair<const cluster::ServerView*, cluster::Service>,
+             std::shared_ptr<const UpstreamTarget>>
+        targets_;
+    std::map<cluster::Service, wire::Capabilities> capabilities_;
+    std::map<std::string, std::shared_ptr<const net::TlsClient>> trusts_;  // by authorities
+    std::size_t next_source_ = 0;
+};
+
+}  // namespace muster::frontend

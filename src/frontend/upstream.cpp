@@ -1,0 +1,48 @@
+#include "frontend/upstream.h"
+
+#include "frontend/imap_upstream.h"
+#include "frontend/pop3_upstream.h"
+#include "frontend/sieve_upstream.h"
+
+namespace muster::frontend {
+
+Task<Result<>> Upstream::open() {
+    const bool implicit = target_->tls == cluster::TlsMode::Implicit;
+    if (implicit) {
+        auto done = co_await stream_->connect_tls(*target_->trust, target_->tls_name);
+        if (!done) co_return fail(ErrorKind::Unavailable, "unavailable", done.error().detail);
+    }
+    if (auto greeted = co_await read_greeting(); !greeted) co_return greeted;
+    if (target_->tls == cluster::TlsMode::StartTls) {
+        if (auto begun = co_await request_tls(); !begun) co_return begun;
+        reader_.take_rest();  // what came behind the answer in clear may be anybody's
+        auto done = co_await stream_->connect_tls(*target_->trust, target_->tls_name);
+        if (!done) co_return fail(ErrorKind::Unavailable, "unavailable", done.error().detail);
+    }
+    co_return co_await learn_capabilities();
+}
+
+Task<Result<std::string_view>> Upstream::line() {
+    constexpr std::size_t kMaxLine = 16384;
+    const auto read = co_await reader_.line(kMaxLine);
+    if (!read) co_return broken("it closed the connection");
+    if (read->fault != net::LineFault::None) co_return broken("a line too long, or no text");
+    co_return read->text;
+}
+
+std::unexpected<Error> Upstream::broken(std::string_view what) {
+    return fail(ErrorKind::Unavailable, "unavailable", "unexpected answer: " + std::string(what));
+}
+
+std::unique_ptr<Upstream> make_upstream(std::unique_ptr<net::SocketStream> stream,
+                                        std::shared_ptr<const UpstreamTarget> target) {
+    switch (target->service) {
+        case cluster::Service::Pop3:
+            return std::make_unique<Pop3Upstream>(std::move(stream), std::move(target));
+        case cluster::Service::Sieve:
+            return std::make_unique<SieveUpstream>(std::move(stream), std::move(target));
+        default: return std::make_unique<ImapUpstream>(std::move(stream), std::move(target));
+    }
+}
+
+}  // namespace muster::frontend

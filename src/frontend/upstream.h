@@ -1,0 +1,80 @@
+#pragma once
+// Our side of the conversation with a server, until the client is logged in there.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/endpoint.h"
+#include "base/task.h"
+#include "cluster/entries.h"
+#include "frontend/login.h"
+#include "net/line_reader.h"
+#include "net/socket_stream.h"
+#include "wire/introduction.h"
+
+namespace muster::frontend {
+
+/// How one service of one server is reached; made once for each snapshot of the topology.
+struct UpstreamTarget {
+    ServerName server;
+    cluster::ServerKind kind = cluster::ServerKind::Dovecot;
+    cluster::Service service = cluster::Service::Imap;
+    cluster::TlsMode tls = cluster::TlsMode::None;
+    cluster::Introduce introduce = cluster::Introduce::Xclient;
+    std::shared_ptr<const net::TlsClient> trust;  ///< null when tls is None
+    std::string tls_name;
+};
+
+/// A login as it goes to the server. Views must outlive begin().
+struct UpstreamLogin {
+    wire::Introduction introduction;
+    wire::sasl::Mechanism mechanism;
+    std::string_view message;  ///< the first SASL message, decoded
+};
+
+/// One connection to one server. Waiting functions throw net::ConversationOver; the deadline on
+/// the stream is the caller's. Errors are about the server, never about the credentials.
+class Upstream {
+public:
+    Upstream(std::unique_ptr<net::SocketStream> stream,
+             std::shared_ptr<const UpstreamTarget> target)
+        : stream_(std::move(stream)), reader_(*stream_), target_(std::move(target)) {}
+    Upstream(const Upstream&) = delete;
+    Upstream& operator=(const Upstream&) = delete;
+    virtual ~Upstream() = default;
+
+    /// Reads the greeting, starts TLS as the target says, learns what the server can do. The
+    /// connection may then wait for its client.
+    Task<Result<>> open();
+    /// Tells who the client is and starts the login, in one packet where the protocol allows it.
+    virtual Task<Result<SaslStep>> begin(const UpstreamLogin& login) = 0;
+    /// The client's answer (base64) to a challenge.
+    virtual Task<Result<SaslStep>> answer(std::string base64) = 0;
+
+    [[nodiscard]] net::SocketStream& stream() { return *stream_; }
+    /// After Accepted: what the server already said to the client, and the connection itself.
+    [[nodiscard]] std::string take_rest() { return reader_.take_rest(); }
+    [[nodiscard]] std::unique_ptr<net::SocketStream> release() { return std::move(stream_); }
+
+protected:
+    virtual Task<Result<>> read_greeting() = 0;
+    /// Sends STARTTLS and reads the answer; the handshake is open()'s.
+    virtual Task<Result<>> request_tls() = 0;
+    /// Once encrypted: capabilities from before TLS are void (RFC 3501, 6.2.1).
+    virtual Task<Result<>> learn_capabilities() = 0;
+
+    /// A line of at most 16 KiB; its text is valid until the next one.
+    Task<Result<std::string_view>> line();
+    static std::unexpected<Error> broken(std::string_view what);
+
+    std::unique_ptr<net::SocketStream> stream_;
+    net::LineReader reader_;
+    std::shared_ptr<const UpstreamTarget> target_;
+};
+
+std::unique_ptr<Upstream> make_upstream(std::unique_ptr<net::SocketStream> stream,
+                                        std::shared_ptr<const UpstreamTarget> target);
+
+}  // namespace muster::frontend

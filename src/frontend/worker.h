@@ -1,0 +1,119 @@
+#pragma once
+// One thread of a front end: its listeners, sessions and connections to servers.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/metrics.h"
+#include "cluster/directory.h"
+#include "cluster/health.h"
+#include "cluster/route.h"
+#include "cluster/session_table.h"
+#include "frontend/client_guard.h"
+#include "frontend/client_session.h"
+#include "frontend/settings.h"
+#include "frontend/target_table.h"
+#include "frontend/warm_connections.h"
+#include "net/listener.h"
+#include "net/loop.h"
+
+namespace muster::frontend {
+
+class Connection;
+
+/// What the workers of a front end share. Everything in it is thread-safe and outlives them.
+struct Shared {
+    const Settings& settings;
+    std::shared_ptr<state::Replica> replica;
+    const cluster::TopologyTable& topology;
+    cluster::HealthTable& health;
+    cluster::SessionTable& sessions;
+    ClientGuard& guard;
+};
+
+/// Counted without a lock; names and help stand in worker.cpp.
+struct Counters {
+    explicit Counters(cluster::Service service);
+    metrics::Counter& accepted;
+    metrics::Counter& refused;
+    metrics::Counter& logins;
+    metrics::Counter& denied;
+    metrics::Counter& unavailable;
+    metrics::Counter& to_client;
+    metrics::Counter& to_server;
+};
+
+/// Shares nothing with other workers but `Shared`; a session never leaves its worker.
+class Worker final : public SessionHost {
+public:
+    Worker(const Shared& shared, std::size_t number);
+    ~Worker() override;
+
+    /// Binds the listeners (on the caller's thread) and starts the thread.
+    Result<> start();
+    /// Thread-safe, as the next three: no new connections; sessions that are not logged in end.
+    void drain();
+    /// Ends all sessions and the thread; returns when it has ended.
+    void stop(net::EndReason reason);
+    void use_certificates(std::shared_ptr<const net::TlsServer> certificates);
+    void kick(cluster::SessionHandle handle, std::string reason);
+    /// Where the listeners are, in the order of the settings (ports may be the kernel's choice).
+    [[nodiscard]] std::vector<Endpoint> local_endpoints() const;
+
+    // For the sessions of this worker.
+    [[nodiscard]] const Limits& limits() const override { return shared_.settings.limits; }
+    [[nodiscard]] const wire::Capabilities& capabilities(const ListenerSettings&) override;
+    [[nodiscard]] std::shared_ptr<const net::TlsServer> certificates() override {
+        return certificates_;
+    }
+    [[nodiscard]] bool draining() const override { return draining_; }
+
+    [[nodiscard]] const Shared& shared() const { return shared_; }
+    [[nodiscard]] net::Loop& loop() { return loop_; }
+    [[nodiscard]] cluster::Directory& directory() { return directory_; }
+    [[nodiscard]] TargetTable& targets() { return targets_; }
+    [[nodiscard]] Counters& counters(cluster::Service service);
+    [[nodiscard]] cluster::SessionShard& sessions() { return shared_.sessions.shard(number_); }
+    [[nodiscard]] SessionId new_session_id();
+    /// False when strangers' names are handed on too fast just now.
+    [[nodiscard]] bool may_hand_on_unknown();
+
+    /// A greeted connection to the server: a warm one, or a new one. `client` is for the health
+    /// table and, where the server wants it, the PROXY header.
+    Task<Result<std::unique_ptr<Upstream>>> upstream(cluster::Service service, cluster::Route route,
+                                                     Peer peer);
+
+private:
+    friend class Connection;
+
+    Task<void> serve(net::Accepted accepted, const ListenerSettings& listener);
+    void accept(net::Accepted accepted, const ListenerSettings& listener);
+    Task<Result<std::unique_ptr<Upstream>>> connect(std::shared_ptr<const UpstreamTarget> target,
+                                                    const cluster::Route& route,
+                                                    std::string proxy_header);
+    Task<void> warm_up(std::shared_ptr<const UpstreamTarget> target, cluster::Route route);
+    Task<void> sweep_warm_connections();
+    void run();
+
+    Shared shared_;
+    std::size_t number_;
+    net::Loop loop_;
+    cluster::Directory directory_;
+    TargetTable targets_;
+    WarmConnections warm_;
+    std::vector<Counters> counters_;
+    std::shared_ptr<const net::TlsServer> certificates_;
+    std::vector<std::unique_ptr<net::Listener>> listeners_;
+    Connection* connections_ = nullptr;  // intrusive list of all that live
+    net::Sleep* sweeping_ = nullptr;
+    std::uint64_t random_[2];
+    double unknown_budget_;
+    net::Clock::time_point unknown_refilled_;
+    bool draining_ = false;
+    std::thread thread_;
+};
+
+}  // namespace muster::frontend
