@@ -1,0 +1,91 @@
+#include "frontend/health_checks.h"
+
+#include "base/log.h"
+#include "net/connect.h"
+#include "wire/proxy_protocol.h"
+
+namespace muster::frontend {
+namespace {
+
+/// LMTP and submission greet alike (RFC 5321, 4.3.1); nothing more is asked of them.
+Task<Result<>> read_smtp_greeting(net::Stream& stream) {
+    net::LineReader reader(stream);
+    const auto line = co_await reader.line(1024);
+    if (line && line->text.starts_with("220")) co_return Result<>{};
+    co_return fail(ErrorKind::Unavailable, "unavailable", "no 220 greeting");
+}
+
+bool is_smtp(cluster::Service service) {
+    return service == cluster::Service::Lmtp || service == cluster::Service::Submission;
+}
+
+}  // namespace
+
+HealthChecks::HealthChecks(net::Loop& loop, const UpstreamSettings& settings,
+                           const cluster::TopologyTable& topology, cluster::HealthTable& health)
+    : loop_(loop), settings_(settings), topology_(topology), health_(health), targets_(settings) {}
+
+void HealthChecks::start() { loop_.tasks().spawn(check_loop()); }
+
+void HealthChecks::stop() {
+    stopping_ = true;
+    if (pausing_ != nullptr) pausing_->cut_short();
+}
+
+Task<void> HealthChecks::check_loop() {
+    while (!stopping_) {
+        const auto topology = topology_.current();
+        targets_.follow(topology);
+        for (auto& which : health_.due(cluster::check_targets(*topology), net::Clock::now())) {
+            loop_.tasks().spawn(check(std::move(which), topology));
+        }
+        net::Sleep pause(loop_, health_.pause());
+        pausing_ = &pause;
+        co_await pause;
+        pausing_ = nullptr;
+    }
+}
+
+Task<void> HealthChecks::check(cluster::CheckTarget which,
+                               std::shared_ptr<const cluster::Topology> topology) {
+    const cluster::ServerView* server = topology->server(which.server.view());
+    if (server == nullptr) co_return;
+    const auto outcome = co_await try_service(*server, which.service);
+    const std::string error = outcome ? "" : outcome.error().detail;
+    const auto change = health_.checked(which, outcome.has_value(), error, net::Clock::now());
+    if (!change) co_return;
+    log::write(change->now == cluster::Observed::Down ? log::Level::Warning : log::Level::Info,
+               "server-health",
+               {{"server", change->server},
+                {"service", cluster::name(change->service)},
+                {"now", cluster::name(change->now)},
+                {"reason", change->reason}});
+}
+
+Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
+                                         cluster::Service service) {
+    const auto target = targets_.target(server, service);
+    if (!target) co_return std::unexpected(target.error());
+    const auto address = IpAddress::parse(server.server.host);
+    if (!address) co_return std::unexpected(address.error());
+    const std::uint16_t port = server.server.service(service)->port;
+    auto stream = co_await net::connect(loop_, {*address, port}, targets_.source(server.server),
+                                        settings_.connect_time);
+    if (!stream) co_return std::unexpected(stream.error());
+    auto upstream = make_upstream(std::move(*stream), *target);
+    upstream->stream().expire_after(settings_.connect_time);
+    auto reason = net::EndReason::None;
+    try {
+        if ((*target)->introduce == cluster::Introduce::Proxy) {
+            co_await upstream->stream().write(wire::proxy_protocol::write_v2_local());
+        }
+        if (is_smtp(service)) co_return co_await read_smtp_greeting(upstream->stream());
+        co_return co_await upstream->open();
+    } catch (const net::ConversationOver& over) {
+        reason = over.reason();
+    }
+    co_return fail(ErrorKind::Unavailable, "unavailable",
+                   "no greeting: " + std::string(net::name(reason)));
+}
+
+}  // namespace muster::frontend

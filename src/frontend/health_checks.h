@@ -1,0 +1,41 @@
+#pragma once
+// Active checks: does each service of each server greet?
+
+#include <memory>
+
+#include "cluster/health.h"
+#include "cluster/topology.h"
+#include "frontend/settings.h"
+#include "frontend/target_table.h"
+#include "net/loop.h"
+
+namespace muster::frontend {
+
+/// Runs on one loop's thread, beside whatever else runs there. A check connects, does TLS as the
+/// entry says, and reads the greeting; it logs in nowhere.
+class HealthChecks {
+public:
+    /// What is passed by reference must outlive the checks.
+    HealthChecks(net::Loop& loop, const UpstreamSettings& settings,
+                 const cluster::TopologyTable& topology, cluster::HealthTable& health);
+
+    /// Spawns the loop of checks; call on the loop's thread.
+    void start();
+    /// No further checks; those on their way end within the connect time.
+    void stop();
+
+private:
+    Task<void> check_loop();
+    Task<void> check(cluster::CheckTarget which, std::shared_ptr<const cluster::Topology> topology);
+    Task<Result<>> try_service(const cluster::ServerView& server, cluster::Service service);
+
+    net::Loop& loop_;
+    const UpstreamSettings& settings_;
+    const cluster::TopologyTable& topology_;
+    cluster::HealthTable& health_;
+    TargetTable targets_;
+    net::Sleep* pausing_ = nullptr;
+    bool stopping_ = false;
+};
+
+}  // namespace muster::frontend
