@@ -81,14 +81,14 @@ std::string write_handshake(std::uint32_t process_id);
 
 struct Request {
     std::uint32_t id = 0;  ///< not reused on this connection while in use
-    std::string_view mechanism;
-    std::string_view service;  ///< imap, pop3, smtp …
-    bool secured = false;      ///< the client's connection is encrypted: PLAIN is allowed
-    bool no_penalty = true;    ///< delays live at the front end
-    std::optional<Endpoint> client;
-    std::optional<Endpoint> local;
-    std::string_view session_id;
-    std::optional<std::string_view> initial;  ///< base64; present and empty: an empty message
+    std::string_view mechanism{};
+    std::string_view service{};  ///< imap, pop3, smtp …
+    bool secured = false;        ///< the client's connection is encrypted: PLAIN is allowed
+    bool no_penalty = true;      ///< delays live at the front end
+    std::optional<Endpoint> client{};
+    std::optional<Endpoint> local{};
+    std::string_view session_id{};
+    std::optional<std::string_view> initial{};  ///< base64; present and empty: an empty message
 };
 std::string write_request(const Request& request);
 /// `data`: base64.

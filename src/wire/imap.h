@@ -47,8 +47,8 @@ using sasl::parse_auth_request;
 
 /// One field of ID (RFC 2971); no value is NIL.
 struct IdField {
-    std::string name;
-    std::optional<std::string> value;
+    std::string name{};
+    std::optional<std::string> value{};
 };
 /// `NIL` or a list of at most 30 pairs, names up to 30 and values up to 1024 octets.
 Result<std::vector<IdField>> parse_id(std::string_view rest);

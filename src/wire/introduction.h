@@ -24,11 +24,11 @@ inline constexpr std::size_t kMaxForwardName = 20;
 inline constexpr std::size_t kMaxForwardValue = 1024;  ///< Dovecot says BYE to longer ones
 
 struct Introduction {
-    Endpoint client;
-    Endpoint local;  ///< where the client connected to
-    std::string_view session_id;
+    Endpoint client{};
+    Endpoint local{};  ///< where the client connected to
+    std::string_view session_id{};
     unsigned ttl = 5;  ///< proxies left before a loop is suspected (Dovecot's default)
-    std::span<const ForwardField> forward;
+    std::span<const ForwardField> forward{};
 };
 
 /// Whether the session id and the fields keep the bounds above and fit a line. The writers ask.

@@ -28,9 +28,9 @@ bool can_rewrite(Mechanism mechanism);
 
 /// `MECHANISM [initial response]` as IMAP and POP3 write it.
 struct AuthRequest {
-    std::string_view mechanism;
+    std::string_view mechanism{};
     /// Still base64. Empty, not absent, for `=`: the client's first message is the empty one.
-    std::optional<std::string_view> initial;
+    std::optional<std::string_view> initial{};
 };
 Result<AuthRequest> parse_auth_request(std::string_view text);
 /// Base64 of a message that the client sent, bounded by kMaxMessage.
