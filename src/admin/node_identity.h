@@ -1,0 +1,51 @@
+#pragma once
+// What a node is in its cluster: its key, the cluster's authority and shared secret, its masters.
+// Files in the state folder: node.key, node.crt, cluster.json, and on masters authority.key.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "admin/node_file.h"
+#include "base/error.h"
+#include "base/ids.h"
+#include "base/seal.h"
+
+namespace muster::admin {
+
+/// How another node is reached and known.
+struct PeerAddress {
+    NodeName name;
+    std::string cluster;  ///< "HOST:PORT"
+    std::string pin;      ///< `sha256//BASE64`
+};
+
+struct NodeIdentity {
+    std::string key;          ///< PEM
+    std::string certificate;  ///< PEM, self-signed: peers know the key, not the certificate
+    std::string pin;
+    std::string cluster_id;
+    std::string authority;                       ///< PEM certificate of the cluster's authority
+    std::string secret;                          ///< seals secrets in the state; empty on relays
+    std::vector<PeerAddress> masters;            ///< as learnt when the node joined
+    std::optional<std::string> authority_key{};  ///< PEM, on masters
+
+    [[nodiscard]] SealSecret seal_secret() const { return SealSecret::key(secret); }
+};
+
+bool has_identity(const std::string& state_dir);
+/// NotFound with what to do when the node belongs to no cluster yet.
+Result<NodeIdentity> load_identity(const std::string& state_dir);
+Result<> save_identity(const std::string& state_dir, const NodeIdentity& identity);
+
+/// A new key pair; belongs to no cluster yet.
+NodeIdentity new_identity(const NodeName& name);
+/// Makes the node the first of a new cluster: authority, secret, id.
+Result<> found_cluster(NodeIdentity& identity);
+
+/// A certificate of the cluster's authority for the key behind `subject` (PEM). Masters only.
+Result<std::string> issue_certificate(const NodeIdentity& identity, const std::string& subject,
+                                      const std::string& common_name,
+                                      const std::vector<std::string>& names);
+
+}  // namespace muster::admin
