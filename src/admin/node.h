@@ -1,0 +1,62 @@
+#pragma once
+// A running node: what its roles need, put together from its file.
+
+#include <memory>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "admin/node_file.h"
+#include "cluster/health.h"
+#include "cluster/topology.h"
+#include "frontend/front_end.h"
+#include "frontend/health_checks.h"
+#include "net/blocking_pool.h"
+#include "net/loop.h"
+#include "state/replica.h"
+#include "state/store.h"
+
+namespace muster::admin {
+
+/// Owned by serve(). Everything that is not a worker, the follower or the pool runs on its control
+/// loop, which is the thread that calls run().
+class Node {
+public:
+    explicit Node(NodeConfig config, std::string file);
+    ~Node();
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+
+    /// Opens the state and binds every listener. After an error nothing of it runs.
+    Result<> start();
+    /// Serves until it was told to stop and its sessions have ended (or their time is over).
+    void run();
+
+    /// On the control loop: no new sessions, then the end. A second call ends at once.
+    void stop();
+    /// On the control loop: reads the node file again. A bad file changes nothing.
+    void reload();
+    [[nodiscard]] net::Loop& loop() { return loop_; }
+
+private:
+    Result<> open_state();
+    Result<> start_front_end();
+    Result<> use_certificates();
+    Task<void> drain_then_end();
+    Task<void> end();
+
+    NodeConfig config_;
+    std::string file_;
+    net::Loop loop_;
+    net::BlockingPool pool_{3};
+    std::optional<state::Stores> stores_;  ///< masters only
+    std::shared_ptr<state::Replica> replica_;
+    cluster::HealthTable health_;
+    std::unique_ptr<cluster::TopologyTable> topology_;
+    frontend::UpstreamSettings upstream_settings_;
+    std::unique_ptr<frontend::FrontEnd> front_end_;
+    std::unique_ptr<frontend::HealthChecks> health_checks_;
+    bool stopping_ = false;
+};
+
+}  // namespace muster::admin
