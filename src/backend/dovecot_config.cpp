@@ -293,7 +293,7 @@ std::string accounts_file(const Input& input) {
 default_pass_scheme = PLAIN
 iterate_prefix = userdb/
 key passdb {
-  key = passdb/%u/%{passdb:forward_account}
+  key = passdb/%m/%u/%{passdb:forward_muster_account}
   format = json
 }
 key userdb {

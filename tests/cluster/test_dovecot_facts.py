@@ -172,7 +172,7 @@ class LoginFacts(Facts):
         address, _ = self.account()
         name = address.split("@")[0]
         self.authority.answers[f"passdb/{name}/{address}"] = {"password": KEY, "user": address}
-        line = self.imap(introduction=imap_introduction("bare-1", account=address))
+        line = self.imap(introduction=imap_introduction("bare-1", muster_account=address))
         self.assertIn("s OK", imap_scram(line, Scram(name, PASSWORD)))
         self.lab.logged(rf"imap-login: .*Login: user=<{address}>, method=SCRAM-SHA-256, "
                         r"rip=203.0.113.7.*session=<bare-1>")
@@ -182,7 +182,7 @@ class LoginFacts(Facts):
         name = address.split("@")[0]
         self.authority.answers[f"passdb/{name}/{address}"] = {"password": KEY, "user": address}
         words = (f"XCLIENT ADDR=203.0.113.8 PORT=77 SESSION=%s TTL=3 "
-                 f"FORWARD={b64('account=' + address)}")
+                 f"FORWARD={b64('muster_account=' + address)}")
         pop3 = self.connect("pop3")
         self.assertIn("[XCLIENT]", pop3.hear(r"^\+OK"))
         pop3.ask(words % "fwd-pop3", r"^\+OK")
@@ -316,6 +316,13 @@ class LoginFacts(Facts):
     def test_iteration_lists_users(self):
         address, _ = self.account()
         self.assertIn(address, self.lab.doveadm("user", "*").splitlines())
+
+    def test_relay_socket_refuses_disabled_accounts(self):
+        address, _ = self.account()
+        self.authority.answers[f"passdb/{address}/"] |= {"nologin": "y"}
+        with RelayClient(self.lab.dir / "run" / "auth-muster") as relay:
+            answer = relay.ask("1", "PLAIN", f"\0{address}\0{PASSWORD}", "imap")
+            self.assertRegex(answer, r"^FAIL\t1|^OK\t1\t.*\bnologin\b")
 
     def test_relay_socket_speaks_the_auth_protocol(self):
         address, _ = self.account()
@@ -513,7 +520,7 @@ class TrustFacts(Facts):
         address, _ = self.account()
         name = address.split("@")[0]
         self.authority.answers[f"passdb/{name}/{address}"] = {"password": KEY, "user": address}
-        line = self.imap(introduction=imap_introduction("forged-imap", account=address))
+        line = self.imap(introduction=imap_introduction("forged-imap", muster_account=address))
         self.assertIn("l NO", line.ask(f'l LOGIN {name} "{PASSWORD}"', "^l "))
         pop3 = self.connect("pop3")
         self.assertNotIn("[XCLIENT]", pop3.hear(r"^\+OK"))
