@@ -25,7 +25,9 @@ constexpr std::array kStatuses{StatusRow{"OK", Status::Ok}, StatusRow{"NO", Stat
 
 auto syntax(const char* text) { return fail(ErrorKind::Syntax, text); }
 
-const StatusRow* find_status(std::string_view word) {
+/// The status at the start of a response; a space or the code follows it.
+const StatusRow* status_of(std::string_view text) {
+    auto word = text.substr(0, text.find_first_of(" ("));
     auto row =
         std::ranges::find_if(kStatuses, [&](const auto& r) { return equal_folded(r.word, word); });
     return row == kStatuses.end() ? nullptr : &*row;
@@ -160,14 +162,12 @@ std::string_view Response::code_arguments() const {
                                       : std::string_view(code).substr(space + 1);
 }
 
-bool is_response(std::string_view text) {
-    return find_status(text.substr(0, text.find_first_of(" \r("))) != nullptr;
-}
+bool is_response(std::string_view text) { return status_of(text) != nullptr; }
 
 Result<Response> parse_response(std::string_view text) {
-    StringReader reader(text);
-    const auto* row = find_status(reader.take_while(is_letter));
+    const auto* row = status_of(text);
     if (row == nullptr) return syntax("not a ManageSieve response");
+    StringReader reader(text.substr(row->word.size()));
     Response response;
     response.status = row->status;
     reader.skip_spaces();

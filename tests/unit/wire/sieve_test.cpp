@@ -118,8 +118,9 @@ TEST(SieveResponse, parts) {
 }
 
 TEST(SieveResponse, refused) {
-    for (auto text : {""sv, "\"SASL\" \"PLAIN\""sv, "OKAY"sv, "NO ("sv, "NO (A"sv, "NO (\"A)"sv,
-                      "NO x"sv, "NO \"a\" \"b\""sv, "NO \"a"sv, "NO {9}\r\nabc"sv, "OK \"a\0\""sv})
+    for (auto text :
+         {""sv, "\"SASL\" \"PLAIN\""sv, "OKAY"sv, "OK\"a\""sv, "NO ("sv, "NO (A"sv, "NO (\"A)"sv,
+          "NO x"sv, "NO \"a\" \"b\""sv, "NO \"a"sv, "NO {9}\r\nabc"sv, "OK \"a\0\""sv})
         EXPECT_FALSE(parse_response(text)) << text;
     EXPECT_FALSE(parse_response("NO (" + std::string(2000, 'x') + ")"));
     EXPECT_FALSE(parse_response("NO \"" + std::string(5000, 'x') + '"'));
