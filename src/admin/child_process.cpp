@@ -1,0 +1,80 @@
+#include "admin/child_process.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
+
+namespace muster::admin {
+namespace {
+
+constexpr std::chrono::milliseconds kLook{20};
+
+[[noreturn]] void become(const ChildCommand& command, pid_t parent) {
+    setsid();
+    if (command.dies_with_parent) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent) _exit(127);  // it died before we asked
+    }
+    sigset_t none;
+    sigemptyset(&none);
+    pthread_sigmask(SIG_SETMASK, &none, nullptr);
+    const int log = open(command.log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    dup2(nothing, STDIN_FILENO);
+    dup2(log, STDOUT_FILENO);
+    dup2(log, STDERR_FILENO);
+    std::vector<char*> arguments;
+    for (const std::string& argument : command.arguments) {
+        arguments.push_back(const_cast<char*>(argument.c_str()));
+    }
+    arguments.push_back(nullptr);
+    execvp(arguments.front(), arguments.data());
+    dprintf(STDERR_FILENO, "cannot start %s: %s\n", arguments.front(), std::strerror(errno));
+    _exit(127);
+}
+
+std::string command_line(pid_t pid) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), {}};
+}
+
+}  // namespace
+
+Result<pid_t> start_child(const ChildCommand& command) {
+    const pid_t parent = getpid();
+    const pid_t pid = fork();
+    if (pid < 0) {
+        return fail(ErrorKind::Io, "cannot start " + command.name + ": " + std::strerror(errno));
+    }
+    if (pid == 0) become(command, parent);
+    return pid;
+}
+
+bool is_running(pid_t pid, const std::string& mark) {
+    waitpid(pid, nullptr, WNOHANG);  // if it is a child that has ended
+    return command_line(pid).find(mark) != std::string::npos;
+}
+
+void end_processes(const std::vector<pid_t>& pids, const std::string& mark,
+                   std::chrono::milliseconds patience) {
+    auto left = pids;
+    std::erase_if(left, [&](pid_t pid) { return !is_running(pid, mark); });
+    for (const pid_t pid : left) kill(pid, SIGTERM);
+    const auto until = std::chrono::steady_clock::now() + patience;
+    while (!left.empty()) {
+        if (std::chrono::steady_clock::now() >= until) {
+            for (const pid_t pid : left) kill(pid, SIGKILL);
+        }
+        std::this_thread::sleep_for(kLook);
+        std::erase_if(left, [&](pid_t pid) { return !is_running(pid, mark); });
+    }
+}
+
+}  // namespace muster::admin
