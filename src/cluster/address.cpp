@@ -28,7 +28,7 @@ constexpr std::array<bool, 128> make_atext() {
     for (std::size_t c = 'a'; c <= 'z'; ++c) table[c] = true;
     for (std::size_t c = 'A'; c <= 'Z'; ++c) table[c] = true;
     for (std::size_t c = '0'; c <= '9'; ++c) table[c] = true;
-    for (const char c : std::string_view("!#$%&'*+-/=?^_`{|}~.")) {
+    for (const char c : std::string_view("!#$%&'*+-=?^_`{|}~.")) {
         table[static_cast<std::size_t>(c)] = true;
     }
     return table;

@@ -25,7 +25,7 @@ Result<DomainName> parse_domain(std::string_view text);
 
 /// A local part in the spelling of the state: an RFC 5321 dot-string, UTF-8 allowed (RFC 6531)
 /// and composed (NFC), folded to lower case unless the domain keeps case. Quoted strings are
-/// refused.
+/// refused, and so is the slash: keys and paths are made of addresses.
 Result<std::string> normalise_local(std::string_view local, CasePolicy policy);
 
 /// `local@domain`, both normalised.

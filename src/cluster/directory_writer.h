@@ -97,18 +97,42 @@ public:
     Result<AccountAddress> resolve(std::string_view address);
 
 private:
-    struct Home;
+    /// One try: true when done, false when somebody else was quicker.
+    using Attempt = std::function<Result<bool>()>;
+    struct Found;      ///< an entry as decoded, and its revision
+    struct Placement;  ///< a normalised address, its domain and a home in it
 
-    Result<Domain> domain_for(std::string_view address, AccountAddress& normalised);
+    Result<> retry(const Attempt& attempt);
+    Result<bool> commit(const state::Transaction& transaction);
+    Result<> put_object(const std::string& key, const std::string& value, Expected expected);
+    Result<> change_keys(const AccountAddress& address, std::vector<std::string> keys);
+
+    Result<Domain> domain_of_address(std::string_view address, Revision& revision);
+    Result<Placement> place(std::string_view address, const ServerName& wanted);
     Result<ServerName> choose_home(const Domain& domain);
     Result<> check_home(const Domain& domain, const ServerName& home);
     Result<> check_references(const Domain& domain);
-    Result<> retry(const std::function<Result<>()>& attempt);
-    Result<> put_entry(const std::string& key, std::string value, Expected expected);
-    Result<std::optional<std::string>> find_account(
-        const std::function<bool(const AccountAddress&, std::string_view json)>& wanted);
+    Result<std::optional<Found>> find(const AccountAddress& address);
+    Result<Found> must_find(const AccountAddress& address);
+    Result<> check_free(const AccountAddress& address, state::Transaction& transaction);
+    Result<AccountAddress> alias_target(std::string_view text);
+    /// Takes `from` out of every entry that names it, or puts `to` in its place.
+    Result<> redirect(const AccountAddress& from, const AccountAddress* to,
+                      state::Transaction& transaction);
+    Result<> redirect_aliases(const AccountAddress& from, const AccountAddress* to,
+                              state::Transaction& transaction);
+    Result<> redirect_acls(const AccountAddress& from, const AccountAddress* to,
+                           state::Transaction& transaction);
 
     state::Store& store_;
 };
+
+/// Calls `take` for every entry whose key has this prefix, page by page; false ends it.
+Result<> for_each_entry(state::Store& store, std::string_view prefix,
+                        const std::function<Result<bool>(const state::Entry&)>& take);
+
+/// One of the domain's servers, by weight; those that are up before those that are not. Empty
+/// when none takes new accounts. `random` is any number.
+ServerName weighted_home(const std::vector<Server>& servers, std::uint64_t random);
 
 }  // namespace muster::cluster

@@ -1,0 +1,40 @@
+#include "base/password.h"
+#include "base/seal.h"
+#include "cluster/directory_writer.h"
+
+namespace muster::cluster {
+
+AccountId new_account_id() { return AccountId(random_name(16)); }
+
+Result<AccountId> parse_account_id(std::string_view text) {
+    const bool plain = std::ranges::all_of(text, [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    });
+    if (text.empty() || text.size() > 64 || !plain) {
+        return fail(ErrorKind::Syntax, "an account id has 1 to 64 characters of a-z, 0-9, - and _");
+    }
+    return AccountId(text);
+}
+
+Result<> check_password_key(std::string_view key) {
+    const std::string_view scheme = password_scheme(key);
+    const bool named = !scheme.empty() && std::ranges::all_of(scheme, [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+    });
+    const bool seen = std::ranges::all_of(key, [](char c) { return c > ' ' && c < 0x7f; });
+    if (!named || !seen || key.size() > 1024 || key.size() == scheme.size() + 2) {
+        return fail(ErrorKind::Syntax, "a password key is {SCHEME} and printable text behind it");
+    }
+    return {};
+}
+
+Result<std::string> to_password_key(std::string_view password_or_key) {
+    constexpr std::string_view kPlain = "{PLAIN}";
+    if (password_or_key.starts_with(kPlain)) {
+        return make_scram_sha256(password_or_key.substr(kPlain.size()));
+    }
+    if (check_password_key(password_or_key)) return std::string(password_or_key);
+    return make_scram_sha256(password_or_key);
+}
+
+}  // namespace muster::cluster

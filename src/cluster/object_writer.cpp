@@ -1,0 +1,209 @@
+// Domains, servers, nodes and the other small objects.
+
+#include <set>
+
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+#include "cluster/writer_parts.h"
+
+namespace muster::cluster {
+namespace {
+
+template <auto Decode>
+auto get_object(state::Store& store, const std::string& key, std::string_view name)
+    -> Result<std::optional<typename decltype(Decode({}, {}))::value_type>> {
+    const auto entry = store.get(key);
+    if (!entry) return std::unexpected(entry.error());
+    if (!*entry) return std::nullopt;
+    auto object = Decode(name, (*entry)->value);
+    if (!object) return std::unexpected(object.error());
+    return std::move(*object);
+}
+
+/// What the stored object has and this version does not know stays, unless the new one says.
+template <auto Decode, typename T>
+Result<T> with_unknown_fields(state::Store& store, const std::string& key, std::string_view name,
+                              T object) {
+    if (!object.unknown.empty()) return object;
+    const auto stored = get_object<Decode>(store, key, name);
+    if (!stored && stored.error().kind == ErrorKind::Io) return std::unexpected(stored.error());
+    if (stored && *stored) object.unknown = (*stored)->unknown;
+    return object;
+}
+
+bool names_server(const Domain& domain, const ServerName& server) {
+    return domain.unknown_server == server ||
+           std::ranges::find(domain.servers, server) != domain.servers.end();
+}
+
+template <typename T>
+bool share_one(const std::vector<T>& a, const std::vector<T>& b) {
+    return std::ranges::find_first_of(a, b) != a.end();
+}
+
+}  // namespace
+
+Result<> DirectoryWriter::put_object(const std::string& key, const std::string& value,
+                                     Expected expected) {
+    if (auto ok = check_entry(key, value); !ok) return ok;
+    state::Transaction transaction;
+    if (expected) transaction.expect(key, *expected);
+    const auto done = store_.commit(transaction.put(key, value));
+    if (done) return {};
+    if (done.error().kind != ErrorKind::Conflict) return std::unexpected(done.error());
+    return fail(ErrorKind::Conflict, "somebody else has changed it meanwhile: read it again");
+}
+
+Result<> DirectoryWriter::put(const Domain& domain, Expected expected) {
+    const std::string key = domain_key(domain.name);
+    if (auto ok = check_entry(key, encode(domain)); !ok) return ok;
+    if (auto ok = check_references(domain); !ok) return ok;
+    const auto whole = with_unknown_fields<decode_domain>(store_, key, domain.name.text, domain);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<> DirectoryWriter::check_references(const Domain& domain) {
+    std::vector<ServerName> named = domain.servers;
+    if (!domain.unknown_server.empty()) named.push_back(domain.unknown_server);
+    for (const ServerName& name : named) {
+        const auto found = server(name);
+        if (!found) return std::unexpected(found.error());
+        if (!*found) return fail(ErrorKind::NotFound, "no server " + name.text);
+        if (domain.kind == DomainKind::Local && (*found)->kind == ServerKind::Dovecot &&
+            (*found)->node != domain.node) {
+            return fail(ErrorKind::Refused, "server " + name.text + " is not on node " +
+                                                domain.node.text + ", to which the domain belongs");
+        }
+    }
+    if (domain.addresses.empty() && domain.tls_names.empty()) return {};
+    return for_each_entry(store_, kDomainPrefix, [&](const state::Entry& entry) -> Result<bool> {
+        const auto other = decode_domain(split_key(entry.key).name, entry.value);
+        if (!other || other->name == domain.name) return true;
+        if (share_one(domain.addresses, other->addresses) ||
+            share_one(domain.tls_names, other->tls_names)) {
+            return fail(ErrorKind::Conflict,
+                        "an address or TLS name is that of domain " + other->name.text);
+        }
+        return true;
+    });
+}
+
+Result<> DirectoryWriter::put(const Server& server, Expected expected) {
+    const std::string key = server_key(server.name);
+    const auto whole = with_unknown_fields<decode_server>(store_, key, server.name.text, server);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<> DirectoryWriter::put(const Node& node, Expected expected) {
+    const std::string key = node_key(node.name);
+    const auto whole = with_unknown_fields<decode_node>(store_, key, node.name.text, node);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<> DirectoryWriter::put(const Setting& setting, Expected expected) {
+    const std::string key = setting_key(setting.name);
+    const auto whole = with_unknown_fields<decode_setting>(store_, key, setting.name, setting);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<> DirectoryWriter::put(const Certificate& certificate, Expected expected) {
+    const std::string key = certificate_key(certificate.name);
+    const auto whole =
+        with_unknown_fields<decode_certificate>(store_, key, certificate.name, certificate);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<> DirectoryWriter::put(const Credential& credential, Expected expected) {
+    const std::string key = credential_key(credential.server);
+    const auto whole =
+        with_unknown_fields<decode_credential>(store_, key, credential.server.text, credential);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<> DirectoryWriter::put(const Administrator& administrator, Expected expected) {
+    const std::string key = admin_key(administrator.name);
+    const auto whole =
+        with_unknown_fields<decode_administrator>(store_, key, administrator.name, administrator);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected);
+}
+
+Result<std::optional<Domain>> DirectoryWriter::domain(const DomainName& name) {
+    return get_object<decode_domain>(store_, domain_key(name), name.text);
+}
+Result<std::optional<Server>> DirectoryWriter::server(const ServerName& name) {
+    return get_object<decode_server>(store_, server_key(name), name.text);
+}
+Result<std::optional<Node>> DirectoryWriter::node(const NodeName& name) {
+    return get_object<decode_node>(store_, node_key(name), name.text);
+}
+
+Result<> DirectoryWriter::delete_domain(const DomainName& name) {
+    const std::string suffix = "@" + name.text;
+    for (const std::string_view prefix : {kAccountPrefix, kAliasPrefix}) {
+        const auto empty =
+            for_each_entry(store_, prefix, [&](const state::Entry& entry) -> Result<bool> {
+                if (!entry.key.ends_with(suffix)) return true;
+                return fail(ErrorKind::Refused, "the domain still has " +
+                                                    std::string(split_key(entry.key).name) +
+                                                    ": delete its accounts and aliases first");
+            });
+        if (!empty) return empty;
+    }
+    return delete_entry(domain_key(name));
+}
+
+Result<> DirectoryWriter::delete_server(const ServerName& name) {
+    auto unused =
+        for_each_entry(store_, kDomainPrefix, [&](const state::Entry& entry) -> Result<bool> {
+            const auto domain = decode_domain(split_key(entry.key).name, entry.value);
+            if (!domain || !names_server(*domain, name)) return true;
+            return fail(ErrorKind::Refused, "domain " + domain->name.text + " uses the server");
+        });
+    if (!unused) return unused;
+    unused = for_each_entry(store_, kAccountPrefix, [&](const state::Entry& entry) -> Result<bool> {
+        const auto row = decode_account_row(entry.value);
+        if (!row || row->home != name.view()) return true;
+        return fail(ErrorKind::Refused,
+                    "the server is the home of " + std::string(split_key(entry.key).name));
+    });
+    if (!unused) return unused;
+    auto deleted = delete_entry(server_key(name));
+    if (!deleted) return deleted;
+    auto credential = delete_entry(credential_key(name));
+    if (!credential && credential.error().kind != ErrorKind::NotFound) return credential;
+    return {};
+}
+
+Result<> DirectoryWriter::delete_node(const NodeName& name) {
+    const auto unused =
+        for_each_entry(store_, kDomainPrefix, [&](const state::Entry& entry) -> Result<bool> {
+            const auto domain = decode_domain(split_key(entry.key).name, entry.value);
+            if (!domain || domain->node != name) return true;
+            return fail(ErrorKind::Refused, "domain " + domain->name.text + " belongs to the node");
+        });
+    if (!unused) return unused;
+    return delete_entry(node_key(name));
+}
+
+Result<> DirectoryWriter::delete_entry(std::string_view key) {
+    return retry([&]() -> Result<bool> {
+        const auto entry = store_.get(key);
+        if (!entry) return std::unexpected(entry.error());
+        if (!*entry) {
+            return fail(ErrorKind::NotFound, "no " + std::string(key.substr(0, key.find('/'))) +
+                                                 " " + std::string(split_key(key).name));
+        }
+        return commit(state::Transaction{}
+                          .expect(std::string(key), (*entry)->revision)
+                          .remove(std::string(key)));
+    });
+}
+
+}  // namespace muster::cluster
