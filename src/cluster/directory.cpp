@@ -5,12 +5,6 @@
 
 namespace muster::cluster {
 
-const Domain* context_domain(const Topology& topology, const LoginContext& context) {
-    if (const Domain* dedicated = topology.domain_of(context.local)) return dedicated;
-    if (const Domain* named = topology.domain_of_tls_name(context.tls_name)) return named;
-    return topology.domain(context.default_domain);
-}
-
 Directory::Directory(std::shared_ptr<state::Replica> replica, const TopologyTable& topology)
     : reader_(std::move(replica)), table_(topology) {}
 

@@ -14,17 +14,6 @@
 
 namespace muster::cluster {
 
-/// What a connection says about the domain of names that have none. Views must outlive the call.
-struct LoginContext {
-    IpAddress local;                  ///< the address that the client connected to
-    std::string_view tls_name;        ///< TLS server name it asked for; may be empty
-    std::string_view default_domain;  ///< the listener's; may be empty
-};
-
-/// The domain of a name without one: that of the dedicated local address, then of the TLS server
-/// name, then the listener's default. Null when there is none.
-const Domain* context_domain(const Topology& topology, const LoginContext& context);
-
 /// The answer to "who is this, and where?". Pointers live as long as `topology`.
 struct Located {
     std::shared_ptr<const Topology> topology;

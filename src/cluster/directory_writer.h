@@ -27,21 +27,21 @@ Result<> check_password_key(std::string_view key);
 Result<std::string> to_password_key(std::string_view password_or_key);
 
 struct NewAccount {
-    std::string address;            ///< as typed; normalised by the domain's policy
-    AccountId id;                   ///< empty: made
-    ServerName home;                ///< empty: chosen by weight among the domain's servers
-    std::string password;           ///< plain; empty: none
-    std::vector<std::string> keys;  ///< `{SCHEME}…`, kept as they are
+    std::string address{};            ///< as typed; normalised by the domain's policy
+    AccountId id{};                   ///< empty: made
+    ServerName home{};                ///< empty: chosen by weight among the domain's servers
+    std::string password{};           ///< plain; empty: none
+    std::vector<std::string> keys{};  ///< `{SCHEME}…`, kept as they are
     std::uint64_t quota = 0;
     bool disabled = false;
 };
 
 /// Fields that are set are changed.
 struct AccountChange {
-    std::optional<ServerName> home;  ///< flips the route and moves no mail
-    std::optional<bool> disabled;
-    std::optional<std::uint64_t> quota;
-    std::optional<std::uint64_t> epoch;
+    std::optional<ServerName> home{};  ///< flips the route and moves no mail
+    std::optional<bool> disabled{};
+    std::optional<std::uint64_t> quota{};
+    std::optional<std::uint64_t> epoch{};
 };
 
 /// Errors: Syntax (what is wrong with a field), NotFound, Conflict (exists already; still

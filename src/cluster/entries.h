@@ -56,8 +56,8 @@ struct ServiceSettings {
     TlsMode tls = TlsMode::StartTls;
     unsigned cache = 4;  ///< warm connections kept for each process; 0 for none
     log::Level log = log::Level::Info;
-    std::vector<std::string> capabilities;  ///< announced before login; empty: the built-in list
-    UnknownFields unknown;
+    std::vector<std::string> capabilities{};  ///< announced before login; empty: the built-in list
+    UnknownFields unknown{};
 
     friend bool operator==(const ServiceSettings&, const ServiceSettings&) = default;
 };

@@ -81,6 +81,17 @@ private:
     std::unordered_map<IpAddress, const Domain*> domains_by_address_;
 };
 
+/// What a connection says about the domain of names that have none. Views must outlive the call.
+struct LoginContext {
+    IpAddress local;                  ///< the address that the client connected to
+    std::string_view tls_name;        ///< TLS server name it asked for; may be empty
+    std::string_view default_domain;  ///< the listener's; may be empty
+};
+
+/// The domain of a name without one: that of the dedicated local address, then of the TLS server
+/// name, then the listener's default. Null when there is none.
+const Domain* context_domain(const Topology& topology, const LoginContext& context);
+
 /// Reads all of it. Entries that cannot be read are logged and left out: one bad server must not
 /// stop the others.
 Result<TopologyParts> read_topology(state::ReplicaReader& reader);
