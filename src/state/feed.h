@@ -8,9 +8,11 @@
 //   {"key":K,"value":V,"revision":N}         an entry as it stands
 //   {"key":K,"deleted":true,"revision":N}    a tombstone
 //   {"digest":H,"count":N,"to":K}            of the range up to and including K
-//   {"terms":[[1,1],[2,400]]}                the source's table of terms, first in a stream
+//   {"terms":[[1,1],[2,400]]}                the source's table of terms, first in a stream and
+//   when it grows
 //   {"next":K}                               a page: where the next one begins
-//   {"cursor":C,"time":MS}                   a progress mark: all before it belongs together
+//   {"cursor":C,"time":MS}                   a progress mark: all before it belongs together, and
+//                                            was everything at that time (0: there is more)
 //   {"error":"diverged"|"behind"|"trimmed"}  ends a stream
 //
 // A page ends with its mark (the head of the store when it was read); one without is cut off.
@@ -18,6 +20,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -58,7 +61,7 @@ private:
     Store& store_;
     Scope scope_;
     Cursor position_;
-    bool begun_ = false;
+    std::vector<Term> terms_;  ///< as last sent
     bool more_ = false;
     bool over_ = false;
 };
@@ -92,7 +95,7 @@ struct NextLine {
 };
 struct MarkLine {
     Cursor cursor;
-    std::chrono::milliseconds time{};  ///< the sender's clock, since 1970
+    std::chrono::milliseconds time{};  ///< the sender's clock, since 1970; 0: there is more
 };
 struct ErrorLine {
     Standing standing = Standing::Diverged;

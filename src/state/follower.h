@@ -11,35 +11,17 @@
 #include <string>
 #include <vector>
 
+#include "state/follower_session.h"
 #include "state/replica.h"
 #include "state/source.h"
 
 namespace muster::state {
 
-enum class FollowerPhase : std::uint8_t {
-    Waiting,    ///< no source answers, or only ones that are behind
-    Copying,    ///< the first copy, or a new one in place of a damaged one
-    Repairing,  ///< by difference, after a divergence or a trimmed log
-    Following,  ///< in step
-};
-std::string_view name(FollowerPhase phase);
-
-struct FollowerStatus {
-    FollowerPhase phase = FollowerPhase::Waiting;
-    std::string source;                                ///< the one in use or last tried
-    Cursor cursor;                                     ///< what the replica holds
-    std::chrono::system_clock::time_point since;       ///< of this phase
-    std::optional<std::chrono::milliseconds> lag;      ///< our clock minus the last mark's time
-    std::optional<std::chrono::milliseconds> silence;  ///< since the last mark was heard
-    std::uint64_t entries = 0;                         ///< copied or compared in this phase
-    std::string trouble;                               ///< why it waits; empty when it does not
-};
-
 struct FollowerOptions {
     Scope scope = Scope::Relay;
     std::chrono::milliseconds first_pause{200};  ///< doubles up to last_pause
     std::chrono::milliseconds last_pause{10'000};
-    std::size_t page = 2'000;
+    std::size_t page = kFeedPage;
     /// Pauses; replaced in tests. Returns early when a stop is asked for.
     std::function<void(std::stop_token, std::chrono::milliseconds)> pause;
 };
@@ -56,7 +38,9 @@ public:
     [[nodiscard]] FollowerStatus status() const;
 
 private:
-    class Session;
+    void follow(ReplicaWriter& writer, const std::stop_token& stop);
+    bool try_source(Source& source, ReplicaWriter& writer, const std::stop_token& stop);
+    void note_trouble(const Error& error);
 
     std::shared_ptr<Replica> replica_;
     std::vector<std::unique_ptr<Source>> sources_;

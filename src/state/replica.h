@@ -48,12 +48,15 @@ public:
     }
     [[nodiscard]] std::filesystem::path file() const;
     [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+    /// Readers move to this file with their next look-up.
     void serve(const std::filesystem::path& file);
     void applied(const Changed& changed);
+    /// The source has just said that nothing is missing.
     void heard();
 
 private:
     Replica() = default;
+    Result<> find_whole_file();
 
     std::filesystem::path folder_;
     bool is_master_ = false;

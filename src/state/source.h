@@ -10,7 +10,8 @@
 namespace muster::state {
 
 /// One place that changes can be read from. get() blocks and is called on the follower's thread
-/// only; cancel() comes from any thread and makes a running get() return soon.
+/// only; cancel() comes from any thread, makes a running get() return soon and every later one at
+/// once.
 class Source {
 public:
     /// Takes the next bytes of a body; false ends the transfer (get() then succeeds).

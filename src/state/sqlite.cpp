@@ -9,11 +9,18 @@ namespace muster::state {
 namespace {
 
 ErrorKind kind_of(int code) {
+    switch (code) {  // extended codes first: what a failing disk says of a file
+        case SQLITE_IOERR_READ:
+        case SQLITE_IOERR_SHORT_READ:
+        case SQLITE_IOERR_CORRUPTFS: return ErrorKind::Corrupt;
+        default: break;
+    }
     switch (code & 0xFF) {
         case SQLITE_CORRUPT:
         case SQLITE_NOTADB: return ErrorKind::Corrupt;
         case SQLITE_BUSY:
-        case SQLITE_LOCKED: return ErrorKind::Unavailable;
+        case SQLITE_LOCKED:
+        case SQLITE_NOMEM: return ErrorKind::Unavailable;
         default: return ErrorKind::Io;
     }
 }

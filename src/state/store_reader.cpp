@@ -123,16 +123,16 @@ Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_v
         if (!*row) return {};
         const std::string_view key = scan_.text(0);
         if (!to.empty() && key >= to) return {};
-        if (page.entries.size() >= limit || bytes >= kMaxBytes) {
-            page.next = key;
-            return {};
-        }
         if (!visible(key, scope)) {
             std::string next = skip_family(key);
             scan_.reset();
             start = std::move(next);
             scan_.bind(1, start);
             continue;
+        }
+        if (page.entries.size() >= limit || bytes >= kMaxBytes) {
+            page.next = key;
+            return {};
         }
         page.entries.push_back({std::string(key), std::string(scan_.text(1)), scan_.number(2)});
         bytes += key.size() + page.entries.back().value.size();

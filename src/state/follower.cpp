@@ -1,0 +1,105 @@
+#include "state/follower.h"
+
+#include <algorithm>
+#include <array>
+#include <condition_variable>
+#include <utility>
+
+#include "base/log.h"
+
+namespace muster::state {
+namespace {
+
+void wait(const std::stop_token& stop, std::chrono::milliseconds time) {
+    std::mutex mutex;
+    std::condition_variable_any condition;
+    std::unique_lock lock(mutex);
+    condition.wait_for(lock, stop, time, [] { return false; });
+}
+
+}  // namespace
+
+std::string_view name(FollowerPhase phase) {
+    static constexpr std::array<std::string_view, 4> kNames{"waiting", "copying", "repairing",
+                                                            "following"};
+    return kNames[static_cast<std::size_t>(phase)];
+}
+
+Follower::Follower(std::shared_ptr<Replica> replica, std::vector<std::unique_ptr<Source>> sources,
+                   FollowerOptions options)
+    : replica_(std::move(replica)), sources_(std::move(sources)), options_(std::move(options)) {
+    if (!options_.pause) options_.pause = wait;
+    status_.since = std::chrono::system_clock::now();
+}
+
+Follower::~Follower() = default;
+
+FollowerStatus Follower::status() const {
+    const std::lock_guard lock(mutex_);
+    FollowerStatus status = status_;
+    status.silence = replica_->age();
+    return status;
+}
+
+void Follower::run(const std::stop_token& stop) {
+    const std::stop_callback cancel(stop, [this] {
+        for (const auto& source : sources_) source->cancel();
+    });
+    while (!stop.stop_requested()) {
+        const auto writer = ReplicaWriter::open(replica_, options_.scope);
+        if (writer) {
+            follow(**writer, stop);
+        } else {
+            note_trouble(writer.error());
+            options_.pause(stop, options_.last_pause);
+        }
+    }
+}
+
+void Follower::follow(ReplicaWriter& writer, const std::stop_token& stop) {
+    {
+        const std::lock_guard lock(mutex_);
+        status_.cursor = writer.position().cursor;
+    }
+    auto pause = options_.first_pause;
+    while (!stop.stop_requested()) {
+        bool progressed = false;
+        for (const auto& source : sources_) {
+            if (stop.stop_requested()) return;
+            progressed = try_source(*source, writer, stop);
+            if (progressed) break;  // it was good: come back to it first
+        }
+        if (progressed) pause = options_.first_pause;
+        options_.pause(stop, pause);
+        if (!progressed) pause = std::min(pause * 2, options_.last_pause);
+    }
+}
+
+bool Follower::try_source(Source& source, ReplicaWriter& writer, const std::stop_token& stop) {
+    {
+        const std::lock_guard lock(mutex_);
+        status_.source = source.name();
+    }
+    FollowerSession session(*replica_, writer, source, {options_.scope, options_.page}, stop,
+                            [this](const std::function<void(FollowerStatus&)>& change) {
+                                const std::lock_guard lock(mutex_);
+                                change(status_);
+                            });
+    const Error error = session.run();
+    if (!stop.stop_requested()) note_trouble(error);
+    return session.progressed();
+}
+
+void Follower::note_trouble(const Error& error) {
+    const std::string text = error.detail.empty() ? error.public_text : error.detail;
+    const std::lock_guard lock(mutex_);
+    if (status_.trouble != text) {
+        log::warning("follower_waits", {{"source", status_.source}, {"why", text}});
+    }
+    status_.trouble = text;
+    if (status_.phase == FollowerPhase::Waiting) return;
+    status_.phase = FollowerPhase::Waiting;
+    status_.since = std::chrono::system_clock::now();
+}
+
+}  // namespace muster::state
