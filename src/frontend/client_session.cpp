@@ -74,7 +74,7 @@ wire::Offer ClientSession::offer() const {
     return {.tls = client_.encrypted(),
             .starttls = can_start_tls(),
             .cleartext = listener_.tls == cluster::TlsMode::None,
-            .scram = !listener_.default_domain};
+            .scram = !listener_.default_domain || host_.servers_map_names()};
 }
 
 bool ClientSession::count_command() { return ++commands_ <= host_.limits().commands_before_login; }

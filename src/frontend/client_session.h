@@ -33,6 +33,9 @@ public:
     [[nodiscard]] virtual const Limits& limits() const = 0;
     /// Capabilities before login for this listener, from what its domains' servers can do.
     [[nodiscard]] virtual const wire::Capabilities& capabilities(const ListenerSettings&) = 0;
+    /// Whether every server learns the account beside a SCRAM message, which signs the name that
+    /// the client knows.
+    [[nodiscard]] virtual bool servers_map_names() = 0;
     /// The certificates of now; null when there are none.
     [[nodiscard]] virtual std::shared_ptr<const net::TlsServer> certificates() = 0;
     /// True when the node is being withdrawn: a session that is not logged in says goodbye.

@@ -95,6 +95,13 @@ const wire::Capabilities& TargetTable::capabilities(Service service) {
     return capabilities_.emplace(service, as_capabilities(service, announcement)).first->second;
 }
 
+bool TargetTable::servers_map_names() const {
+    return std::ranges::all_of(topology_->servers(), [](const cluster::ServerView& view) {
+        return view.server.kind == cluster::ServerKind::Dovecot &&
+               view.server.introduce == cluster::Introduce::Xclient;
+    });
+}
+
 std::optional<IpAddress> TargetTable::source(const cluster::Server& server) {
     const auto& own = server.source.empty() ? settings_.source_addresses : server.source;
     if (own.empty()) return std::nullopt;

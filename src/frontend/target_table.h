@@ -25,6 +25,8 @@ public:
     Result<std::shared_ptr<const UpstreamTarget>> target(const cluster::ServerView& server,
                                                          cluster::Service service);
     const wire::Capabilities& capabilities(cluster::Service service);
+    /// All are Dovecots that take forwarded fields, so that SCRAM works for names without domain.
+    [[nodiscard]] bool servers_map_names() const;
     /// The next source address for `server`; empty: the kernel chooses.
     std::optional<IpAddress> source(const cluster::Server& server);
 

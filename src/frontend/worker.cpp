@@ -119,6 +119,11 @@ const wire::Capabilities& Worker::capabilities(const ListenerSettings& listener)
     return targets_.capabilities(listener.service);
 }
 
+bool Worker::servers_map_names() {
+    targets_.follow(directory_.topology());
+    return targets_.servers_map_names();
+}
+
 SessionId Worker::new_session_id() {
     // xorshift128+ (Vigna 2014), seeded by the kernel: unique, not secret. 15 characters of 5 bits
     // fit a std::string without allocation.

@@ -66,6 +66,7 @@ public:
     // For the sessions of this worker.
     [[nodiscard]] const Limits& limits() const override { return shared_.settings.limits; }
     [[nodiscard]] const wire::Capabilities& capabilities(const ListenerSettings&) override;
+    [[nodiscard]] bool servers_map_names() override;
     [[nodiscard]] std::shared_ptr<const net::TlsServer> certificates() override {
         return certificates_;
     }
