@@ -1,0 +1,92 @@
+"""Samples → medians and ratios → JSON, a table and a plot.
+
+Machines drift, so a ratio is taken within each round, between neighbours in time, and the median of
+those ratios counts; absolute figures are only shown beside it."""
+
+import json
+import os
+import platform
+import statistics
+import time
+
+from . import plot
+from .measures import MEASURES
+
+BASE = "nginx"
+
+
+def machine():
+    model = "unknown"
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                model = line.partition(":")[2].strip()
+                break
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": platform.release(),
+            "load_before": os.getloadavg()[0]}
+
+
+def summary(samples):
+    """{peer: [sample of each round]} → {peer: {"median", "ratio"}}; no ratio without the base."""
+    result = {}
+    for peer, values in samples.items():
+        ratio = None
+        if BASE in samples:
+            ratio = statistics.median(
+                value / base for value, base in zip(values, samples[BASE]) if base > 0)
+        result[peer] = {"median": statistics.median(values), "ratio": ratio, "samples": values}
+    return result
+
+
+def verdict(measure, summaries):
+    """What Muster's target says of its figure: "met", "missed", or nothing known."""
+    mine = summaries.get("muster")
+    if not mine:
+        return ""
+    if measure.absolute_target is not None:
+        return "met" if mine["median"] <= measure.absolute_target else "missed"
+    if measure.ratio_target is None or mine["ratio"] is None:
+        return ""
+    return "met" if mine["ratio"] <= measure.ratio_target else "missed"
+
+
+def target_text(measure):
+    if measure.absolute_target is not None:
+        return f"≤ {measure.absolute_target} {measure.unit}"
+    return f"≤ {measure.ratio_target:.2f} × {BASE}" if measure.ratio_target else ""
+
+
+def table(results):
+    """Markdown: a row a measure, a column a peer."""
+    peers = list(dict.fromkeys(peer for entry in results.values() for peer in entry["peers"]))
+    lines = ["| | " + " | ".join(peers) + " | Muster's target | |",
+             "|---" * (len(peers) + 3) + "|"]
+    for name, entry in results.items():
+        measure = MEASURES[name]
+        cells = []
+        for peer in peers:
+            figure = entry["peers"].get(peer)
+            ratio = f" ({figure['ratio']:.2f} ×)" if figure and figure["ratio"] is not None else ""
+            cells.append(f"{figure['median']:.3g}{ratio}" if figure else "–")
+        lines.append(f"| {measure.title}, {measure.unit} | " + " | ".join(cells) +
+                     f" | {target_text(measure)} | {verdict(measure, entry['peers'])} |")
+    return "\n".join(lines)
+
+
+def save(directory, results):
+    """Writes comparison.json, .md and .svg; measures not taken this time keep their last figures."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = directory / "comparison.json"
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known.update(results)
+    known = {name: known[name] for name in MEASURES if name in known}
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    text = table(known)
+    (directory / "comparison.md").write_text(text + "\n", encoding="utf-8")
+    (directory / "comparison.svg").write_text(plot.svg(known), encoding="utf-8")
+    return text
+
+
+def entry(samples, rounds, effort):
+    return {"taken": time.strftime("%Y-%m-%d %H:%M"), "rounds": rounds, "effort": vars(effort),
+            "machine": machine(), "peers": summary(samples)}

@@ -1,0 +1,64 @@
+"""What every peer of one run shares: a scratch directory, a certificate, the fake server, and the
+load tool."""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from . import processes
+
+DOMAIN = "bench.test"
+
+
+class Site:
+    """Use as a context manager: leaving it ends the fake server and removes the directory."""
+
+    def __init__(self, build, users=100):
+        self.tools = Path(build) / "bench"
+        self.muster = Path(build) / "src" / "muster"
+        self.users = users
+        self.directory = Path(tempfile.mkdtemp(prefix="muster-bench-"))
+        self.directory.chmod(0o755)
+        self.certificate = self.directory / "certificate.pem"
+        self.key = self.directory / "key.pem"
+
+    def __enter__(self):
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+             "-nodes", "-days", "2", "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}",
+             "-keyout", self.key, "-out", self.certificate], check=True, capture_output=True)
+        self.server = processes.start([self.tools / "fake_server"], processes.LOAD_CORE,
+                                      stdout=subprocess.PIPE, text=True)
+        self.server_port = processes.announced_ports(self.server, 1)["port"]
+        return self
+
+    def __exit__(self, *_):
+        processes.stop(self.server)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    @property
+    def server_address(self):
+        return f"127.0.0.1:{self.server_port}"
+
+    def start_load(self, verb, port, tls, count, **options):
+        """Starts `load`; its standard output carries one line of JSON."""
+        options = {"users": self.users, "domain": DOMAIN, **options}
+        words = [word for name, value in options.items() for word in (f"--{name}", value)]
+        return processes.start(
+            [self.tools / "load", verb, "--target", f"127.0.0.1:{port}", "--tls", int(tls),
+             "--count", count, *words], processes.LOAD_CORE,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def load(self, verb, port, tls, count, **options):
+        """Runs `load` to its end; every client must have succeeded."""
+        process = self.start_load(verb, port, tls, count, **options)
+        return self.outcome(process, count, process.communicate()[0])
+
+    @staticmethod
+    def outcome(process, count, text):
+        outcome = json.loads(text or "{}")
+        if outcome.get("done") != count or process.returncode not in (0, None):
+            raise RuntimeError(f"load failed: {outcome or process.args}")
+        return outcome
