@@ -8,7 +8,6 @@ namespace {
 TlsContext context_of(const SSL_METHOD* method) {
     TlsContext context(SSL_CTX_new(method));
     SSL_CTX_set_min_proto_version(context.get(), TLS1_3_VERSION);
-    SSL_CTX_set1_groups_list(context.get(), "P-256");
     SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(context.get(), SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                         SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);

@@ -1,5 +1,6 @@
 #pragma once
-// TLS 1.3 contexts for the tools: full handshakes, P-256, no verification (all is loopback).
+// TLS 1.3 contexts for the tools: full handshakes, OpenSSL's own order of key exchanges (X25519
+// first), no verification (all is loopback).
 
 #include <openssl/ssl.h>
 
