@@ -31,19 +31,10 @@ std::string stretched(std::string_view passphrase, std::string_view salt) {
     return key;
 }
 
-std::string derived(std::string_view key, std::string_view salt) {
-    const std::string input = std::string(key) + std::string(salt);
-    std::string result(kSealKeyBytes, '\0');
-    unsigned length = 0;
-    MUSTER_CHECK(
-        EVP_Digest(input.data(), input.size(), bytes(result), &length, EVP_sha256(), nullptr) == 1);
-    return result;
-}
-
 std::string key_for(const SealSecret& secret, std::string_view salt) {
     if (secret.kind == SealSecret::Kind::Passphrase) return stretched(secret.bytes, salt);
     MUSTER_CHECK(secret.bytes.size() == kSealKeyBytes);
-    return derived(secret.bytes, salt);
+    return sha256(secret.bytes + std::string(salt));
 }
 
 struct FreeCipher {
@@ -127,6 +118,14 @@ std::string random_name(std::size_t count) {
 bool equal_in_constant_time(std::string_view left, std::string_view right) {
     return left.size() == right.size() &&
            CRYPTO_memcmp(left.data(), right.data(), left.size()) == 0;
+}
+
+std::string sha256(std::string_view text) {
+    std::string result(kSealKeyBytes, '\0');
+    unsigned length = 0;
+    MUSTER_CHECK(
+        EVP_Digest(text.data(), text.size(), bytes(result), &length, EVP_sha256(), nullptr) == 1);
+    return result;
 }
 
 std::string seal(std::string_view plain, const SealSecret& secret) {

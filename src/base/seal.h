@@ -30,6 +30,9 @@ std::string random_name(std::size_t count);
 /// Takes as long whatever differs. Different lengths answer at once.
 bool equal_in_constant_time(std::string_view left, std::string_view right);
 
+/// 32 bytes.
+std::string sha256(std::string_view text);
+
 std::string seal(std::string_view plain, const SealSecret& secret);
 /// Refused: wrong secret or changed bytes (which of them cannot be told). Corrupt: not a seal.
 Result<std::string> unseal(std::string_view sealed, const SealSecret& secret);

@@ -1,0 +1,120 @@
+#include "admin/administration.h"
+
+#include <algorithm>
+
+#include "admin/front_end_settings.h"
+#include "base/log.h"
+
+namespace muster::admin {
+namespace {
+
+Result<std::vector<Network>> networks(const std::vector<std::string>& texts) {
+    std::vector<Network> parsed;
+    for (const std::string& text : texts) {
+        auto network = Network::parse(text);
+        if (!network) return fail(ErrorKind::Syntax, "cluster.allow: " + network.error().detail);
+        parsed.push_back(*network);
+    }
+    return parsed;
+}
+
+}  // namespace
+
+cluster::NodeScope scope_of(const Roles& roles) {
+    return roles.backend || roles.master ? cluster::NodeScope::Backend
+                                         : cluster::NodeScope::Frontend;
+}
+
+state::Scope state_scope(cluster::NodeScope scope) {
+    switch (scope) {
+        case cluster::NodeScope::Relay: return state::Scope::Relay;
+        case cluster::NodeScope::Frontend: return state::Scope::Frontend;
+        case cluster::NodeScope::Backend: return state::Scope::Backend;
+    }
+    return state::Scope::Relay;
+}
+
+state::Scope NodeContext::scope() const {
+    return is_master() ? state::Scope::All : state_scope(scope_of(config.node.roles));
+}
+
+Administration::Administration(NodeContext& context)
+    : node_(context), api_(context), cluster_api_(context) {}
+
+Administration::~Administration() = default;
+
+Result<> Administration::start() {
+    auto audit = AuditLog::open(node_.config.node.state_dir + "/audit.log");
+    if (!audit) return std::unexpected(audit.error());
+    audit_ = std::move(*audit);
+    peers_ = std::make_unique<Peers>(node_.config, node_.identity, *node_.topology);
+    administrators_ = std::make_unique<Administrators>(node_);
+    node_.audit = audit_.get();
+    node_.peers = peers_.get();
+    node_.administrators = administrators_.get();
+    if (auto listening = listen_admin(); !listening) return listening;
+    if (auto listening = listen_cluster(); !listening) return listening;
+    if (!node_.is_master()) follow();
+    return {};
+}
+
+Result<> Administration::listen_admin() {
+    admin_server_ = std::make_unique<net::HttpServer>(
+        *node_.control, net::HttpLimits{},
+        [this](net::HttpExchange& exchange) { return api_.serve(exchange); });
+    const AdminSettings& settings = node_.config.admin;
+    if (auto local = admin_server_->listen_local(settings.socket); !local) return local;
+    if (settings.listen.empty()) return {};
+    const auto endpoint = Endpoint::parse(settings.listen);
+    if (!endpoint) return fail(ErrorKind::Syntax, "admin.listen: " + endpoint.error().detail);
+    std::shared_ptr<const net::TlsServer> tls;
+    if (settings.tls) {
+        auto certificates = file_certificates(node_.config);
+        if (!certificates) return std::unexpected(certificates.error());
+        tls = *certificates;
+        if (!tls) return fail(ErrorKind::Syntax, "admin.tls needs a [[certificate]]");
+    }
+    const auto at = admin_server_->listen(*endpoint, tls);
+    if (!at) return std::unexpected(at.error());
+    admin_at_ = *at;
+    return {};
+}
+
+Result<> Administration::listen_cluster() {
+    const ClusterSettings& settings = node_.config.cluster;
+    if (settings.listen.empty()) return {};
+    const auto endpoint = Endpoint::parse(settings.listen);
+    if (!endpoint) return fail(ErrorKind::Syntax, "cluster.listen: " + endpoint.error().detail);
+    auto allowed = networks(settings.allow);
+    if (!allowed) return std::unexpected(allowed.error());
+    auto tls = net::TlsServer::create({{node_.identity.certificate, node_.identity.key, {}}},
+                                      net::TlsVersion::Tls13, true);
+    if (!tls) return std::unexpected(tls.error());
+    cluster_server_ = std::make_unique<net::HttpServer>(
+        *node_.control, net::HttpLimits{},
+        [this](net::HttpExchange& exchange) { return cluster_api_.serve(exchange); });
+    const auto at = cluster_server_->listen(
+        *endpoint, *tls, [networks = std::move(*allowed)](const IpAddress& address) {
+            return any_contains(networks, address);
+        });
+    if (!at) return std::unexpected(at.error());
+    cluster_at_ = *at;
+    return {};
+}
+
+void Administration::follow() {
+    state::FollowerOptions options;
+    options.scope = node_.scope();
+    follower_ = std::make_unique<state::Follower>(node_.replica, peers_->sources(), options);
+    node_.follower = follower_.get();
+    follower_thread_ = std::jthread([this](const std::stop_token& stop) { follower_->run(stop); });
+}
+
+Task<void> Administration::close() {
+    node_.stopping = true;
+    follower_thread_.request_stop();
+    if (cluster_server_) co_await cluster_server_->close();
+    if (admin_server_) co_await admin_server_->close();
+}
+
+}  // namespace muster::admin

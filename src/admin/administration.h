@@ -1,0 +1,52 @@
+#pragma once
+// All that makes a node one of a cluster and lets it be administered: the admin socket, the HTTP
+// listener, the cluster port, and on nodes that are no master the follower of the state.
+
+#include <memory>
+#include <thread>
+
+#include "admin/administrators.h"
+#include "admin/api.h"
+#include "admin/cluster_api.h"
+#include "admin/node_context.h"
+#include "admin/peers.h"
+#include "net/http_server.h"
+
+namespace muster::admin {
+
+/// Owned by the node. start() and close() on the control loop's thread.
+class Administration {
+public:
+    /// `context` must outlive it; config, identity and the parts of the node stand in it already.
+    explicit Administration(NodeContext& context);
+    ~Administration();
+
+    /// Binds the listeners and starts to follow the masters. An error names what cannot be had.
+    Result<> start();
+    /// Refuses new calls, ends those that run, stops following.
+    Task<void> close();
+
+    /// Where the HTTP listener and the cluster port are (ports may be the kernel's choice).
+    [[nodiscard]] const std::optional<Endpoint>& admin_endpoint() const { return admin_at_; }
+    [[nodiscard]] const std::optional<Endpoint>& cluster_endpoint() const { return cluster_at_; }
+
+private:
+    Result<> listen_admin();
+    Result<> listen_cluster();
+    void follow();
+
+    NodeContext& node_;
+    std::unique_ptr<AuditLog> audit_;
+    std::unique_ptr<Peers> peers_;
+    std::unique_ptr<Administrators> administrators_;
+    Api api_;
+    ClusterApi cluster_api_;
+    std::unique_ptr<net::HttpServer> admin_server_;
+    std::unique_ptr<net::HttpServer> cluster_server_;
+    std::unique_ptr<state::Follower> follower_;
+    std::jthread follower_thread_;
+    std::optional<Endpoint> admin_at_;
+    std::optional<Endpoint> cluster_at_;
+};
+
+}  // namespace muster::admin

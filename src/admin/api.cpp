@@ -1,0 +1,230 @@
+#include "admin/api.h"
+
+#include <algorithm>
+#include <array>
+
+#include "admin/administrators.h"
+#include "admin/peers.h"
+#include "base/log.h"
+#include "base/metrics.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kBodyLimit = std::size_t{64} << 20;
+
+int status_of(ErrorKind kind) {
+    switch (kind) {
+        case ErrorKind::Syntax: return 400;
+        case ErrorKind::NotFound: return 404;
+        case ErrorKind::Unavailable: return 503;
+        case ErrorKind::Refused: return 403;
+        case ErrorKind::Limit: return 413;
+        case ErrorKind::Conflict: return 409;
+        case ErrorKind::Diverged: return 409;
+        case ErrorKind::Corrupt: return 500;
+        case ErrorKind::Io: return 500;
+    }
+    return 500;
+}
+
+std::array<std::span<const ApiRoute>, 5> all_routes() {
+    return {object_routes(), account_routes(), session_routes(), cluster_routes(), node_routes()};
+}
+
+/// Matches segment by segment; `{}` takes one, decoded, not empty.
+bool matches(std::string_view pattern, std::string_view path, std::vector<std::string>& names) {
+    names.clear();
+    while (!pattern.empty() && !path.empty()) {
+        const std::size_t pattern_end = std::min(pattern.find('/', 1), pattern.size());
+        const std::size_t path_end = std::min(path.find('/', 1), path.size());
+        const std::string_view wanted = pattern.substr(0, pattern_end);
+        if (wanted == "/{}") {
+            auto name = net::percent_decoded(path.substr(1, path_end - 1));
+            if (!name || name->empty()) return false;
+            names.push_back(std::move(*name));
+        } else if (wanted != path.substr(0, path_end)) {
+            return false;
+        }
+        pattern.remove_prefix(pattern_end);
+        path.remove_prefix(path_end);
+    }
+    return pattern.empty() && path.empty();
+}
+
+net::HttpResponse forward(NodeContext& node, const ApiCall& call) {
+    net::HttpCall out{call.method, call.path};
+    if (!call.query.empty()) out.path += "?" + call.query;
+    if (!call.body.is_null()) out.body = call.body.dump();
+    if (!call.caller.authorization.empty()) {
+        out.headers.emplace_back("Authorization", call.caller.authorization);
+    }
+    out.headers.emplace_back("X-Muster-Caller", call.caller.name);
+    const auto reply = node.peers->call_master(out);
+    if (!reply) return error_response(reply.error());
+    net::HttpResponse response;
+    response.status = reply->status;
+    response.body = reply->body;
+    return response;
+}
+
+void write_audit(NodeContext& node, ApiCall& call, std::string_view action,
+                 const ApiResult& result) {
+    call.audit.who = call.caller.name;
+    call.audit.from = call.caller.from;
+    call.audit.action = action;
+    if (call.audit.object.empty() && !call.names.empty()) call.audit.object = call.names[0];
+    if (!result) call.audit.outcome = result.error().detail;
+    if (node.audit == nullptr) return;
+    if (auto written = node.audit->append(call.audit); !written) {
+        log::error("audit_failed", {{"reason", written.error().detail}});
+    }
+}
+
+Error missing_rights(const ApiCall& call) {
+    const std::string text =
+        call.caller.is_node
+            ? "changes through a front end need an administrator of the cluster (--user NAME)"
+            : call.caller.name + " may only read";
+    return {ErrorKind::Refused, text, text};
+}
+
+Caller local_caller(const net::HttpRequest& request) {
+    return {"unix:" + std::to_string(*request.local_user), "socket", true, {}, false};
+}
+
+}  // namespace
+
+net::HttpResponse json_response(const json& body, int status) {
+    net::HttpResponse response;
+    response.status = status;
+    response.body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    return response;
+}
+
+net::HttpResponse error_response(const Error& error) {
+    return json_response({{"error", error.detail}, {"kind", name(error.kind)}},
+                         status_of(error.kind));
+}
+
+Result<std::string> text_field(const json& object, const char* field) {
+    if (!object.is_object() || !object.contains(field) || object[field].is_null()) return "";
+    if (!object[field].is_string()) {
+        return fail(ErrorKind::Syntax, std::string(field) + " must be a text");
+    }
+    return object[field].get<std::string>();
+}
+
+std::size_t query_number(const ApiCall& call, std::string_view name, std::size_t otherwise,
+                         std::size_t most) {
+    const auto text = net::query_value(call.query, name);
+    if (!text || text->empty() || text->size() > 9) return otherwise;
+    std::size_t number = 0;
+    for (const char c : *text) {
+        if (c < '0' || c > '9') return otherwise;
+        number = 10 * number + static_cast<std::size_t>(c - '0');
+    }
+    return std::min(number, most);
+}
+
+Result<const ApiRoute*> find_route(std::string_view method, std::string_view path,
+                                   std::vector<std::string>& names) {
+    bool known_path = false;
+    for (const auto routes : all_routes()) {
+        for (const ApiRoute& route : routes) {
+            if (!matches(route.pattern, path, names)) continue;
+            if (route.method == method) return &route;
+            known_path = true;
+        }
+    }
+    if (known_path) return fail(ErrorKind::Refused, "this path has no such method");
+    return fail(ErrorKind::NotFound, "no such path");
+}
+
+net::HttpResponse run_call(NodeContext& node, ApiCall call) {
+    const auto route = find_route(call.method, call.path, call.names);
+    if (!route) {
+        net::HttpResponse response = error_response(route.error());
+        if (route.error().kind == ErrorKind::Refused) response.status = 405;
+        return response;
+    }
+    const bool changes = !(*route)->action.empty();
+    if ((*route)->runs_on == RunsOn::Master && !node.is_master()) return forward(node, call);
+    if (changes && !call.caller.may_write) return error_response(missing_rights(call));
+    const ApiResult result = (*route)->run(node, call);
+    if (changes) write_audit(node, call, (*route)->action, result);
+    if (!result) return error_response(result.error());
+    return json_response(*result);
+}
+
+Task<bool> Api::serve_health(net::HttpExchange& exchange) {
+    const std::string& path = exchange.request().path;
+    net::HttpResponse response;
+    response.content_type = "text/plain; charset=utf-8";
+    if (path == "/metrics") {
+        response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+        response.body = metrics::exposition();
+    } else if (path == "/healthz") {
+        response.body = "ok\n";
+    } else if (path == "/readyz") {
+        const bool ready = node_.replica->filled() && !node_.draining && !node_.stopping;
+        response.status = ready ? 200 : 503;
+        response.body = ready ? "ready\n" : node_.replica->filled() ? "draining\n" : "no replica\n";
+    } else {
+        co_return false;
+    }
+    co_await exchange.respond(response);
+    co_return true;
+}
+
+Task<void> Api::serve(net::HttpExchange& exchange) {
+    if (co_await serve_health(exchange)) co_return;
+    const net::HttpRequest& request = exchange.request();
+    if (request.local_user) co_return co_await serve_as(exchange, local_caller(request));
+    const std::string authorization(request.header("authorization"));
+    const IpAddress from = request.peer.address;
+    const auto rights = co_await net::Blocking(
+        *node_.control, *node_.pool,
+        [this, authorization, from] { return node_.administrators->check(authorization, from); });
+    if (!rights) {
+        net::HttpResponse response = error_response(rights.error());
+        if (rights.error().kind == ErrorKind::Refused) {
+            response.status = 401;
+            response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"muster\"");
+        }
+        co_await exchange.respond(response);
+        co_return;
+    }
+    Caller caller{"admin:" + rights->name, request.peer.text(), rights->may_write, authorization,
+                  false};
+    co_await serve_as(exchange, std::move(caller));
+}
+
+Task<void> Api::serve_as(net::HttpExchange& exchange, Caller caller) {
+    if (co_await serve_stream(node_, exchange, caller)) co_return;
+    const net::HttpRequest& request = exchange.request();
+    auto body = co_await exchange.body(kBodyLimit);
+    if (!body) {
+        co_await exchange.respond(error_response(body.error()));
+        co_return;
+    }
+    ApiCall call;
+    call.method = request.method;
+    call.path = request.path;
+    call.query = request.query;
+    call.caller = std::move(caller);
+    if (!body->empty()) call.body = json::parse(*body, nullptr, false);
+    if (call.body.is_discarded()) {
+        const Error error{ErrorKind::Syntax, "", "the body of the request is not JSON"};
+        co_await exchange.respond(error_response(error));
+        co_return;
+    }
+    net::HttpResponse response = co_await net::Blocking(
+        *node_.control, *node_.pool,
+        [this, moved = std::move(call)]() mutable { return run_call(node_, std::move(moved)); });
+    co_await exchange.respond(std::move(response));
+}
+
+}  // namespace muster::admin

@@ -1,0 +1,93 @@
+#pragma once
+// The HTTP API: who calls, which handler answers, where it runs, what is written down of it.
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "admin/audit_log.h"
+#include "admin/node_context.h"
+#include "net/http_server.h"
+
+namespace muster::admin {
+
+struct Caller {
+    std::string name;  ///< "unix:UID", "admin:NAME", "node:NAME"
+    std::string from;  ///< where the connection came from
+    bool may_write = false;
+    std::string authorization;  ///< credentials as they came, to be forwarded with the call
+    bool is_node = false;       ///< a member of the cluster, by its key
+};
+
+/// One request as its handler sees it, on a blocking thread.
+struct ApiCall {
+    std::string method;
+    std::string path;
+    std::vector<std::string> names;  ///< what stands at the {} of the pattern, decoded
+    std::string query;
+    nlohmann::json body;
+    Caller caller;
+    AuditRecord audit;  ///< the handler of a change fills object, before, after
+};
+
+using ApiResult = Result<nlohmann::json>;
+using ApiHandler = ApiResult (*)(NodeContext&, ApiCall&);
+
+enum class RunsOn : std::uint8_t {
+    AnyNode,  ///< answered from this node's replica or process
+    Master,   ///< needs the store: other nodes pass it on
+};
+
+/// `action` names a change in the audit log; empty: it only reads.
+struct ApiRoute {
+    std::string_view method;
+    std::string_view pattern;  ///< "/v1/servers/{}/check"
+    RunsOn runs_on;
+    std::string_view action;
+    ApiHandler run;
+};
+
+std::span<const ApiRoute> object_routes();
+std::span<const ApiRoute> account_routes();
+std::span<const ApiRoute> session_routes();
+std::span<const ApiRoute> cluster_routes();
+std::span<const ApiRoute> node_routes();
+
+/// The route for a method and path; fills `names`. Error: 404 or 405 as NotFound or Refused.
+Result<const ApiRoute*> find_route(std::string_view method, std::string_view path,
+                                   std::vector<std::string>& names);
+
+/// Runs a call to its end on the calling (blocking) thread: rights, forwarding, handler, audit.
+net::HttpResponse run_call(NodeContext& node, ApiCall call);
+
+/// Calls with large bodies, which are streamed; true when it was one and has been answered.
+Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller);
+
+/// Serves the admin socket and the HTTP listener.
+class Api {
+public:
+    explicit Api(NodeContext& node) : node_(node) {}
+    Task<void> serve(net::HttpExchange& exchange);
+    /// The same for a caller who is known already (cluster port).
+    Task<void> serve_as(net::HttpExchange& exchange, Caller caller);
+
+private:
+    /// /metrics, /healthz, /readyz: true when it was one of them.
+    Task<bool> serve_health(net::HttpExchange& exchange);
+    NodeContext& node_;
+};
+
+net::HttpResponse error_response(const Error& error);
+net::HttpResponse json_response(const nlohmann::json& body, int status = 200);
+
+/// Empty when the field is absent; Syntax when it is no text.
+Result<std::string> text_field(const nlohmann::json& object, const char* field);
+/// A number from the query, or `otherwise`.
+std::size_t query_number(const ApiCall& call, std::string_view name, std::size_t otherwise,
+                         std::size_t most);
+
+}  // namespace muster::admin

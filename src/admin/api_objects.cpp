@@ -1,0 +1,293 @@
+// Domains, servers, settings, certificates, credentials, administrators, aliases: objects that
+// the API reads and writes as the JSON that stands in the state, with their "name" added.
+
+#include <array>
+
+#include "admin/api.h"
+#include "base/base64.h"
+#include "base/password.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+using Put = Result<> (*)(cluster::DirectoryWriter&, const std::string& name,
+                         const std::string& json_text, std::optional<Revision> expected);
+using Remove = Result<> (*)(cluster::DirectoryWriter&, const std::string& name);
+using Normalise = Result<std::string> (*)(std::string_view);
+
+/// One kind of object: where it stands, how its names are written, how it is put and removed.
+struct ObjectKind {
+    std::string_view path;  ///< third part of the URL's path
+    std::string_view prefix;
+    Normalise normalise;
+    Put put;
+    Remove remove;
+};
+
+template <auto Decode>
+Result<> put_decoded(cluster::DirectoryWriter& writer, const std::string& name,
+                     const std::string& text, std::optional<Revision> expected) {
+    auto object = Decode(name, text);
+    if (!object) return std::unexpected(object.error());
+    return writer.put(*object, expected);
+}
+
+Result<> put_alias(cluster::DirectoryWriter& writer, const std::string& name,
+                   const std::string& text, std::optional<Revision>) {
+    const json object = json::parse(text, nullptr, false);
+    if (!object.is_object() || !object.contains("to") || !object["to"].is_array()) {
+        return fail(ErrorKind::Syntax, "\"to\" must be a list of addresses");
+    }
+    std::vector<std::string> to;
+    for (const json& address : object["to"]) {
+        if (!address.is_string()) return fail(ErrorKind::Syntax, "\"to\" holds what is no address");
+        to.push_back(address.get<std::string>());
+    }
+    auto set = writer.set_alias(name, to);
+    if (!set) return std::unexpected(set.error());
+    return {};
+}
+
+Result<std::string> normalise_domain(std::string_view name) {
+    auto domain = cluster::parse_domain(name);
+    if (!domain) return std::unexpected(domain.error());
+    return domain->text;
+}
+
+Result<std::string> normalise_alias(std::string_view name) {
+    auto address = cluster::parse_address(name, cluster::CasePolicy::Fold);
+    if (!address) return std::unexpected(address.error());
+    return address->text;
+}
+
+template <std::string_view const& Prefix>
+Result<> remove_entry(cluster::DirectoryWriter& writer, const std::string& name) {
+    return writer.delete_entry(std::string(Prefix) + name);
+}
+
+Result<> remove_domain(cluster::DirectoryWriter& writer, const std::string& name) {
+    return writer.delete_domain(DomainName(name));
+}
+Result<> remove_server(cluster::DirectoryWriter& writer, const std::string& name) {
+    return writer.delete_server(ServerName(name));
+}
+Result<> remove_node(cluster::DirectoryWriter& writer, const std::string& name) {
+    return writer.delete_node(NodeName(name));
+}
+Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name) {
+    return writer.delete_alias(AccountAddress(name));
+}
+
+constexpr std::array kKinds{
+    ObjectKind{"domains", cluster::kDomainPrefix, normalise_domain,
+               put_decoded<cluster::decode_domain>, remove_domain},
+    ObjectKind{"servers", cluster::kServerPrefix, cluster::parse_plain_name,
+               put_decoded<cluster::decode_server>, remove_server},
+    ObjectKind{"nodes", cluster::kNodePrefix, cluster::parse_plain_name,
+               put_decoded<cluster::decode_node>, remove_node},
+    ObjectKind{"settings", cluster::kSettingPrefix, cluster::parse_plain_name,
+               put_decoded<cluster::decode_setting>, remove_entry<cluster::kSettingPrefix>},
+    ObjectKind{"certificates", cluster::kCertificatePrefix, cluster::parse_plain_name,
+               put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
+    ObjectKind{"credentials", cluster::kCredentialPrefix, cluster::parse_plain_name,
+               put_decoded<cluster::decode_credential>, remove_entry<cluster::kCredentialPrefix>},
+    ObjectKind{"administrators", cluster::kAdminPrefix, cluster::parse_plain_name,
+               put_decoded<cluster::decode_administrator>, remove_entry<cluster::kAdminPrefix>},
+    ObjectKind{"aliases", cluster::kAliasPrefix, normalise_alias, put_alias, remove_alias},
+};
+
+const ObjectKind& kind_of(const ApiCall& call) {
+    std::string_view path = std::string_view(call.path).substr(std::string_view("/v1/").size());
+    path = path.substr(0, path.find('/'));
+    for (const ObjectKind& kind : kKinds) {
+        if (kind.path == path) return kind;
+    }
+    MUSTER_CHECK(false);
+}
+
+/// How an entry is shown: with its name, without its secrets.
+json shown(std::string_view name, std::string_view text) {
+    json object = json::parse(text, nullptr, false);
+    if (!object.is_object()) object = {{"value", object}};
+    object = redacted(std::move(object));
+    object["name"] = name;
+    return object;
+}
+
+void add_health(const NodeContext& node, json& server) {
+    json observed = json::object();
+    for (const cluster::HealthRow& row : node.health->rows()) {
+        if (row.server.text != server["name"].get<std::string>()) continue;
+        observed[std::string(name(row.service))] = name(row.observed);
+        if (!row.last_error.empty()) server["last_error"] = row.last_error;
+    }
+    server["observed"] = observed;
+}
+
+json decorated(const NodeContext& node, const ObjectKind& kind, json object) {
+    if (kind.path == "servers") add_health(node, object);
+    return object;
+}
+
+ApiResult list_objects(NodeContext& node, ApiCall& call) {
+    const ObjectKind& kind = kind_of(call);
+    state::ReplicaReader reader(node.replica);
+    const std::size_t limit = query_number(call, "limit", 10'000, 100'000);
+    const std::string first(kind.prefix);
+    const std::string from = first + net::query_value(call.query, "after").value_or("");
+    const auto rows = reader.range(from == first ? from : state::after(from),
+                                   state::prefix_end(kind.prefix), limit);
+    if (!rows) return std::unexpected(rows.error());
+    json list = json::array();
+    for (const state::Entry& entry : *rows) {
+        list.push_back(decorated(
+            node, kind, shown(std::string_view(entry.key).substr(first.size()), entry.value)));
+    }
+    return json{{std::string(kind.path), std::move(list)}};
+}
+
+ApiResult show_object(NodeContext& node, ApiCall& call) {
+    const ObjectKind& kind = kind_of(call);
+    const auto wanted = kind.normalise(call.names[0]);
+    if (!wanted) return std::unexpected(wanted.error());
+    state::ReplicaReader reader(node.replica);
+    const auto row = reader.find(std::string(kind.prefix) + *wanted);
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return fail(ErrorKind::NotFound, "there is no " + *wanted);
+    return decorated(node, kind, shown(*wanted, (*row)->value));
+}
+
+/// Secrets become what may stand in the state: passwords of administrators are hashed, keys of
+/// certificates sealed for the cluster's nodes.
+Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& object) {
+    if (kind.path == "administrators" && object.contains("password")) {
+        const auto password = text_field(object, "password");
+        if (!password) return std::unexpected(password.error());
+        const auto key = cluster::to_password_key(*password);
+        if (!key) return std::unexpected(key.error());
+        object["keys"] = json::array({*key});
+        object.erase("password");
+    }
+    if (kind.path == "certificates" && object.contains("key")) {
+        const auto key = text_field(object, "key");
+        if (!key) return std::unexpected(key.error());
+        if (key->starts_with("-----BEGIN")) {
+            object["key"] = base64_encode(seal(*key, node.identity.seal_secret()));
+        }
+    }
+    return {};
+}
+
+struct Existing {
+    json value;
+    Revision revision = 0;
+};
+
+Result<Existing> existing(NodeContext& node, const std::string& key) {
+    const auto entry = node.directory->get(key);
+    if (!entry) return std::unexpected(entry.error());
+    if (!*entry) return Existing{};
+    return Existing{json::parse((*entry)->value, nullptr, false), (*entry)->revision};
+}
+
+ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
+    const ObjectKind& kind = kind_of(call);
+    const auto wanted = kind.normalise(call.names[0]);
+    if (!wanted) return std::unexpected(wanted.error());
+    if (!call.body.is_object()) return fail(ErrorKind::Syntax, "the body must be a JSON object");
+    const auto before = existing(node, std::string(kind.prefix) + *wanted);
+    if (!before) return std::unexpected(before.error());
+    if (patch && before->value.is_null()) return fail(ErrorKind::NotFound, "no " + *wanted);
+    json given = call.body;
+    for (const char* derived : {"name", "observed", "last_error"}) given.erase(derived);
+    if (auto ready = prepare_secrets(node, kind, given); !ready) {
+        return std::unexpected(ready.error());
+    }
+    json object = patch ? before->value : json::object();
+    object.merge_patch(given);
+    cluster::DirectoryWriter writer(*node.directory);
+    const std::optional<Revision> expected = before->revision;
+    call.audit.object = *wanted;
+    call.audit.before = before->value;
+    call.audit.after = object;
+    if (net::query_value(call.query, "create").has_value() && !before->value.is_null()) {
+        return fail(ErrorKind::Conflict, *wanted + " exists already");
+    }
+    if (auto put = kind.put(writer, *wanted, object.dump(), expected); !put) {
+        return std::unexpected(put.error());
+    }
+    return shown(*wanted, object.dump());
+}
+
+ApiResult put_object(NodeContext& node, ApiCall& call) { return write_object(node, call, false); }
+ApiResult patch_object(NodeContext& node, ApiCall& call) { return write_object(node, call, true); }
+
+ApiResult delete_object(NodeContext& node, ApiCall& call) {
+    const ObjectKind& kind = kind_of(call);
+    const auto wanted = kind.normalise(call.names[0]);
+    if (!wanted) return std::unexpected(wanted.error());
+    const auto before = existing(node, std::string(kind.prefix) + *wanted);
+    if (!before) return std::unexpected(before.error());
+    if (before->value.is_null()) return fail(ErrorKind::NotFound, "there is no " + *wanted);
+    call.audit.object = *wanted;
+    call.audit.before = before->value;
+    cluster::DirectoryWriter writer(*node.directory);
+    if (auto removed = kind.remove(writer, *wanted); !removed) {
+        return std::unexpected(removed.error());
+    }
+    return json{{"removed", *wanted}};
+}
+
+/// What an administrator wants of a server or node, as one word.
+ApiResult set_admin(NodeContext& node, ApiCall& call, const char* state) {
+    call.body = {{"admin", state}};
+    return write_object(node, call, true);
+}
+ApiResult drain(NodeContext& node, ApiCall& call) { return set_admin(node, call, "drain"); }
+ApiResult resume(NodeContext& node, ApiCall& call) { return set_admin(node, call, "up"); }
+
+ApiResult check_server(NodeContext& node, ApiCall& call) {
+    if (!node.hooks.check_server) {
+        return fail(ErrorKind::Refused, "servers are checked from a front end: ask one of them");
+    }
+    const auto topology = node.topology->current();
+    const cluster::ServerView* server = topology->server(call.names[0]);
+    if (server == nullptr) return fail(ErrorKind::NotFound, "there is no server " + call.names[0]);
+    return json{{"server", call.names[0]}, {"proofs", node.hooks.check_server(server->server)}};
+}
+
+#define MUSTER_OBJECT_ROUTES(path, noun)                                                    \
+    ApiRoute{"GET", "/v1/" path, RunsOn::AnyNode, "", list_objects},                        \
+        ApiRoute{"GET", "/v1/" path "/{}", RunsOn::AnyNode, "", show_object},               \
+        ApiRoute{"PUT", "/v1/" path "/{}", RunsOn::Master, noun " set", put_object},        \
+        ApiRoute{"PATCH", "/v1/" path "/{}", RunsOn::Master, noun " change", patch_object}, \
+        ApiRoute {                                                                          \
+        "DELETE", "/v1/" path "/{}", RunsOn::Master, noun " remove", delete_object          \
+    }
+
+constexpr std::array kRoutes{
+    MUSTER_OBJECT_ROUTES("domains", "domain"),
+    MUSTER_OBJECT_ROUTES("servers", "server"),
+    MUSTER_OBJECT_ROUTES("nodes", "node"),
+    MUSTER_OBJECT_ROUTES("settings", "setting"),
+    MUSTER_OBJECT_ROUTES("certificates", "certificate"),
+    MUSTER_OBJECT_ROUTES("credentials", "credential"),
+    MUSTER_OBJECT_ROUTES("administrators", "administrator"),
+    MUSTER_OBJECT_ROUTES("aliases", "alias"),
+    ApiRoute{"POST", "/v1/servers/{}/drain", RunsOn::Master, "server drain", drain},
+    ApiRoute{"POST", "/v1/servers/{}/resume", RunsOn::Master, "server resume", resume},
+    ApiRoute{"POST", "/v1/servers/{}/check", RunsOn::AnyNode, "", check_server},
+    ApiRoute{"POST", "/v1/nodes/{}/drain", RunsOn::Master, "node drain", drain},
+    ApiRoute{"POST", "/v1/nodes/{}/resume", RunsOn::Master, "node resume", resume},
+};
+#undef MUSTER_OBJECT_ROUTES
+
+}  // namespace
+
+std::span<const ApiRoute> object_routes() { return kRoutes; }
+
+}  // namespace muster::admin

@@ -1,0 +1,35 @@
+#pragma once
+// The cluster port: what members of the cluster say to each other, known by their pinned keys.
+
+#include <optional>
+
+#include "admin/api.h"
+#include "admin/node_context.h"
+#include "cluster/entries.h"
+#include "net/http_server.h"
+
+namespace muster::admin {
+
+/// Lives on the control loop. All but joining is for members alone; the scope of what one may
+/// read is that of its entry in the state, whatever it asks for.
+class ClusterApi {
+public:
+    explicit ClusterApi(NodeContext& node) : node_(node), api_(node) {}
+    Task<void> serve(net::HttpExchange& exchange);
+
+private:
+    [[nodiscard]] std::optional<cluster::Node> member(const std::string& pin) const;
+    Task<void> stream_changes(net::HttpExchange& exchange, state::Scope scope);
+    Task<void> send_page(net::HttpExchange& exchange, state::Scope scope);
+    Task<void> join(net::HttpExchange& exchange);
+    Task<void> serve_member(net::HttpExchange& exchange, cluster::Node member);
+    /// A call that another node passes on for somebody.
+    Task<void> serve_forwarded(net::HttpExchange& exchange, cluster::Node member);
+
+    NodeContext& node_;
+    Api api_;
+};
+
+state::Scope state_scope(cluster::NodeScope scope);
+
+}  // namespace muster::admin

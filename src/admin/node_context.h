@@ -1,0 +1,83 @@
+#pragma once
+// The parts of a running node, as the handlers of the API see them.
+
+#include <nlohmann/json.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "admin/audit_log.h"
+#include "admin/node_file.h"
+#include "admin/node_identity.h"
+#include "cluster/directory.h"
+#include "cluster/directory_writer.h"
+#include "cluster/health.h"
+#include "cluster/session_table.h"
+#include "cluster/topology.h"
+#include "net/blocking_pool.h"
+#include "net/loop.h"
+#include "state/follower.h"
+#include "state/replica.h"
+#include "state/sqlite_store.h"
+
+namespace muster::admin {
+
+class Peers;
+class Administrators;
+
+/// What the API may ask of the other halves of the node. An empty function: the node has not got
+/// that role. All are called on blocking threads.
+struct NodeHooks {
+    /// Ends the sessions of this process that match; says how many were told to end.
+    std::function<std::size_t(const cluster::SessionFilter&, const std::string& reason)> kick;
+    /// Ends everything an account has open on this back end; returns when nothing is left of it.
+    std::function<Result<>(const cluster::Account&)> end_account;
+    /// A SASL exchange with this back end's Dovecot, as the backend folder defines it.
+    std::function<Result<nlohmann::json>(const nlohmann::json&)> authenticate;
+    /// Proves a server end to end: one object with "step", "ok" and "detail" for each proof.
+    std::function<nlohmann::json(const cluster::Server&)> check_server;
+    /// Reads the node file again; an error changes nothing.
+    std::function<Result<>()> reload;
+    /// Stops taking new sessions, or takes them again.
+    std::function<void(bool draining)> drain;
+    std::function<nlohmann::json()> frontend_status;
+    std::function<nlohmann::json()> backend_status;
+};
+
+/// Everything lives as long as the node serves. Thread-safe parts only. Whoever puts the node
+/// together fills it and gives it to an Administration.
+struct NodeContext {
+    NodeConfig config;
+    NodeIdentity identity;
+    net::Loop* control = nullptr;
+    net::BlockingPool* pool = nullptr;
+    state::SqliteStore* directory = nullptr;  ///< null unless this node is a master
+    std::shared_ptr<state::Replica> replica;
+    cluster::TopologyTable* topology = nullptr;
+    cluster::HealthTable* health = nullptr;
+    const cluster::SessionTable* sessions = nullptr;  ///< null without the role frontend
+    NodeHooks hooks;
+
+    // Filled by Administration.
+    state::Follower* follower = nullptr;  ///< null on a master
+    AuditLog* audit = nullptr;
+    Peers* peers = nullptr;
+    Administrators* administrators = nullptr;
+
+    std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+    std::atomic<bool> draining{false};
+    std::atomic<bool> stopping{false};
+
+    [[nodiscard]] bool is_master() const { return directory != nullptr; }
+    [[nodiscard]] state::Scope scope() const;
+};
+
+/// The scope of a node with these roles.
+cluster::NodeScope scope_of(const Roles& roles);
+
+}  // namespace muster::admin

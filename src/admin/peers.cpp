@@ -1,0 +1,116 @@
+#include "admin/peers.h"
+
+#include <algorithm>
+
+namespace muster::admin {
+namespace {
+
+constexpr std::chrono::milliseconds kMasterInactivity{30'000};
+
+PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
+
+/// Masters that the node file names by address only must have the key of one that is known.
+std::string pins_of(const std::vector<PeerAddress>& peers) {
+    std::string pins;
+    for (const PeerAddress& peer : peers) pins += (pins.empty() ? "" : ";") + peer.pin;
+    return pins;
+}
+
+}  // namespace
+
+std::vector<PeerAddress> Peers::others() const {
+    std::vector<PeerAddress> found;
+    const auto topology = topology_.current();
+    for (const cluster::Node& node : topology->parts().nodes) {
+        if (node.name == config_.node.name || node.revoked || node.cluster.empty()) continue;
+        found.push_back(address_of(node));
+    }
+    return found;
+}
+
+std::vector<PeerAddress> Peers::masters() const {
+    std::vector<PeerAddress> found;
+    const auto topology = topology_.current();
+    for (const cluster::Node& node : topology->parts().nodes) {
+        if (!node.master || node.revoked || node.name == config_.node.name) continue;
+        if (!node.cluster.empty()) found.push_back(address_of(node));
+    }
+    if (found.empty()) found = identity_.masters;
+    if (config_.cluster.masters.empty()) return found;
+    std::vector<PeerAddress> named;
+    for (const std::string& address : config_.cluster.masters) {
+        const auto known = std::ranges::find(found, address, &PeerAddress::cluster);
+        named.push_back(known != found.end()
+                            ? *known
+                            : PeerAddress{NodeName("master"), address, pins_of(found)});
+    }
+    return named;
+}
+
+std::optional<PeerAddress> Peers::find(const NodeName& name) const {
+    const auto topology = topology_.current();
+    const cluster::Node* node = topology->node(name.text);
+    if (node == nullptr || node->revoked || node->cluster.empty()) return std::nullopt;
+    return address_of(*node);
+}
+
+net::HttpTarget Peers::target(const PeerAddress& peer) const {
+    net::HttpTarget target;
+    target.origin = "https://" + peer.cluster;
+    target.trust = {net::TlsTrust::Kind::Pin, "", peer.pin};
+    target.chain = identity_.certificate;
+    target.key = identity_.key;
+    target.source_address = config_.cluster.source_address;
+    return target;
+}
+
+Result<net::HttpReply> Peers::call(const PeerAddress& peer, const net::HttpCall& call,
+                                   std::chrono::milliseconds inactivity) const {
+    net::HttpTarget to = target(peer);
+    to.inactivity = inactivity;
+    to.connect_time = std::min(to.connect_time, inactivity);
+    net::HttpClient client(std::move(to));
+    return client.call(call);
+}
+
+Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
+    std::string why = "no master is known";
+    for (const PeerAddress& master : masters()) {
+        auto reply = this->call(master, call, kMasterInactivity);
+        if (reply) return reply;
+        why = reply.error().detail;
+    }
+    return fail(ErrorKind::Unavailable,
+                "the master cannot be reached, nothing was changed (" + why + ")");
+}
+
+std::vector<std::unique_ptr<state::Source>> Peers::sources() const {
+    std::vector<std::unique_ptr<state::Source>> made;
+    for (const PeerAddress& master : masters()) {
+        net::HttpTarget to = target(master);
+        to.inactivity = config_.cluster.inactivity_timeout;
+        made.push_back(std::make_unique<HttpSource>(std::move(to)));
+    }
+    return made;
+}
+
+std::string HttpSource::name() const { return client_.target().origin; }
+
+Result<> HttpSource::get(const std::string& target, const Sink& sink) {
+    net::HttpCall call;
+    call.path = target;
+    std::string refusal;
+    const auto is_feed = [](int status) { return status == 200 || status == 409 || status == 410; };
+    const auto reply = client_.stream(call, [&](int status, std::string_view bytes) {
+        if (is_feed(status)) return sink(bytes);
+        refusal.append(bytes.substr(0, 200));
+        return true;
+    });
+    if (!reply) return std::unexpected(reply.error());
+    if (is_feed(reply->status)) return {};
+    const bool refused = reply->status == 401 || reply->status == 403;
+    return fail(refused ? ErrorKind::Refused : ErrorKind::Unavailable,
+                name() + " answered " + std::to_string(reply->status) + " " + refusal);
+}
+
+}  // namespace muster::admin

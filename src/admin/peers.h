@@ -1,0 +1,56 @@
+#pragma once
+// Calls to other nodes of the cluster, each known by its pinned key.
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "admin/node_file.h"
+#include "admin/node_identity.h"
+#include "cluster/topology.h"
+#include "net/http_client.h"
+#include "state/source.h"
+
+namespace muster::admin {
+
+/// Thread-safe; calls block.
+class Peers {
+public:
+    Peers(const NodeConfig& config, const NodeIdentity& identity,
+          const cluster::TopologyTable& topology)
+        : config_(config), identity_(identity), topology_(topology) {}
+
+    /// All other nodes that can be reached over the cluster port.
+    [[nodiscard]] std::vector<PeerAddress> others() const;
+    [[nodiscard]] std::vector<PeerAddress> masters() const;
+    [[nodiscard]] std::optional<PeerAddress> find(const NodeName& name) const;
+
+    [[nodiscard]] Result<net::HttpReply> call(const PeerAddress& peer, const net::HttpCall& call,
+                                              std::chrono::milliseconds inactivity) const;
+    /// The first master that answers. Unavailable with a text for the operator when none does.
+    [[nodiscard]] Result<net::HttpReply> call_master(const net::HttpCall& call) const;
+
+    [[nodiscard]] net::HttpTarget target(const PeerAddress& peer) const;
+    /// What the follower reads from, in the order to try them.
+    [[nodiscard]] std::vector<std::unique_ptr<state::Source>> sources() const;
+
+private:
+    const NodeConfig& config_;
+    const NodeIdentity& identity_;
+    const cluster::TopologyTable& topology_;
+};
+
+/// Reads a master's feed over HTTPS.
+class HttpSource final : public state::Source {
+public:
+    explicit HttpSource(net::HttpTarget target) : client_(std::move(target)) {}
+    [[nodiscard]] std::string name() const override;
+    Result<> get(const std::string& target, const Sink& sink) override;
+    void cancel() override { client_.cancel(); }
+
+private:
+    net::HttpClient client_;
+};
+
+}  // namespace muster::admin
