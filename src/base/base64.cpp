@@ -14,8 +14,8 @@ constexpr std::uint8_t kInvalid = 0xff;
 constexpr auto kSextets = [] {
     std::array<std::uint8_t, 256> table{};
     table.fill(kInvalid);
-    for (std::uint8_t i = 0; i < kAlphabet.size(); ++i)
-        table[static_cast<std::uint8_t>(kAlphabet[i])] = i;
+    for (std::size_t i = 0; i < kAlphabet.size(); ++i)
+        table[static_cast<std::uint8_t>(kAlphabet[i])] = static_cast<std::uint8_t>(i);
     return table;
 }();
 

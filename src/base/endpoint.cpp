@@ -16,10 +16,11 @@ constexpr unsigned kMappedBits = 96;
 
 /// Decimal digits only, no sign, no leading zero but "0" itself.
 std::optional<unsigned> number(std::string_view text, unsigned limit) {
-    unsigned value = 0;
-    const char* end = text.data() + text.size();
     if (text.empty() || (text.size() > 1 && text[0] == '0')) return std::nullopt;
-    auto [stop, error] = std::from_chars(text.data(), end, value);
+    unsigned value = 0;
+    const char* begin = text.data();
+    const char* end = begin + text.size();
+    auto [stop, error] = std::from_chars(begin, end, value);
     if (error != std::errc{} || stop != end || value > limit) return std::nullopt;
     return value;
 }

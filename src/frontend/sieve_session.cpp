@@ -108,7 +108,7 @@ Task<SieveSession::Step> SieveSession::noop(Command command) {
     if (!tag) co_return co_await answer("NO", {}, tag.error().public_text);
     if (!*tag) co_return co_await answer("OK", {}, "NOOP completed.");
     std::string code = "TAG ";
-    sieve::append_string(code, **tag);
+    sieve::append_server_string(code, **tag);
     co_return co_await answer("OK", code, "NOOP completed.");
 }
 
@@ -119,7 +119,7 @@ Task<SieveSession::Step> SieveSession::logout(Command) {
 
 Task<std::optional<std::string>> SieveSession::ask(std::string_view challenge) {
     std::string line;
-    sieve::append_string(line, challenge);
+    sieve::append_server_string(line, challenge);
     line += "\r\n";
     co_await client_.write(line);
     wire::CommandAssembler assembler(command_limits());

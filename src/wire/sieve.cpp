@@ -54,9 +54,6 @@ void append(std::string& out, std::string_view text, std::string_view announceme
     out.append("{").append(std::to_string(text.size())).append(announcement_end).append(text);
 }
 
-/// Servers announce literals as `{N}`, clients as `{N+}`.
-void append_server_string(std::string& out, std::string_view text) { append(out, text, "}\r\n"); }
-
 /// `(CODE …)` up to its closing parenthesis, which does not count inside a string.
 Result<std::string_view> read_code(StringReader& reader) {
     reader.skip('(');
@@ -196,6 +193,8 @@ Result<> parse_capability(std::string_view text, Capabilities& capabilities) {
     capabilities.set(*name, *value);
     return {};
 }
+
+void append_server_string(std::string& out, std::string_view text) { append(out, text, "}\r\n"); }
 
 void append_string(std::string& out, std::string_view text) { append(out, text, "+}\r\n"); }
 

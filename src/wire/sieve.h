@@ -36,6 +36,8 @@ Result<std::optional<std::string>> parse_noop(std::string_view rest);
 
 // ---- to the client
 
+/// A string as servers write it: quoted where possible, else `{N}` CRLF and the octets.
+void append_server_string(std::string& out, std::string_view text);
 /// The listing: one line a capability, without the OK that ends it.
 std::string write_capabilities(const Capabilities& capabilities);
 Capabilities before_login(const Capabilities& common, const Offer& offer);
@@ -64,7 +66,7 @@ Result<> parse_capability(std::string_view text, Capabilities& capabilities);
 
 // ---- to a server: write_xclient() of introduction.h, and
 
-/// A string: quoted where possible, else `{N+}` CRLF and the octets.
+/// A string as clients write it: quoted where possible, else `{N+}` CRLF and the octets.
 void append_string(std::string& out, std::string_view text);
 /// `AUTHENTICATE "MECH" ["initial"]` CRLF.
 std::string write_authenticate(std::string_view mechanism, std::optional<std::string_view> initial);

@@ -135,6 +135,9 @@ TEST(SieveWriter, quotes_or_literals) {
     EXPECT_EQ(write_authenticate("PLAIN", std::nullopt), "AUTHENTICATE \"PLAIN\"\r\n");
     EXPECT_EQ(write_authenticate("PLAIN", ""), "AUTHENTICATE \"PLAIN\" \"\"\r\n");
     std::string token(2000, 'A');
+    std::string challenge;
+    append_server_string(challenge, token);
+    EXPECT_EQ(challenge, "{2000}\r\n" + token);
     EXPECT_EQ(write_authenticate("XOAUTH2", token),
               "AUTHENTICATE \"XOAUTH2\" {2000+}\r\n" + token + "\r\n");
 }
