@@ -111,22 +111,25 @@ Result<Identity> scram_identity(std::string_view message) {
 bool is_pair_char(char c) { return !is_control(c) || c == '\t' || c == '\r' || c == '\n'; }
 
 /// `key=value^A … ^A` of RFC 7628 and XOAUTH2; the value of `wanted`, absent when there is none.
-/// The message must carry `auth=Bearer …`.
+/// The message must carry `auth=Bearer …`. No key may stand twice: a server might take the other.
 Result<std::optional<std::string_view>> bearer_pairs(std::string_view pairs,
                                                      std::string_view wanted) {
     if (!pairs.ends_with(kEnd)) return syntax("Invalid OAuth message");
     pairs.remove_suffix(1);
     std::optional<std::string_view> found;
-    bool bearer = false;
+    std::optional<std::string_view> auth;
     while (!pairs.empty()) {
         auto value = take_until(pairs, kSeparator);
         if (!value.contains('=') || !std::ranges::all_of(value, is_pair_char))
             return syntax("Invalid OAuth message");
         auto key = take_until(value, '=');
-        if (key == "auth") bearer = starts_folded(value, "Bearer ");
-        if (key == wanted && !found) found = value;
+        bool is_wanted = equal_folded(key, wanted);
+        if (!is_wanted && !equal_folded(key, "auth")) continue;
+        auto& slot = is_wanted ? found : auth;
+        if (slot) return syntax("Invalid OAuth message");
+        slot = value;
     }
-    if (!bearer) return syntax("Invalid OAuth message");
+    if (!auth || !starts_folded(*auth, "Bearer ")) return syntax("Invalid OAuth message");
     return found;
 }
 

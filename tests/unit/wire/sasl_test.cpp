@@ -126,6 +126,8 @@ TEST(Identity, refuses_broken_messages) {
              Broken{Mechanism::XOAuth2, "user=kate\1\1"sv},
              Broken{Mechanism::XOAuth2, "user=\1auth=Bearer t\1\1"sv},
              Broken{Mechanism::XOAuth2, "auth=Bearer t\1\1"sv},
+             Broken{Mechanism::XOAuth2, "user=kate\1User=ada\1auth=Bearer t\1\1"sv},
+             Broken{Mechanism::XOAuth2, "user=kate\1auth=Bearer t\1auth=Bearer u\1\1"sv},
              Broken{Mechanism::XOAuth2, "user=ka\0te\1auth=Bearer t\1\1"sv},
              Broken{Mechanism::XOAuth2, "user=kate\1auth=Bearer t"sv},
          })
