@@ -6,6 +6,9 @@ namespace muster::state {
 namespace {
 
 constexpr int kMaxDepth = 64;
+/// Within these every number fits a double, which is what readers make of it.
+constexpr std::size_t kMaxNumber = 40;
+constexpr std::size_t kMaxExponent = 2;
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
@@ -82,12 +85,15 @@ private:
     }
 
     bool number() {
+        const std::size_t begin = at_;
         take('-');
         if (!take('0') && !digits()) return false;
         if (take('.') && !digits()) return false;
+        if (at_ - begin > kMaxNumber) return false;
         if (!take('e') && !take('E')) return true;
         if (!take('+')) take('-');
-        return digits();
+        const std::size_t exponent = at_;
+        return digits() && at_ - exponent <= kMaxExponent;
     }
 
     bool string() {

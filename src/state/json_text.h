@@ -8,7 +8,7 @@
 namespace muster::state {
 
 /// Length of the one JSON value that `text` begins with (RFC 8259, strict UTF-8, at most 64 deep,
-/// no line breaks), or 0 when there is none.
+/// numbers within 40 digits and an exponent of 99, no line breaks), or 0 when there is none.
 std::size_t json_length(std::string_view text);
 
 /// Length of the well-formed UTF-8 sequence that `text` begins with, or 0.

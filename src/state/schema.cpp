@@ -105,12 +105,9 @@ Result<Meta> Meta::of(Database& database) {
     auto set = database.prepare(
         "INSERT INTO meta VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = excluded.value");
     if (!set) return std::unexpected(set.error());
-    auto erase = database.prepare("DELETE FROM meta WHERE name = ?1");
-    if (!erase) return std::unexpected(erase.error());
     Meta meta;
     meta.get_ = std::move(*get);
     meta.set_ = std::move(*set);
-    meta.erase_ = std::move(*erase);
     return meta;
 }
 
@@ -146,11 +143,6 @@ Result<> Meta::set(std::string_view name, std::string_view value) {
 
 Result<> Meta::set(std::string_view name, std::uint64_t value) {
     return set(name, std::string_view(std::to_string(value)));
-}
-
-Result<> Meta::erase(std::string_view name) {
-    erase_.bind(1, name);
-    return erase_.run();
 }
 
 std::string format_terms(const std::vector<Term>& terms) {

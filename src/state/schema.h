@@ -39,12 +39,10 @@ public:
     Result<std::uint64_t> number(std::string_view name);
     Result<> set(std::string_view name, std::string_view value);
     Result<> set(std::string_view name, std::uint64_t value);
-    Result<> erase(std::string_view name);
 
 private:
     Statement get_;
     Statement set_;
-    Statement erase_;
 };
 
 /// Terms as stored: `1:0 2:400`.

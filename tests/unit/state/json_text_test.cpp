@@ -29,8 +29,11 @@ TEST(JsonText, EndsWithItsValue) {
     EXPECT_EQ(json_length(" {}"), 0U);
 }
 
-TEST(JsonText, BoundsItsDepth) {
+TEST(JsonText, BoundsDepthAndNumbers) {
     EXPECT_EQ(json_length(std::string(64, '[') + std::string(64, ']')), 128U);
+    EXPECT_EQ(json_length("1e99"), 4U);
+    EXPECT_EQ(json_length("1e999"), 0U);
+    EXPECT_EQ(json_length(std::string(400, '9')), 0U);
     EXPECT_EQ(json_length(std::string(65, '[') + std::string(65, ']')), 0U);
 }
 
