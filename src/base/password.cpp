@@ -146,4 +146,8 @@ Result<bool> verify_password(std::string_view key, std::string_view password) {
     return fail(ErrorKind::Syntax, "no way to verify passwords of scheme " + std::string(scheme));
 }
 
+std::string hmac_sha256(std::string_view key, std::string_view data) {
+    return hmac(EVP_sha256(), key, data);
+}
+
 }  // namespace muster

@@ -29,4 +29,7 @@ std::string_view password_scheme(std::string_view key);
 /// ErrorKind::Syntax. Comparisons take the same time wherever they differ.
 Result<bool> verify_password(std::string_view key, std::string_view password);
 
+/// 32 bytes (RFC 2104).
+std::string hmac_sha256(std::string_view key, std::string_view data);
+
 }  // namespace muster

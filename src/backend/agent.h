@@ -1,0 +1,87 @@
+#pragma once
+// The agent: what Muster is to the Dovecot beside it.
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "backend/authenticate_relay.h"
+#include "backend/dict_session.h"
+#include "backend/directory_view.h"
+#include "backend/session_end.h"
+#include "net/listener.h"
+#include "net/socket_stream.h"
+
+namespace muster::backend {
+
+struct AgentSettings {
+    ServerName server;  ///< the server entry that is this Dovecot
+    std::string mail_root;
+    uid_t mail_uid = 0;
+    gid_t mail_gid = 0;
+    std::filesystem::path auth_socket;   ///< for Dovecot's auth service: password keys
+    std::string auth_group;              ///< may use it; empty: only our own user
+    std::filesystem::path mail_socket;   ///< for mail processes: shared mailboxes
+    std::filesystem::path base_dir;      ///< Dovecot's
+    std::filesystem::path relay_socket;  ///< where Dovecot's auth service listens
+    std::string decoy_secret;            ///< see AuthoritySettings
+};
+
+/// Lives on one loop (the control loop). start(), then stop() before destruction.
+class Agent {
+public:
+    Agent(net::Loop& loop, net::BlockingPool& pool, std::shared_ptr<state::Replica> replica,
+          const cluster::TopologyTable& topology, ShareWriter writer, AgentSettings settings);
+    ~Agent();
+    Agent(const Agent&) = delete;
+    Agent& operator=(const Agent&) = delete;
+
+    /// Opens the sockets and makes the mail root. Errors say what the operator must change.
+    Result<> start();
+    Task<void> stop();
+
+    /// A one-use token for a login as that account through that service (imap, pop3, sieve,
+    /// smtp). NotFound, or Unavailable when the account is not served here.
+    Result<Token> issue_token(std::string_view address, std::string_view service);
+    AuthenticateRelay& authenticate() { return relay_; }
+    /// Ends the account's sessions that run now; returns the number of processes.
+    Task<Result<std::size_t>> kick(std::string address) {
+        return session_end_.kick(std::move(address));
+    }
+
+private:
+    Result<> listen(const std::filesystem::path& path, DictAccess access);
+    Result<> own_socket(const std::filesystem::path& path, DictAccess access) const;
+    Result<> make_mail_root() const;
+    void accept(net::Accepted accepted, DictAccess access);
+    Task<void> serve(net::Accepted accepted, DictAccess access);
+    void watch();
+    void changed(const std::vector<std::string>& addresses);
+    [[nodiscard]] bool refused(std::string_view address);
+    [[nodiscard]] std::string homes_of(std::string_view address);
+
+    net::Loop& loop_;
+    AgentSettings settings_;
+    AuthoritySettings authority_settings_;
+    std::shared_ptr<state::Replica> replica_;
+    DirectoryView view_;
+    TokenStore tokens_;
+    SharedMailboxes shares_;
+    std::unordered_set<std::string> let_in_;
+    std::unordered_set<std::string> deleted_;  ///< accounts, lately
+    Authority authority_;
+    AuthenticateRelay relay_;
+    SessionEnd session_end_;
+    std::vector<std::unique_ptr<net::Listener>> listeners_;
+    std::set<net::SocketStream*> open_;
+    TaskGroup tasks_;
+    std::shared_ptr<Agent*> self_;  ///< what was posted finds out here that we are gone
+    state::Watch watch_;
+};
+
+}  // namespace muster::backend

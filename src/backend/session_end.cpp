@@ -1,0 +1,153 @@
+#include "backend/session_end.h"
+
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+
+namespace muster::backend {
+
+EndStep next_step(const std::vector<DovecotProcess>& found, EndState& state,
+                  net::Clock::time_point now, const SessionEndSettings& settings) {
+    EndStep step;
+    step.over = found.empty() && now - state.last_seen >= settings.settle;
+    if (!found.empty()) state.last_seen = now;
+    for (const auto& process : found) {
+        const auto [told, first] = state.told.try_emplace(process.pid, now);
+        // A stopped process finishes nothing; SIGTERM would wait until it is continued.
+        if (process.stopped || (!first && now - told->second >= settings.grace))
+            step.kill.push_back(process.pid);
+        else if (first)
+            step.terminate.push_back(process.pid);
+    }
+    return step;
+}
+
+SessionEnd::SessionEnd(net::Loop& loop, net::BlockingPool& pool, SessionEndSettings settings,
+                       Refused refused, Home home)
+    : loop_(loop),
+      pool_(pool),
+      settings_(std::move(settings)),
+      refused_(std::move(refused)),
+      home_(std::move(home)) {}
+
+void SessionEnd::start() { tasks_.spawn(sweep_loop()); }
+
+Task<void> SessionEnd::stop() {
+    stopping_ = true;
+    for (net::Sleep* sleep : std::exchange(sleeping_, {})) sleep->cut_short();
+    co_await tasks_.drained();
+}
+
+void SessionEnd::changed(const std::string& address) {
+    if (stopping_ || ending_.contains(address) || !refused_(address)) return;
+    if (ending_.size() >= kMostAtOnce) return look_at_all();
+    tasks_.spawn(end(address));
+}
+
+void SessionEnd::look_at_all() {
+    look_until_ = net::Clock::now() + settings_.settle;
+    if (until_sweep_ != nullptr && sleeping_.erase(until_sweep_) != 0)
+        std::exchange(until_sweep_, nullptr)->cut_short();
+}
+
+Task<void> SessionEnd::sweep_loop() {
+    while (!stopping_) {
+        co_await sweep_once();
+        if (stopping_) break;
+        if (net::Clock::now() < look_until_) {
+            co_await pause(settings_.look);
+            continue;
+        }
+        net::Sleep sleep(loop_, settings_.sweep);
+        until_sweep_ = &sleep;
+        sleeping_.insert(&sleep);
+        co_await sleep;
+        sleeping_.erase(&sleep);
+        until_sweep_ = nullptr;
+    }
+}
+
+Task<void> SessionEnd::sweep_once() {
+    auto ask = [base_dir = settings_.base_dir] { return anvil_sessions(base_dir); };
+    net::Blocking asked(loop_, pool_, std::move(ask));
+    auto sessions = co_await asked;
+    if (!sessions) co_return;  // Dovecot does not run: there is nothing to end
+    std::set<std::string> users;
+    for (auto& session : *sessions) users.insert(std::move(session.user));
+    for (const auto& user : users) changed(user);
+}
+
+Task<void> SessionEnd::end(std::string address) {
+    ending_.insert(address);
+    const std::string home = home_(address);
+    EndState state{{}, net::Clock::now()};
+    while (!stopping_ && refused_(address)) {
+        const auto found = co_await find(address, home);
+        if (!found) {
+            log::warning("sessions-not-ended",
+                         {{"account", address}, {"reason", found.error().detail}});
+            break;
+        }
+        const auto step = next_step(*found, state, net::Clock::now(), settings_);
+        carry_out(step, address);
+        if (step.over) {
+            log::info("sessions-ended", {{"account", address}, {"processes", state.told.size()}});
+            break;
+        }
+        co_await pause(settings_.look);
+    }
+    ending_.erase(address);
+}
+
+Task<Result<std::size_t>> SessionEnd::kick(std::string address) {
+    const std::string home = home_(address);
+    auto found = co_await find(address, home);
+    if (!found) co_return std::unexpected(found.error());
+    std::set<pid_t> first;
+    for (const auto& process : *found) first.insert(process.pid);
+    EndState state{{}, net::Clock::now()};
+    while (!stopping_) {
+        std::erase_if(*found, [&](const auto& process) { return !first.contains(process.pid); });
+        if (found->empty()) break;
+        carry_out(next_step(*found, state, net::Clock::now(), settings_), address);
+        co_await pause(settings_.look);
+        found = co_await find(address, home);
+        if (!found) co_return std::unexpected(found.error());
+    }
+    co_return first.size();
+}
+
+Task<SessionEnd::Processes> SessionEnd::find(std::string address, std::string home) {
+    auto look = [base_dir = settings_.base_dir, address, home] {
+        return account_processes(base_dir, address, home);
+    };
+    net::Blocking looking(loop_, pool_, std::move(look));
+    auto found = co_await looking;
+    co_return found;
+}
+
+Task<void> SessionEnd::pause(net::Duration duration) {
+    net::Sleep sleep(loop_, duration);
+    sleeping_.insert(&sleep);
+    co_await sleep;
+    sleeping_.erase(&sleep);
+}
+
+void SessionEnd::carry_out(const EndStep& step, const std::string& address) {
+    const auto send = [&](const std::vector<pid_t>& pids, int signal) {
+        for (const pid_t pid : pids) {
+            const bool sent = ::kill(pid, signal) == 0 || errno == ESRCH;
+            log::info(sent ? "session-signalled" : "session-not-signalled",
+                      {{"account", address},
+                       {"pid", static_cast<std::uint64_t>(pid)},
+                       {"signal", signal == SIGKILL ? "KILL" : "TERM"},
+                       {"reason", sent ? "account may not be served here" : strerror(errno)}});
+        }
+    };
+    send(step.terminate, SIGTERM);
+    send(step.kill, SIGKILL);
+}
+
+}  // namespace muster::backend
