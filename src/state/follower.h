@@ -23,7 +23,7 @@ struct FollowerOptions {
     std::chrono::milliseconds last_pause{10'000};
     std::size_t page = kFeedPage;
     /// Pauses; replaced in tests. Returns early when a stop is asked for.
-    std::function<void(std::stop_token, std::chrono::milliseconds)> pause;
+    std::function<void(std::stop_token, std::chrono::milliseconds)> pause{};
 };
 
 /// The only writer of the replica. run() blocks on the owner's thread (std::jthread) until a stop
