@@ -1,13 +1,14 @@
 #pragma once
 // Accounts by the million, in and out: CSV with a header row (RFC 4180) or JSON lines.
 //
-// Columns, fields: address (required), home, id, quota, state (active|disabled), password (plain
-// or `{SCHEME}…`), keys (JSON: list; CSV: separated by spaces), aliases (JSON: list; CSV:
-// separated by spaces). Empty means "not given". An alias for several addresses is a line of its
-// own in JSON lines, `{"alias":A,"to":[…]}`; CSV cannot say it.
+// Columns, fields: address (required), id, home, state (active|disabled), quota (bytes, or with
+// K, M, G, T), epoch, password (plain or `{SCHEME}…`), keys (JSON: list; CSV: separated by
+// spaces), aliases (likewise). Empty means "not given". An alias for several addresses is a line
+// of its own in JSON lines, `{"alias":A,"to":[…]}`; CSV cannot say it.
 //
 // Plain passwords cost about a millisecond of CPU each (4096 rounds of PBKDF2, spread over
-// `threads`): a million on two cores take about ten minutes. Hashes cost nothing.
+// `threads`): a million on two cores take about ten minutes. Hashes cost nothing. Memory: about
+// 16 bytes a row, to find rows that say the same address twice.
 
 #include <cstdint>
 #include <functional>
@@ -51,9 +52,9 @@ struct ImportOptions {
     /// Rows of accounts that exist: replaced (id, and what the row does not give, stay) or
     /// rejected.
     bool update_existing = false;
-    bool dry_run = false;                                 ///< only says what would happen
-    unsigned threads = 0;                                 ///< for hashing; 0: one a CPU
-    std::function<void(const ImportProgress&)> progress;  ///< about every 10,000 rows
+    bool dry_run = false;                                   ///< only says what would happen
+    unsigned threads = 0;                                   ///< for hashing; 0: one a CPU
+    std::function<void(const ImportProgress&)> progress{};  ///< about every 10,000 rows
 };
 
 struct ImportReport {
@@ -74,8 +75,8 @@ Result<ImportReport> import_accounts(state::Store& directory, const ByteReader& 
 struct ExportOptions {
     AccountFormat format = AccountFormat::Csv;
     bool with_keys = false;  ///< password keys, for a backup or another cluster
-    std::string domain;      ///< only this domain; empty: all
-    std::function<void(std::uint64_t accounts)> progress;
+    std::string domain{};    ///< only this domain; empty: all
+    std::function<void(std::uint64_t accounts)> progress{};
 };
 
 /// Rows in key order, streamed. Returns how many accounts. Aliases for one address go into its

@@ -55,12 +55,12 @@ struct ListedSession {
 
 /// Empty fields match everything.
 struct SessionFilter {
-    SessionId id;
-    AccountAddress account;
-    AccountId account_id;
-    ServerName server;
-    std::optional<IpAddress> client;
-    std::optional<Service> service;
+    SessionId id{};
+    AccountAddress account{};
+    AccountId account_id{};
+    ServerName server{};
+    std::optional<IpAddress> client{};
+    std::optional<Service> service{};
 };
 
 /// The sessions of one worker. insert, remove and kick: on its thread only. The mutex is there
