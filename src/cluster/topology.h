@@ -83,9 +83,9 @@ private:
 
 /// What a connection says about the domain of names that have none. Views must outlive the call.
 struct LoginContext {
-    IpAddress local;                  ///< the address that the client connected to
-    std::string_view tls_name;        ///< TLS server name it asked for; may be empty
-    std::string_view default_domain;  ///< the listener's; may be empty
+    IpAddress local{};                  ///< the address that the client connected to
+    std::string_view tls_name{};        ///< TLS server name it asked for; may be empty
+    std::string_view default_domain{};  ///< the listener's; may be empty
 };
 
 /// The domain of a name without one: that of the dedicated local address, then of the TLS server

@@ -34,7 +34,7 @@ Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, std::v
             if (object) {
                 out.push_back(std::move(*object));
             } else {
-                log::error("entry-unreadable",
+                log::error("entry_unreadable",
                            {{"key", entry.key}, {"reason", object.error().detail}});
             }
         }
@@ -74,7 +74,7 @@ TopologyTable::TopologyTable(std::shared_ptr<state::Replica> replica, HealthTabl
     });
     if (replica->filled()) {
         if (auto read = refresh(); !read) {
-            log::error("topology-unreadable", {{"reason", read.error().detail}});
+            log::error("topology_unreadable", {{"reason", read.error().detail}});
         }
     }
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
@@ -131,7 +131,7 @@ void TopologyTable::run(const std::stop_token& stop) {
         if (stop.stop_requested()) return;
         pause = kSettle;
         if (auto read = refresh(); !read) {
-            log::error("topology-unreadable", {{"reason", read.error().detail}});
+            log::error("topology_unreadable", {{"reason", read.error().detail}});
             const std::scoped_lock lock(mutex_);
             stale_ = true;
             pause = kRetry;
