@@ -56,7 +56,7 @@ struct NodeContext {
     NodeIdentity identity;
     net::Loop* control = nullptr;
     net::BlockingPool* pool = nullptr;
-    state::SqliteStore* directory = nullptr;  ///< null unless this node is a master
+    state::Store* directory = nullptr;  ///< null unless this node is a master
     std::shared_ptr<state::Replica> replica;
     cluster::TopologyTable* topology = nullptr;
     cluster::HealthTable* health = nullptr;

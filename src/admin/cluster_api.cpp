@@ -1,0 +1,155 @@
+#include "admin/cluster_api.h"
+
+#include <array>
+
+#include "admin/administrators.h"
+#include "admin/join.h"
+#include "base/log.h"
+#include "state/feed.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kJoinBody = 64 * 1024;
+
+std::string text(const json& object, const char* field) {
+    return text_field(object, field).value_or("");
+}
+
+bool frontends_may_write(const NodeContext& node) {
+    return node.topology->current()->setting("frontends_may_write") == "true";
+}
+
+}  // namespace
+
+std::optional<cluster::Node> ClusterApi::member(const std::string& pin) const {
+    if (pin.empty()) return std::nullopt;
+    const auto topology = node_.topology->current();
+    for (const cluster::Node& node : topology->parts().nodes) {
+        if (node.pin == pin && !node.revoked) return node;
+    }
+    return std::nullopt;
+}
+
+Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
+    const net::HttpRequest& request = exchange.request();
+    if (request.path == "/v1/join" && request.method == "POST") {
+        co_return co_await join(exchange);
+    }
+    auto known = member(request.peer_pin);
+    if (known) co_return co_await serve_member(exchange, std::move(*known));
+    log::warning("cluster_stranger", {{"peer", request.peer.text()}, {"pin", request.peer_pin}});
+    const Error error{ErrorKind::Refused, "", "this key belongs to no member of the cluster"};
+    co_await exchange.respond(error_response(error));
+}
+
+Task<void> ClusterApi::serve_member(net::HttpExchange& exchange, cluster::Node member) {
+    const std::string& path = exchange.request().path;
+    const state::Scope scope = state_scope(member.scope);
+    if (path == "/v1/changes") co_return co_await stream_changes(exchange, scope);
+    if (path == "/v1/copy" || path == "/v1/digests") {
+        co_return co_await send_page(exchange, scope);
+    }
+    co_await serve_forwarded(exchange, std::move(member));
+}
+
+Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, state::Scope scope) {
+    const auto query = state::parse_feed_query(exchange.request().query);
+    if (!query || !node_.is_master()) {
+        const Error error{ErrorKind::Refused, "", "not a master"};
+        co_return co_await exchange.respond(error_response(query ? error : query.error()));
+    }
+    state::ChangeStream stream(*node_.directory, scope, query->since);
+    net::Loop& loop = *node_.control;
+    // The watch speaks from whatever thread wrote; only the loop may wake the exchange. `alive`
+    // outlives a wake-up that is on its way when the stream ends.
+    const auto alive = std::make_shared<net::HttpExchange*>(&exchange);
+    const state::Watch watch = node_.directory->watch([&loop, alive](const state::Changed&) {
+        loop.post([alive] {
+            if (*alive != nullptr) (*alive)->wake();
+        });
+    });
+    const auto leave = [alive](net::HttpExchange*) { *alive = nullptr; };
+    const std::unique_ptr<net::HttpExchange, decltype(leave)> ended(&exchange, leave);
+    net::HttpResponse head;
+    head.content_type = "application/jsonl";
+    co_await exchange.begin(head);
+    while (!stream.over() && !node_.stopping) {
+        const auto piece =
+            co_await net::Blocking(loop, *node_.pool, [&stream] { return stream.next(); });
+        if (!piece) {
+            log::error("feed_failed", {{"reason", piece.error().detail}});
+            co_return;
+        }
+        co_await exchange.send(*piece);
+        if (stream.more() || stream.over()) continue;
+        co_await exchange.pause(state::kMarkInterval);
+    }
+    co_await exchange.finish();
+}
+
+Task<void> ClusterApi::send_page(net::HttpExchange& exchange, state::Scope scope) {
+    const auto query = state::parse_feed_query(exchange.request().query);
+    if (!query || !node_.is_master()) {
+        const Error error{ErrorKind::Refused, "", "not a master"};
+        co_return co_await exchange.respond(error_response(query ? error : query.error()));
+    }
+    const bool digests = exchange.request().path == "/v1/digests";
+    const auto page = co_await net::Blocking(*node_.control, *node_.pool, [&] {
+        return digests ? state::digest_page(*node_.directory, scope, query->from, query->limit)
+                       : state::copy_page(*node_.directory, scope, query->from, query->to,
+                                          query->limit);
+    });
+    if (!page) co_return co_await exchange.respond(error_response(page.error()));
+    net::HttpResponse response;
+    response.content_type = "application/jsonl";
+    response.body = *page;
+    co_await exchange.respond(std::move(response));
+}
+
+Task<void> ClusterApi::join(net::HttpExchange& exchange) {
+    const auto body = co_await exchange.body(kJoinBody);
+    if (!body) co_return co_await exchange.respond(error_response(body.error()));
+    const json wish = json::parse(*body, nullptr, false);
+    const std::string pin = exchange.request().peer_pin;
+    const IpAddress from = exchange.request().peer.address;
+    const auto joined = co_await net::Blocking(*node_.control, *node_.pool,
+                                               [&] { return accept_node(node_, wish, pin, from); });
+    AuditRecord record{"node:" + text(wish, "name"), exchange.request().peer.text(), "node join",
+                       text(wish, "name")};
+    record.after = {{"scope", text(wish, "scope")}, {"pin", pin}};
+    if (!joined) record.outcome = joined.error().detail;
+    co_await net::Blocking(*node_.control, *node_.pool, [&] {
+        if (auto written = node_.audit->append(record); !written) {
+            log::error("audit_failed", {{"reason", written.error().detail}});
+        }
+    });
+    if (!joined) co_return co_await exchange.respond(error_response(joined.error()));
+    co_await exchange.respond(json_response(*joined));
+}
+
+Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Node member) {
+    const net::HttpRequest& request = exchange.request();
+    Caller caller{"node:" + member.name.text, request.peer.text(), false, {}, true};
+    // A back end holds password keys already; a front end that was broken into must not be able
+    // to change the cluster by itself.
+    caller.may_write = member.scope == cluster::NodeScope::Backend || frontends_may_write(node_);
+    const std::string for_whom(request.header("x-muster-caller"));
+    if (!for_whom.empty()) caller.name += " for " + for_whom;
+    const std::string authorization(request.header("authorization"));
+    if (!authorization.empty()) {
+        const IpAddress from = request.peer.address;
+        const auto rights = co_await net::Blocking(*node_.control, *node_.pool, [&] {
+            return node_.administrators->check(authorization, from);
+        });
+        if (!rights) co_return co_await exchange.respond(error_response(rights.error()));
+        caller.name = "admin:" + rights->name + " by node:" + member.name.text;
+        caller.may_write = rights->may_write;
+        caller.is_node = false;
+    }
+    co_await api_.serve_as(exchange, std::move(caller));
+}
+
+}  // namespace muster::admin

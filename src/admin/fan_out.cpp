@@ -1,0 +1,98 @@
+#include "admin/fan_out.h"
+
+#include <atomic>
+#include <thread>
+
+#include "cluster/entry_codec.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kThreads = 8;
+constexpr std::chrono::milliseconds kPatience{5'000};
+constexpr std::chrono::milliseconds kEndPatience{30'000};
+
+Result<json> end_at_home(NodeContext& node, const cluster::Account& account) {
+    const auto topology = node.topology->current();
+    const cluster::ServerView* home = topology->server(account.home.text);
+    if (home == nullptr || home->server.node.empty()) return json::object();
+    if (home->server.node == node.config.node.name) {
+        if (!node.hooks.end_account) return json::object();
+        if (auto ended = node.hooks.end_account(account); !ended) {
+            return std::unexpected(ended.error());
+        }
+        return json::object();
+    }
+    const auto peer = node.peers->find(home->server.node);
+    if (!peer) return fail(ErrorKind::Unavailable, "the node of its home is not known");
+    net::HttpCall call{"POST", "/v1/end-account"};
+    call.body =
+        json{{"address", account.address.text}, {"account", json::parse(cluster::encode(account))}}
+            .dump();
+    return body_of(node.peers->call(*peer, call, kEndPatience));
+}
+
+}  // namespace
+
+Result<json> body_of(const Result<net::HttpReply>& reply) {
+    if (!reply) return std::unexpected(reply.error());
+    json body = json::parse(reply->body, nullptr, false);
+    if (reply->status >= 200 && reply->status < 300 && !body.is_discarded()) return body;
+    std::string why = "status " + std::to_string(reply->status);
+    if (body.is_object() && body.contains("error") && body["error"].is_string()) {
+        why = body["error"].get<std::string>();
+    }
+    switch (reply->status) {
+        case 400: return fail(ErrorKind::Syntax, why);
+        case 401:
+        case 403: return fail(ErrorKind::Refused, why);
+        case 404: return fail(ErrorKind::NotFound, why);
+        case 409: return fail(ErrorKind::Conflict, why);
+        case 413: return fail(ErrorKind::Limit, why);
+        default: return fail(ErrorKind::Unavailable, why);
+    }
+}
+
+std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
+                                std::chrono::milliseconds patience) {
+    std::vector<PeerAnswer> answers;
+    for (PeerAddress& peer : peers.others()) answers.push_back({std::move(peer), json()});
+    std::atomic<std::size_t> next{0};
+    {
+        std::vector<std::jthread> threads;
+        for (std::size_t i = 0; i < std::min(kThreads, answers.size()); ++i) {
+            threads.emplace_back([&] {
+                for (std::size_t at = 0; (at = next.fetch_add(1)) < answers.size();) {
+                    answers[at].answer = body_of(peers.call(answers[at].peer, call, patience));
+                }
+            });
+        }
+    }
+    return answers;
+}
+
+json end_account_everywhere(NodeContext& node, const cluster::Account& account,
+                            const std::string& reason) {
+    std::size_t kicked = 0;
+    json unreachable = json::array();
+    cluster::SessionFilter filter;
+    filter.account_id = account.id;
+    if (node.hooks.kick) kicked += node.hooks.kick(filter, reason);
+    net::HttpCall call{"POST", "/v1/kick"};
+    call.body = json{{"account_id", account.id.text}, {"reason", reason}}.dump();
+    for (const PeerAnswer& one : ask_all(*node.peers, call, kPatience)) {
+        if (one.answer) {
+            kicked += one.answer->value("kicked", std::size_t{0});
+        } else {
+            unreachable.push_back(one.peer.name.text);
+        }
+    }
+    json result{{"kicked", kicked}, {"unreachable", unreachable}};
+    const auto ended = end_at_home(node, account);
+    if (!ended) result["home_error"] = ended.error().detail;
+    return result;
+}
+
+}  // namespace muster::admin
