@@ -53,8 +53,8 @@ Result<> Node::start_front_end() {
         std::make_unique<frontend::FrontEnd>(std::move(*settings), replica_, *topology_, health_);
     if (auto started = front_end_->start(); !started) return started;
     if (auto used = use_certificates(); !used) return used;
-    health_checks_ =
-        std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_, health_);
+    health_checks_ = std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_,
+                                                              health_, front_end_->hosts());
     health_checks_->start();
     return {};
 }

@@ -8,8 +8,9 @@ FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
                    const cluster::TopologyTable& topology, cluster::HealthTable& health)
     : settings_(std::move(settings)),
       guard_(settings_.limits),
+      hosts_(topology),
       sessions_(settings_.workers, settings_.limits.connections),
-      shared_{settings_, std::move(replica), topology, health, sessions_, guard_} {
+      shared_{settings_, std::move(replica), topology, health, sessions_, guard_, hosts_} {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(shared_, i));
     }

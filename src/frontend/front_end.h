@@ -36,12 +36,14 @@ public:
     [[nodiscard]] const std::vector<Endpoint>& local_endpoints() const { return endpoints_; }
     [[nodiscard]] const cluster::SessionTable& sessions() const { return sessions_; }
     [[nodiscard]] std::size_t connections() const { return guard_.connections(); }
+    [[nodiscard]] HostAddresses& hosts() { return hosts_; }
     /// Kicks what matches; how many were told to end.
     std::size_t kick(const cluster::SessionFilter& filter, const std::string& reason);
 
 private:
     const Settings settings_;
     ClientGuard guard_;
+    HostAddresses hosts_;
     cluster::SessionTable sessions_;
     Shared shared_;
     std::vector<std::unique_ptr<Worker>> workers_;

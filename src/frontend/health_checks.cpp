@@ -22,8 +22,14 @@ bool is_smtp(cluster::Service service) {
 }  // namespace
 
 HealthChecks::HealthChecks(net::Loop& loop, const UpstreamSettings& settings,
-                           const cluster::TopologyTable& topology, cluster::HealthTable& health)
-    : loop_(loop), settings_(settings), topology_(topology), health_(health), targets_(settings) {}
+                           const cluster::TopologyTable& topology, cluster::HealthTable& health,
+                           HostAddresses& hosts)
+    : loop_(loop),
+      settings_(settings),
+      topology_(topology),
+      health_(health),
+      hosts_(hosts),
+      targets_(settings) {}
 
 void HealthChecks::start() { loop_.tasks().spawn(check_loop()); }
 
@@ -66,7 +72,7 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
                                          cluster::Service service) {
     const auto target = targets_.target(server, service);
     if (!target) co_return std::unexpected(target.error());
-    const auto address = IpAddress::parse(server.server.host);
+    const auto address = hosts_.find(server.server.host);
     if (!address) co_return std::unexpected(address.error());
     const std::uint16_t port = server.server.service(service)->port;
     auto stream = co_await net::connect(loop_, {*address, port}, targets_.source(server.server),

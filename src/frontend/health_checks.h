@@ -5,6 +5,7 @@
 
 #include "cluster/health.h"
 #include "cluster/topology.h"
+#include "frontend/host_addresses.h"
 #include "frontend/settings.h"
 #include "frontend/target_table.h"
 #include "net/loop.h"
@@ -17,7 +18,8 @@ class HealthChecks {
 public:
     /// What is passed by reference must outlive the checks.
     HealthChecks(net::Loop& loop, const UpstreamSettings& settings,
-                 const cluster::TopologyTable& topology, cluster::HealthTable& health);
+                 const cluster::TopologyTable& topology, cluster::HealthTable& health,
+                 HostAddresses& hosts);
 
     /// Spawns the loop of checks; call on the loop's thread.
     void start();
@@ -33,6 +35,7 @@ private:
     const UpstreamSettings& settings_;
     const cluster::TopologyTable& topology_;
     cluster::HealthTable& health_;
+    HostAddresses& hosts_;
     TargetTable targets_;
     net::Sleep* pausing_ = nullptr;
     bool stopping_ = false;

@@ -185,11 +185,8 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::connect(
     std::shared_ptr<const UpstreamTarget> target, const cluster::Route& route,
     std::string proxy_header) {
     const net::Duration limit = shared_.settings.upstream.connect_time;
-    const auto address = IpAddress::parse(route.server->server.host);
-    if (!address) {
-        co_return fail(ErrorKind::Unavailable, "unavailable",
-                       "the host of server " + target->server.text + " is no IP address");
-    }
+    const auto address = shared_.hosts.find(route.server->server.host);
+    if (!address) co_return std::unexpected(address.error());
     auto stream = co_await net::connect(loop_, {*address, route.service->port},
                                         targets_.source(route.server->server), limit);
     if (!stream) co_return std::unexpected(stream.error());

@@ -14,6 +14,7 @@
 #include "cluster/session_table.h"
 #include "frontend/client_guard.h"
 #include "frontend/client_session.h"
+#include "frontend/host_addresses.h"
 #include "frontend/settings.h"
 #include "frontend/target_table.h"
 #include "frontend/warm_connections.h"
@@ -32,6 +33,7 @@ struct Shared {
     cluster::HealthTable& health;
     cluster::SessionTable& sessions;
     ClientGuard& guard;
+    HostAddresses& hosts;
 };
 
 /// Counted without a lock; names and help stand in worker.cpp.
