@@ -1,4 +1,5 @@
 #include <charconv>
+#include <limits>
 
 #include "state/feed.h"
 #include "state/json_text.h"
@@ -7,6 +8,8 @@ namespace muster::state {
 namespace {
 
 constexpr std::size_t kMaxTerms = 100'000;
+constexpr std::uint64_t kMaxRevision = std::numeric_limits<std::int64_t>::max();
+constexpr std::uint64_t kMaxMilliseconds = 1'000'000'000'000'000;  ///< some 30,000 years
 
 /// Reads exactly what the sender writes, from left to right; once something does not fit, every
 /// further step fails.
@@ -29,6 +32,10 @@ public:
         if (failed_ || error != std::errc{}) return fails(value);
         rest_.remove_prefix(static_cast<std::size_t>(stopped - rest_.data()));
         return value;
+    }
+    std::uint64_t number_up_to(std::uint64_t limit) {
+        const std::uint64_t value = number();
+        return value > limit ? fails(value) : value;
     }
     /// A JSON string with the two escapes that the sender uses.
     std::string string() {
@@ -82,7 +89,7 @@ EntryLine read_entry(LineReader& line) {
         entry.change.value = line.value();
     }
     line.expect(",\"revision\":");
-    entry.change.revision = line.number();
+    entry.change.revision = line.number_up_to(kMaxRevision);
     return entry;
 }
 
@@ -117,7 +124,8 @@ Result<MarkLine> read_mark(LineReader& line) {
     auto cursor = parse_cursor(line.string());
     if (!cursor) return std::unexpected(cursor.error());
     line.expect(",\"time\":");
-    const auto time = static_cast<std::chrono::milliseconds::rep>(line.number());
+    const auto time =
+        static_cast<std::chrono::milliseconds::rep>(line.number_up_to(kMaxMilliseconds));
     return MarkLine{std::move(*cursor), std::chrono::milliseconds{time}};
 }
 

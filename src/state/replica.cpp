@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ranges>
+#include <system_error>
 #include <utility>
 
 #include "base/log.h"
@@ -47,6 +48,12 @@ std::shared_ptr<Replica> Replica::of_store(Store& store, const std::filesystem::
 }
 
 Result<std::shared_ptr<Replica>> Replica::of_folder(const std::filesystem::path& folder) {
+    std::error_code failed;
+    std::filesystem::create_directories(folder, failed);
+    if (failed) {
+        return fail(ErrorKind::Io, "the replica cannot be opened",
+                    folder.string() + ": " + failed.message());
+    }
     std::shared_ptr<Replica> replica(new Replica);
     replica->folder_ = folder;
     if (auto done = replica->find_whole_file(); !done) return std::unexpected(done.error());

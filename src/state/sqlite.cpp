@@ -1,9 +1,13 @@
 #include "state/sqlite.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <system_error>
 
 namespace muster::state {
 namespace {
@@ -97,11 +101,24 @@ std::uint64_t Statement::number(int column) const {
 
 void Database::Close::operator()(sqlite3* handle) const { sqlite3_close_v2(handle); }
 
+Result<> create_private_file(const std::filesystem::path& file) {
+    const int fd = ::open(file.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fail(ErrorKind::Io, "the state cannot be written",
+                    file.string() + ": " + std::strerror(errno));
+    }
+    ::close(fd);
+    return {};
+}
+
 Result<Database> Database::open(const std::filesystem::path& file, Mode mode) {
     configure_once();
+    std::error_code unknown;
+    if (mode == Mode::Create && !std::filesystem::exists(file, unknown)) {
+        if (auto done = create_private_file(file); !done) return std::unexpected(done.error());
+    }
     sqlite3* handle = nullptr;
-    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                      (mode == Mode::Create ? SQLITE_OPEN_CREATE : 0);
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
     const int code = sqlite3_open_v2(file.c_str(), &handle, flags, nullptr);
     Database database;
     database.handle_.reset(handle);

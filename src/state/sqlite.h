@@ -41,6 +41,10 @@ private:
     std::unique_ptr<sqlite3_stmt, Finalize> statement_;
 };
 
+/// Makes an empty file that only its owner may read: the state holds password keys. ErrorKind::Io
+/// when it cannot, or when the file exists.
+Result<> create_private_file(const std::filesystem::path& file);
+
 /// One connection, used by one thread at a time.
 class Database {
 public:

@@ -87,10 +87,7 @@ public:
     }
 
     Cursor head() override { return history().cursor(); }
-    History history() override {
-        const std::lock_guard lock(mutex_);
-        return writer_->history();
-    }
+    History history() override { return writer_->published(); }
     Result<> begin_term() override;
     Watch watch(ChangeCallback callback) override { return watches_.add(std::move(callback)); }
 

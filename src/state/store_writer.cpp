@@ -60,7 +60,12 @@ Result<> StoreWriter::prepare(const std::filesystem::path& file) {
 Result<> StoreWriter::load_history() {
     const auto incarnation = meta_.text("incarnation");
     if (!incarnation) return std::unexpected(incarnation.error());
-    if (incarnation->empty()) return set_history({make_incarnation(""), {{1, 0}}, 0});
+    if (incarnation->empty()) {
+        const auto entries = database_.number("SELECT EXISTS(SELECT 1 FROM entry)");
+        if (!entries) return std::unexpected(entries.error());
+        if (*entries != 0) return fail(ErrorKind::Refused, "a replica is no store");
+        return set_history({make_incarnation(""), {{1, 0}}, 0});
+    }
     const auto head = meta_.number("head");
     if (!head) return std::unexpected(head.error());
     const auto text = meta_.text("terms");
@@ -71,6 +76,7 @@ Result<> StoreWriter::load_history() {
     if (!rows) return std::unexpected(rows.error());
     history_ = {*incarnation, std::move(*terms), *head};
     log_rows_ = *rows;
+    publish();
     return {};
 }
 
@@ -86,7 +92,18 @@ Result<> StoreWriter::set_history(History history) {
     }
     if (auto done = commit(history.head); !done) return done;
     history_ = std::move(history);
+    publish();
     return {};
+}
+
+History StoreWriter::published() const {
+    const std::lock_guard lock(published_mutex_);
+    return published_;
+}
+
+void StoreWriter::publish() {
+    const std::lock_guard lock(published_mutex_);
+    published_ = history_;
 }
 
 Result<> StoreWriter::begin() {
@@ -104,6 +121,7 @@ Result<> StoreWriter::commit(Revision revision) {
     }
     history_.head = revision;
     log_rows_ = open_log_rows_;
+    publish();
     return {};
 }
 
@@ -178,6 +196,7 @@ void StoreWriter::large_cache(bool on) {
 void StoreWriter::checkpoint() { (void)database_.run("PRAGMA wal_checkpoint(TRUNCATE)"); }
 
 Result<> StoreWriter::copy_to(const std::filesystem::path& target) {
+    if (auto done = create_private_file(target); !done) return done;
     auto statement = database_.prepare("VACUUM INTO ?1");
     if (!statement) return std::unexpected(statement.error());
     const std::string path = target.string();

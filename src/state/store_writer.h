@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,8 @@ public:
                                                      std::uint64_t log_limit);
 
     [[nodiscard]] const History& history() const { return history_; }
+    /// The same for those who do not hold the store's mutex: thread-safe, never waits for the disk.
+    [[nodiscard]] History published() const;
 
     Result<> begin();
     /// Durable when it returns; head and log are advanced to `revision` with it. On any error
@@ -50,6 +53,7 @@ private:
     Result<> prepare(const std::filesystem::path& file);
     Result<> load_history();
     Result<> trim();
+    void publish();
 
     std::uint64_t log_limit_;
     Database database_;
@@ -62,6 +66,8 @@ private:
     Statement log_boundary_;
     Statement log_trim_;
     History history_;
+    mutable std::mutex published_mutex_;
+    History published_;
     std::uint64_t log_rows_ = 0;       ///< as committed
     std::uint64_t open_log_rows_ = 0;  ///< as in the open transaction
 };

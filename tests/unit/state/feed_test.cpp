@@ -147,6 +147,8 @@ TEST(FeedLines, AreParsedStrictly) {
              R"({"key":"a","value":{"b":1},"revision":5)",
              R"({"key":"a","value":{"b":1},"revision":-5})",
              R"({"key":"a","value":{"b":1},"revision":99999999999999999999})",
+             R"({"key":"a","value":1,"revision":9223372036854775808})",
+             R"({"cursor":"m.1.5","time":9223372036854775807})",
              R"({"key":"a","value":,"revision":5})",
              R"({"key":"a","value":1 "revision":5})",
              R"({"key":"","value":1,"revision":5})",

@@ -399,6 +399,13 @@ TEST_F(FollowerTest, ADamagedReplicaIsFetchedAnewWhileItServes) {
     EXPECT_FALSE(std::filesystem::exists(file));
 }
 
+TEST_F(FollowerTest, AReplicaFileIsNoStore) {
+    sync();
+    const auto opened = SqliteStore::open(replica_->file());
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, ErrorKind::Refused);
+}
+
 TEST_F(FollowerTest, AUselessReplicaFileIsReplaced) {
     sync();
     const auto file = replica_->file();

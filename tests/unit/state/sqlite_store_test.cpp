@@ -424,6 +424,11 @@ TEST_F(SqliteStoreTest, ABackupIsAWholeStore) {
     put("node/a", "1");
     ASSERT_TRUE(store_->backup_to(folder_.file("backup.db")));
     EXPECT_FALSE(store_->backup_to(folder_.file("backup.db")));
+    using std::filesystem::perms;
+    for (const char* name : {"backup.db", "directory.db", "directory.db-wal"}) {
+        const auto mode = std::filesystem::status(folder_.file(name)).permissions();
+        EXPECT_EQ(mode, perms::owner_read | perms::owner_write) << name;  // they hold keys
+    }
     put("node/b", "1");
     const auto copy = SqliteStore::open(folder_.file("backup.db"));
     ASSERT_TRUE(copy) << copy.error().detail;
