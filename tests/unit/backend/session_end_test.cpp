@@ -1,0 +1,62 @@
+#include "backend/session_end.h"
+
+#include <gtest/gtest.h>
+
+#include "backend/dovecot_processes.h"
+
+namespace muster::backend {
+namespace {
+
+using std::chrono::milliseconds;
+
+DovecotProcess process(pid_t pid, bool stopped = false) { return {pid, "dovecot/imap", stopped}; }
+
+class NextStep : public testing::Test {
+protected:
+    EndStep look(milliseconds at, const std::vector<DovecotProcess>& found) {
+        return next_step(found, state, start + at, settings);
+    }
+    const net::Clock::time_point start = net::Clock::now();
+    EndState state{{}, start};
+    SessionEndSettings settings{
+        .base_dir = {}, .grace = milliseconds(3000), .settle = milliseconds(1000)};
+};
+
+TEST_F(NextStep, AsksFirstAndKillsAfterTheGrace) {
+    EXPECT_EQ(look(milliseconds(0), {process(7)}).terminate, std::vector<pid_t>{7});
+    const auto waiting = look(milliseconds(2900), {process(7)});
+    EXPECT_TRUE(waiting.terminate.empty() && waiting.kill.empty());
+    EXPECT_EQ(look(milliseconds(3000), {process(7)}).kill, std::vector<pid_t>{7});
+}
+
+TEST_F(NextStep, KillsAStoppedProcessAtOnce) {
+    const auto step = look(milliseconds(0), {process(7, true), process(8)});
+    EXPECT_EQ(step.kill, std::vector<pid_t>{7});
+    EXPECT_EQ(step.terminate, std::vector<pid_t>{8});
+}
+
+TEST_F(NextStep, IsOverWhenNothingWasSeenForAWhile) {
+    EXPECT_FALSE(look(milliseconds(0), {}).over);
+    EXPECT_FALSE(look(milliseconds(999), {process(7)}).over);
+    EXPECT_FALSE(look(milliseconds(1500), {}).over);
+    EXPECT_TRUE(look(milliseconds(1999), {}).over);
+}
+
+TEST(DovecotProcesses, AnvilDump) {
+    EXPECT_EQ(parse_anvil_dump("imap/203.0.113.7/ada@d\t14950\t1\nlmtp/ada@d\t14955\t1\n"
+                               "sieve/2001:db8::1/a/b@d\t7\t1\nrubbish\nx\ty\tz\n\n"),
+              (std::vector<AnvilSession>{
+                  {"imap", "ada@d", 14950}, {"lmtp", "ada@d", 14955}, {"sieve", "a/b@d", 7}}));
+}
+
+TEST(DovecotProcesses, Titles) {
+    EXPECT_TRUE(title_names("dovecot/imap [ada@d 203.0.113.7 IDLE]", "ada@d"));
+    EXPECT_TRUE(title_names("dovecot/pop3 [ada@d]", "ada@d"));
+    EXPECT_FALSE(title_names("dovecot/imap [ada@d.org 203.0.113.7]", "ada@d"));
+    EXPECT_FALSE(title_names("dovecot/imap [xada@d 203.0.113.7]", "ada@d"));
+    EXPECT_FALSE(title_names("dovecot/imap-login", "ada@d"));
+    EXPECT_FALSE(title_names("vi [ada@d x]", "ada@d"));
+}
+
+}  // namespace
+}  // namespace muster::backend
