@@ -155,6 +155,7 @@ std::string server_file(const DemoPlan& plan, const DemoServer& server) {
             "\nmail_root = " + quoted(server.folder + "/mail") +
             "\nmail_uid = " + std::to_string(mail.uid) +
             "\nmail_gid = " + std::to_string(mail.gid) + "\n";
+    if (!plan.own_user) text += "dict_socket_group = \"dovecot\"\n";
     return text;
 }
 
@@ -165,8 +166,8 @@ backend::DovecotConfigInput dovecot_input(const DemoPlan& plan, const DemoServer
     input.base_dir = server.folder + "/run";
     input.state_dir = server.folder + "/dovecot-state";
     input.log_path = server.folder + "/dovecot.log";
-    input.auth_socket = server.folder + "/state/auth.sock";
-    input.mail_socket = server.folder + "/state/mail.sock";
+    input.auth_socket = server.folder + "/run/muster-auth";
+    input.mail_socket = server.folder + "/run/muster-mail";
     input.relay_socket = server.folder + "/run/auth-muster";
     input.hostname = server.name + ".domain1.dom";
     input.imap = dovecot_service(server, "imap");

@@ -2,8 +2,10 @@
 
 #include <filesystem>
 
+#include "admin/back_end_settings.h"
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
+#include "admin/node_identity.h"
 #include "base/log.h"
 #include "state/sqlite_store.h"
 
@@ -24,6 +26,9 @@ Result<> Node::start() {
     topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
     if (config_.node.roles.frontend) {
         if (auto started = start_front_end(); !started) return started;
+    }
+    if (config_.node.roles.backend) {
+        if (auto started = start_back_end(); !started) return started;
     }
     log::info("started", {{"version", MUSTER_VERSION}, {"state_dir", config_.node.state_dir}});
     return {};
@@ -59,6 +64,18 @@ Result<> Node::start_front_end() {
     return {};
 }
 
+Result<> Node::start_back_end() {
+    std::string secret;
+    if (has_identity(config_.node.state_dir)) {
+        auto identity = load_identity(config_.node.state_dir);
+        if (!identity) return std::unexpected(identity.error());
+        secret = identity->secret;
+    }
+    agent_ = std::make_unique<backend::Agent>(loop_, replica_, *topology_, backend::ShareWriter(),
+                                              agent_settings(config_, secret));
+    return agent_->start();
+}
+
 Result<> Node::use_certificates() {
     auto certificates = file_certificates(config_);
     if (!certificates) return std::unexpected(certificates.error());
@@ -86,6 +103,7 @@ Task<void> Node::drain_then_end() {
         }
         log::info("drained", {{"sessions_left", front_end_->connections()}});
     }
+    if (agent_) co_await agent_->stop();
     loop_.post([this] {
         if (front_end_) front_end_->stop();
         loop_.stop_when_idle();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "admin/node_file.h"
+#include "backend/agent.h"
 #include "cluster/health.h"
 #include "cluster/topology.h"
 #include "frontend/front_end.h"
@@ -41,6 +42,7 @@ public:
 private:
     Result<> open_state();
     Result<> start_front_end();
+    Result<> start_back_end();
     Result<> use_certificates();
     Task<void> drain_then_end();
     Task<void> end();
@@ -56,6 +58,7 @@ private:
     frontend::UpstreamSettings upstream_settings_;
     std::unique_ptr<frontend::FrontEnd> front_end_;
     std::unique_ptr<frontend::HealthChecks> health_checks_;
+    std::unique_ptr<backend::Agent> agent_;
     bool stopping_ = false;
 };
 

@@ -236,7 +236,8 @@ BackendSettings backend_from(const Values& values, const NodeSettings& node) {
     backend.base_dir = values.text("base_dir");
     backend.config = values.text("config");
     backend.doveadm = values.text("doveadm");
-    backend.dict_socket = or_else(values.text("dict_socket"), node.state_dir + "/dict.sock");
+    backend.dict_socket = or_else(values.text("dict_socket"), backend.base_dir + "/muster-auth");
+    backend.mail_socket = or_else(values.text("mail_socket"), backend.base_dir + "/muster-mail");
     backend.dict_socket_group = values.text("dict_socket_group");
     backend.auth_socket = or_else(values.text("auth_socket"), backend.base_dir + "/auth-muster");
     backend.mail_root = values.text("mail_root");

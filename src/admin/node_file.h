@@ -93,6 +93,7 @@ struct BackendSettings {
     std::string doveadm;
     std::string dict_socket;
     std::string dict_socket_group;
+    std::string mail_socket;
     std::string auth_socket;
     std::string mail_root;
     std::uint32_t mail_uid = 0;

@@ -129,9 +129,14 @@ constexpr std::array kOptions{
            "Dovecot's configuration file, for doveadm."},
     Option{"backend", "doveadm", Path, R"("/usr/bin/doveadm")", "", "", "Dovecot's doveadm."},
     Option{"backend", "dict_socket", Path, R"("")", "", "",
-           "Unix socket on which Dovecot asks for accounts; empty: dict.sock in state_dir."},
-    Option{"backend", "dict_socket_group", Text, R"("")", "", "",
-           "Group that may use that socket (Dovecot's dict process); empty: only the user."},
+           "Unix socket on which Dovecot's auth service asks for accounts; empty: muster-auth in "
+           "base_dir."},
+    Option{"backend", "mail_socket", Path, R"("")", "", "",
+           "Unix socket on which mail processes ask for shared mailboxes; empty: muster-mail in "
+           "base_dir."},
+    Option{
+        "backend", "dict_socket_group", Text, R"("")", "", "",
+        "Group that may use dict_socket (that of Dovecot's auth service); empty: only our user."},
     Option{"backend", "auth_socket", Path, R"("")", "", "",
            "Dovecot's auth socket, for SASL exchanges; empty: auth-muster in base_dir."},
     Option{"backend", "mail_root", Path, R"("/var/mail/muster")", "", "",

@@ -32,7 +32,7 @@ Result<> make_folder(const fs::path& path) {
 
 }  // namespace
 
-Agent::Agent(net::Loop& loop, net::BlockingPool& pool, std::shared_ptr<state::Replica> replica,
+Agent::Agent(net::Loop& loop, std::shared_ptr<state::Replica> replica,
              const cluster::TopologyTable& topology, ShareWriter writer, AgentSettings settings)
     : loop_(loop),
       settings_(std::move(settings)),
@@ -43,7 +43,7 @@ Agent::Agent(net::Loop& loop, net::BlockingPool& pool, std::shared_ptr<state::Re
       authority_{view_, authority_settings_, tokens_, shares_, let_in_},
       relay_(loop, settings_.relay_socket, [this](std::string_view name) { return refused(name); }),
       session_end_(
-          loop, pool, {.base_dir = settings_.base_dir},
+          loop, pool_, {.base_dir = settings_.base_dir},
           [this](std::string_view name) { return refused(name); },
           [this](std::string_view name) { return homes_of(name); }),
       self_(std::make_shared<Agent*>(this)) {}

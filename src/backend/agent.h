@@ -35,7 +35,7 @@ struct AgentSettings {
 /// Lives on one loop (the control loop). start(), then stop() before destruction.
 class Agent {
 public:
-    Agent(net::Loop& loop, net::BlockingPool& pool, std::shared_ptr<state::Replica> replica,
+    Agent(net::Loop& loop, std::shared_ptr<state::Replica> replica,
           const cluster::TopologyTable& topology, ShareWriter writer, AgentSettings settings);
     ~Agent();
     Agent(const Agent&) = delete;
@@ -76,6 +76,7 @@ private:
     std::unordered_set<std::string> deleted_;  ///< accounts, lately
     Authority authority_;
     AuthenticateRelay relay_;
+    net::BlockingPool pool_{2};  ///< its own: AgentCalls' callers sit on the node's
     SessionEnd session_end_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::set<net::SocketStream*> open_;

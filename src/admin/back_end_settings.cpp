@@ -1,0 +1,22 @@
+#include "admin/back_end_settings.h"
+
+#include "base/password.h"
+
+namespace muster::admin {
+
+backend::AgentSettings agent_settings(const NodeConfig& config, std::string_view cluster_secret) {
+    const BackendSettings& from = config.backend;
+    return {.server = from.server,
+            .mail_root = from.mail_root,
+            .mail_uid = from.mail_uid,
+            .mail_gid = from.mail_gid,
+            .auth_socket = from.dict_socket,
+            .auth_group = from.dict_socket_group,
+            .mail_socket = from.mail_socket,
+            .base_dir = from.base_dir,
+            .relay_socket = from.auth_socket,
+            // The same on every back end: an unknown name may be handed to any of them.
+            .decoy_secret = hmac_sha256(cluster_secret, "decoy keys")};
+}
+
+}  // namespace muster::admin
