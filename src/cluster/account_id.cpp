@@ -16,6 +16,14 @@ Result<AccountId> parse_account_id(std::string_view text) {
     return AccountId(text);
 }
 
+std::optional<std::string_view> plain_password(std::string_view text) {
+    for (const std::string_view scheme : {"{PLAIN}", "{CLEARTEXT}"}) {
+        if (text.starts_with(scheme)) return text.substr(scheme.size());
+    }
+    if (check_password_key(text)) return std::nullopt;
+    return text;
+}
+
 Result<> check_password_key(std::string_view key) {
     const std::string_view scheme = password_scheme(key);
     const bool named = !scheme.empty() && std::ranges::all_of(scheme, [](char c) {
@@ -25,16 +33,15 @@ Result<> check_password_key(std::string_view key) {
     if (!named || !seen || key.size() > 1024 || key.size() == scheme.size() + 2) {
         return fail(ErrorKind::Syntax, "a password key is {SCHEME} and printable text behind it");
     }
+    if (scheme == "PLAIN" || scheme == "CLEARTEXT") {
+        return fail(ErrorKind::Syntax, "a plain password is no key: give it as a password");
+    }
     return {};
 }
 
 Result<std::string> to_password_key(std::string_view password_or_key) {
-    constexpr std::string_view kPlain = "{PLAIN}";
-    if (password_or_key.starts_with(kPlain)) {
-        return make_scram_sha256(password_or_key.substr(kPlain.size()));
-    }
-    if (check_password_key(password_or_key)) return std::string(password_or_key);
-    return make_scram_sha256(password_or_key);
+    if (const auto plain = plain_password(password_or_key)) return make_scram_sha256(*plain);
+    return std::string(password_or_key);
 }
 
 }  // namespace muster::cluster

@@ -106,10 +106,7 @@ private:
     }
 
     static void hash(PlannedRow& row) {
-        constexpr std::string_view kPlain = "{PLAIN}";
-        std::string_view password = row.password;
-        if (password.starts_with(kPlain)) password.remove_prefix(kPlain.size());
-        if (auto key = make_scram_sha256(password)) row.keys.push_back(std::move(*key));
+        if (auto key = make_scram_sha256(row.password)) row.keys.push_back(std::move(*key));
     }
 
     Result<> add(const PlannedRow& row) {

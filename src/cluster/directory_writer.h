@@ -19,11 +19,13 @@ namespace muster::cluster {
 AccountId new_account_id();
 /// 1–64 characters that are safe in a path: `a-z 0-9 - _`.
 Result<AccountId> parse_account_id(std::string_view text);
-/// One `{SCHEME}…`: printable ASCII, at most 1,024 bytes.
+/// One `{SCHEME}…`: printable ASCII, at most 1,024 bytes, and not the password itself ({PLAIN}).
 Result<> check_password_key(std::string_view key);
 
-/// What a list of keys becomes for the state: `{PLAIN}` and text without a scheme are hashed to
-/// SCRAM-SHA-256, other schemes are kept as they are.
+/// The password in `{PLAIN}…`, `{CLEARTEXT}…` or text without a scheme; empty for a key.
+std::optional<std::string_view> plain_password(std::string_view text);
+
+/// A key as it is, or a plain password hashed to SCRAM-SHA-256.
 Result<std::string> to_password_key(std::string_view password_or_key);
 
 struct NewAccount {

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "base/password.h"
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -214,14 +215,15 @@ Result<> ImportPlanner::take_keys(const ImportRow& row, PlannedRow& planned) {
     planned.keys = row.keys;
     planned.has_keys = !row.keys.empty() || !row.password.empty();
     if (row.password.empty()) return {};
-    if (check_password_key(row.password) && !row.password.starts_with("{PLAIN}")) {
+    const auto plain = plain_password(row.password);
+    if (!plain) {
         planned.keys.push_back(row.password);
         return {};
     }
-    if (row.password.size() > 1024 || row.password.find('\0') != row.password.npos) {
-        return fail(ErrorKind::Syntax, "the password is too long or holds a NUL");
+    if (plain->empty() || plain->size() > kMaxPassword || plain->find('\0') != plain->npos) {
+        return fail(ErrorKind::Syntax, "the password is empty, too long or holds a NUL");
     }
-    planned.password = row.password;
+    planned.password = *plain;
     return {};
 }
 

@@ -41,6 +41,8 @@ struct TopologyParts {
 class Topology {
 public:
     Topology(TopologyParts parts, HealthTable& health);
+    Topology(const Topology&) = delete;
+    Topology& operator=(const Topology&) = delete;
 
     [[nodiscard]] const Domain* domain(std::string_view name) const;
     [[nodiscard]] const ServerView* server(std::string_view name) const;

@@ -189,6 +189,16 @@ TEST_F(AccountImportTest, SaysWhyARowIsRefused) {
     }
 }
 
+TEST_F(AccountImportTest, NoPlainPasswordIsEverStored) {
+    import("address,password,keys\na@d.org,{PLAIN}one,\nb@d.org,{CLEARTEXT}two,\n");
+    for (const auto& [address, password] : {std::pair{"a@d.org", "one"}, {"b@d.org", "two"}}) {
+        const Fields keys = keys_of(writer_.account(AccountAddress(address))->id);
+        ASSERT_EQ(keys.size(), 1u);
+        EXPECT_TRUE(verify_password(keys[0], password).value_or(false));
+    }
+    EXPECT_EQ(import("address,keys\nc@d.org,{PLAIN}three\n").rejected, 1u);
+}
+
 TEST_F(AccountImportTest, FindsRowsThatSayTheSameTwice) {
     const ImportReport report =
         import("address,id,aliases\na@d.org,one,\nA@d.org,two,\nb@d.org,one,\nc@d.org,,a@d.org\n");

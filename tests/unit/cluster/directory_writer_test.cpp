@@ -230,7 +230,10 @@ TEST(PasswordKey, PlainIsHashedAndHashesAreKept) {
     EXPECT_EQ(to_password_key("{SHA512-CRYPT}$6$x").value(), "{SHA512-CRYPT}$6$x");
     EXPECT_TRUE(to_password_key("{PLAIN}a b").value().starts_with("{SCRAM-SHA-256}4096,"));
     EXPECT_TRUE(to_password_key("a{b}c").value().starts_with("{SCRAM-SHA-256}"));
+    EXPECT_TRUE(to_password_key("{CLEARTEXT}a").value().starts_with("{SCRAM-SHA-256}4096,"));
     EXPECT_FALSE(to_password_key(""));
+    EXPECT_FALSE(to_password_key("{PLAIN}"));
+    EXPECT_FALSE(check_password_key("{PLAIN}secret"));
 }
 
 }  // namespace
