@@ -91,6 +91,15 @@ Error missing_rights(const ApiCall& call) {
     return {ErrorKind::Refused, text, text};
 }
 
+/// A field of another type than a handler expected.
+ApiResult guarded(ApiHandler run, NodeContext& node, ApiCall& call) {
+    try {
+        return run(node, call);
+    } catch (const json::exception& error) {
+        return fail(ErrorKind::Syntax, std::string("the body is not as expected: ") + error.what());
+    }
+}
+
 Caller local_caller(const net::HttpRequest& request) {
     return {"unix:" + std::to_string(*request.local_user), "socket", true, {}, false};
 }
@@ -153,7 +162,7 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
     const bool changes = !(*route)->action.empty();
     if ((*route)->runs_on == RunsOn::Master && !node.is_master()) return forward(node, call);
     if (changes && !call.caller.may_write) return error_response(missing_rights(call));
-    const ApiResult result = (*route)->run(node, call);
+    const ApiResult result = guarded((*route)->run, node, call);
     if (changes) write_audit(node, call, (*route)->action, result);
     if (!result) return error_response(result.error());
     return json_response(*result);

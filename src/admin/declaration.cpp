@@ -165,6 +165,10 @@ Result<Declaration> read_declaration(std::string_view text) {
     } catch (const json::exception& error) {
         return fail(ErrorKind::Syntax, std::string("not JSON: ") + error.what());
     }
+    return read_declaration(root);
+}
+
+Result<Declaration> read_declaration(const json& root) {
     if (!root.is_object() || !root.contains("muster")) {
         return fail(ErrorKind::Syntax, R"(not a declaration: no "muster": 1)");
     }

@@ -245,6 +245,7 @@ Result<> init_cluster(const NodeConfig& config, const std::string& administrator
     if (auto founded = found_cluster(identity); !founded) return founded;
     auto stores = state::open_stores(folder);
     if (!stores) return std::unexpected(stores.error());
+    if (auto begun = stores->directory->begin_term(); !begun) return begun;
     auto put = put_first_entries(*stores->directory, config, identity, administrator, password);
     if (!put) return put;
     return save_identity(folder, identity);

@@ -1,0 +1,187 @@
+// The cluster as a whole: compare and apply declarations, tokens, the authority, the audit log.
+
+#include <array>
+
+#include "admin/api.h"
+#include "admin/join.h"
+#include "admin/state_entries.h"
+#include "cluster/directory_writer.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::string_view kTokenPrefix = "token/";
+constexpr std::size_t kTokenHours = 24;
+constexpr std::size_t kMostTokenHours = 24 * 30;
+constexpr std::size_t kMostRecords = 100'000;
+
+struct Planned {
+    std::vector<Step> steps;
+    std::map<std::string, Revision> revisions;
+    std::vector<std::string> problems;
+};
+
+Result<Planned> plan_for(NodeContext& node, const json& body) {
+    const auto desired = read_declaration(body);
+    if (!desired) return std::unexpected(desired.error());
+    // What other objects may refer to must be at hand even if the file does not speak of it.
+    std::set<std::string_view> sections = desired->sections;
+    sections.insert({"nodes", "servers", "domains"});
+    if (sections.contains("accounts") || desired->sections.contains("servers") ||
+        desired->sections.contains("domains")) {
+        sections.insert("accounts");
+    }
+    auto stored = load_entries(*node.directory, sections);
+    if (!stored) return std::unexpected(stored.error());
+    Planned planned;
+    planned.steps = plan(stored->entries, *desired, [] { return cluster::new_account_id().text; });
+    planned.problems = broken_references(stored->entries, planned.steps);
+    planned.revisions = std::move(stored->revisions);
+    return planned;
+}
+
+json shown(const Planned& planned) {
+    json steps = json::array();
+    for (const Step& step : planned.steps) {
+        steps.push_back({{"op", name(step.kind)},
+                         {"key", step.key},
+                         {"before", redacted(step.before)},
+                         {"after", redacted(step.after)}});
+    }
+    return {{"steps", std::move(steps)}, {"problems", planned.problems}};
+}
+
+ApiResult diff(NodeContext& node, ApiCall& call) {
+    const auto planned = plan_for(node, call.body);
+    if (!planned) return std::unexpected(planned.error());
+    json answer = shown(*planned);
+    answer["revision"] = node.directory->head().revision;
+    return answer;
+}
+
+/// `revision` is that of the diff which somebody agreed to: when the state has moved since, the
+/// steps may be others, and nothing is done.
+ApiResult apply(NodeContext& node, ApiCall& call) {
+    const auto planned = plan_for(node, call.body);
+    if (!planned) return std::unexpected(planned.error());
+    call.audit.object = std::to_string(planned->steps.size()) + " steps";
+    call.audit.after = shown(*planned)["steps"];
+    if (!planned->problems.empty()) {
+        return fail(ErrorKind::Refused, planned->problems.front());
+    }
+    const auto agreed = net::query_value(call.query, "revision");
+    if (agreed && *agreed != std::to_string(node.directory->head().revision)) {
+        return fail(ErrorKind::Conflict, "the cluster has changed meanwhile: compare again");
+    }
+    const auto revision = carry_out(*node.directory, planned->steps, planned->revisions);
+    if (!revision) return std::unexpected(revision.error());
+    return json{{"applied", planned->steps.size()}, {"revision", *revision}};
+}
+
+std::int64_t now_seconds() {
+    return std::chrono::duration_cast<std::chrono::seconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+ApiResult make_join_token(NodeContext& node, ApiCall& call) {
+    const auto name = text_field(call.body, "name");
+    const auto scope = text_field(call.body, "scope");
+    if (!name || !scope) return fail(ErrorKind::Syntax, "name and scope are texts");
+    if (*scope != "frontend" && *scope != "backend" && *scope != "relay") {
+        return fail(ErrorKind::Syntax, "scope must be frontend, backend or relay");
+    }
+    std::size_t hours = kTokenHours;
+    if (call.body.contains("hours") && call.body["hours"].is_number_unsigned()) {
+        hours = std::min(call.body["hours"].get<std::size_t>(), kMostTokenHours);
+    }
+    const std::int64_t ends = now_seconds() + static_cast<std::int64_t>(hours) * 3600;
+    const JoinToken token = make_token(*name, *scope, ends);
+    state::Transaction transaction;
+    transaction.expect(token.key, 0).put(token.key, token.value.dump());
+    if (auto committed = node.directory->commit(transaction); !committed) {
+        return std::unexpected(committed.error());
+    }
+    call.audit.object = name->empty() ? *scope : *name;
+    call.audit.after = token.value;
+    return json{{"token", token.text},
+                {"scope", *scope},
+                {"name", *name},
+                {"ends", ends},
+                {"master", node.config.cluster.advertise},
+                {"pin", node.identity.pin}};
+}
+
+ApiResult list_tokens(NodeContext& node, ApiCall&) {
+    const auto rows = node.directory->range(kTokenPrefix, state::prefix_end(kTokenPrefix), 10'000);
+    if (!rows) return std::unexpected(rows.error());
+    json list = json::array();
+    for (const state::Entry& entry : *rows) {
+        json token = json::parse(entry.value, nullptr, false);
+        if (!token.is_object()) continue;
+        token["id"] = entry.key.substr(kTokenPrefix.size(), 12);
+        list.push_back(std::move(token));
+    }
+    return json{{"tokens", std::move(list)}};
+}
+
+ApiResult remove_token(NodeContext& node, ApiCall& call) {
+    const std::string from = std::string(kTokenPrefix) + call.names[0];
+    const auto rows = node.directory->range(from, state::prefix_end(from), 2);
+    if (!rows) return std::unexpected(rows.error());
+    if (rows->size() != 1) return fail(ErrorKind::NotFound, "there is no such token");
+    state::Transaction transaction;
+    transaction.remove(rows->front().key);
+    if (auto committed = node.directory->commit(transaction); !committed) {
+        return std::unexpected(committed.error());
+    }
+    return json{{"removed", call.names[0]}};
+}
+
+ApiResult authority(NodeContext& node, ApiCall&) {
+    return json{{"certificate", node.identity.authority}};
+}
+
+/// A certificate of the cluster's authority; the private key stays where it was made.
+ApiResult issue(NodeContext& node, ApiCall& call) {
+    const auto key = text_field(call.body, "public_key");
+    const auto name = text_field(call.body, "common_name");
+    if (!key || !name) return fail(ErrorKind::Syntax, "public_key and common_name are texts");
+    std::vector<std::string> names;
+    if (call.body.contains("names") && call.body["names"].is_array()) {
+        for (const json& one : call.body["names"]) {
+            if (!one.is_string()) return fail(ErrorKind::Syntax, "names are texts");
+            names.push_back(one.get<std::string>());
+        }
+    }
+    call.audit.object = *name;
+    call.audit.after = {{"names", names}};
+    const auto certificate = issue_certificate(node.identity, *key, *name, names);
+    if (!certificate) return std::unexpected(certificate.error());
+    return json{{"certificate", *certificate}, {"authority", node.identity.authority}};
+}
+
+ApiResult audit(NodeContext& node, ApiCall& call) {
+    auto records = node.audit->newest(query_number(call, "limit", 100, kMostRecords));
+    if (!records) return std::unexpected(records.error());
+    return json{{"audit", std::move(*records)}};
+}
+
+constexpr std::array kRoutes{
+    ApiRoute{"POST", "/v1/cluster/diff", RunsOn::Master, "", diff},
+    ApiRoute{"POST", "/v1/cluster/apply", RunsOn::Master, "cluster apply", apply},
+    ApiRoute{"GET", "/v1/tokens", RunsOn::Master, "", list_tokens},
+    ApiRoute{"POST", "/v1/tokens", RunsOn::Master, "token add", make_join_token},
+    ApiRoute{"DELETE", "/v1/tokens/{}", RunsOn::Master, "token remove", remove_token},
+    ApiRoute{"GET", "/v1/authority", RunsOn::AnyNode, "", authority},
+    ApiRoute{"POST", "/v1/authority/issue", RunsOn::Master, "certificate issue", issue},
+    ApiRoute{"GET", "/v1/audit", RunsOn::Master, "", audit},
+};
+
+}  // namespace
+
+std::span<const ApiRoute> cluster_routes() { return kRoutes; }
+
+}  // namespace muster::admin

@@ -1,0 +1,223 @@
+// The state of nodes and of the whole: status, alarms, reload, draining.
+
+#include <array>
+
+#include "admin/administrators.h"
+#include "admin/alarms.h"
+#include "admin/api.h"
+#include "admin/fan_out.h"
+#include "admin/files.h"
+#include "base/log.h"
+#include "cluster/entry_keys.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds kPatience{3'000};
+constexpr auto kStale = std::chrono::minutes(15);
+
+json roles_of(const Roles& roles) {
+    json list = json::array();
+    if (roles.master) list.push_back("master");
+    if (roles.frontend) list.push_back("frontend");
+    if (roles.backend) list.push_back("backend");
+    return list;
+}
+
+json replica_of(const NodeContext& node) {
+    json replica{{"filled", node.replica->filled()}};
+    if (const auto age = node.replica->age()) replica["age_ms"] = age->count();
+    if (node.follower == nullptr) {
+        replica["phase"] = "master";
+        return replica;
+    }
+    const state::FollowerStatus status = node.follower->status();
+    replica["phase"] = name(status.phase);
+    replica["source"] = status.source;
+    replica["entries"] = status.entries;
+    if (status.lag) replica["lag_ms"] = status.lag->count();
+    if (!status.trouble.empty()) replica["trouble"] = status.trouble;
+    return replica;
+}
+
+void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool severe) {
+    alarms.push_back({std::move(about), std::move(text), severe});
+}
+
+std::vector<Alarm> node_alarms(const NodeContext& node) {
+    std::vector<NamedCertificate> certificates{{"cluster authority", node.identity.authority}};
+    for (const CertificateFiles& files : node.config.certificates) {
+        certificates.push_back({files.chain, read_file(files.chain).value_or("")});
+    }
+    const auto topology = node.topology->current();
+    for (const cluster::Certificate& certificate : topology->certificates()) {
+        certificates.push_back({"certificate " + certificate.name, certificate.chain});
+    }
+    for (const cluster::ServerView& server : topology->servers()) {
+        if (server.server.ca.empty() || server.server.ca == node.identity.authority) continue;
+        certificates.push_back(
+            {"authority of server " + server.server.name.text, server.server.ca});
+    }
+    auto alarms = certificate_alarms(certificates, std::chrono::system_clock::now());
+    if (!node.replica->filled()) add(alarms, "replica", "was never filled", true);
+    if (node.replica->damaged()) add(alarms, "replica", "is damaged, a new copy is made", true);
+    const auto age = node.replica->age();
+    if (node.follower != nullptr && age && *age > kStale) {
+        add(alarms, "replica", "nothing was heard from a master for 15 minutes", true);
+    }
+    for (const cluster::HealthRow& row : node.health->rows()) {
+        if (row.observed != cluster::Observed::Down) continue;
+        add(alarms, "server " + row.server.text,
+            std::string(name(row.service)) + " is down: " + row.last_error, true);
+    }
+    return alarms;
+}
+
+json this_node(const NodeContext& node) {
+    const auto up = std::chrono::steady_clock::now() - node.started;
+    json status{{"name", node.config.node.name.text},
+                {"roles", roles_of(node.config.node.roles)},
+                {"version", MUSTER_VERSION},
+                {"uptime", std::chrono::duration_cast<std::chrono::seconds>(up).count()},
+                {"draining", node.draining.load()},
+                {"replica", replica_of(node)},
+                {"sessions", node.sessions == nullptr ? 0 : node.sessions->size()},
+                {"alarms", to_json(node_alarms(node))}};
+    if (node.hooks.frontend_status) status["frontend"] = node.hooks.frontend_status();
+    if (node.hooks.backend_status) status["backend"] = node.hooks.backend_status();
+    return status;
+}
+
+json observed_of(const cluster::ServerView& server) {
+    json observed = json::object();
+    for (const cluster::Service service : cluster::kServices) {
+        if (server.server.service(service) == nullptr) continue;
+        observed[std::string(name(service))] = name(server.health->observed(service));
+    }
+    return observed;
+}
+
+/// One word for a table: what the administrator wants, else what the checks of a front end see.
+std::string summary(const cluster::ServerView& server) {
+    if (server.server.admin != cluster::AdminState::Up) {
+        return std::string(name(server.server.admin));
+    }
+    bool any_up = false;
+    for (const cluster::Service service : cluster::kServices) {
+        if (server.server.service(service) == nullptr) continue;
+        const auto observed = server.health->observed(service);
+        if (observed == cluster::Observed::Down) return "down";
+        any_up |= observed == cluster::Observed::Up;
+    }
+    return any_up ? "up" : "unknown";
+}
+
+json servers_of(const NodeContext& node) {
+    json list = json::array();
+    const auto topology = node.topology->current();
+    for (const cluster::ServerView& server : topology->servers()) {
+        list.push_back({{"name", server.server.name.text},
+                        {"host", server.server.host},
+                        {"kind", name(server.server.kind)},
+                        {"admin", name(server.server.admin)},
+                        {"state", summary(server)},
+                        {"observed", observed_of(server)}});
+    }
+    return list;
+}
+
+json unreachable_node(const PeerAnswer& one) {
+    return {
+        {"name", one.peer.name.text}, {"reachable", false}, {"error", one.answer.error().detail}};
+}
+
+/// A master or a back end checks no servers: what front ends see counts.
+void take_observations(json& servers, const json& from) {
+    if (!from.is_array()) return;
+    for (json& server : servers) {
+        if (server["state"] != "unknown") continue;
+        for (const json& seen : from) {
+            if (seen.value("name", "") != server.value("name", "")) continue;
+            server["state"] = seen.value("state", "unknown");
+            server["observed"] = seen.value("observed", json::object());
+        }
+    }
+}
+
+ApiResult status(NodeContext& node, ApiCall& call) {
+    json self = this_node(node);
+    self["reachable"] = true;
+    json servers = servers_of(node);
+    if (net::query_value(call.query, "here") || call.caller.is_node) {
+        self["servers"] = servers;
+        return self;
+    }
+    const auto topology = node.topology->current();
+    json alarms = json::array();
+    json nodes = json::array();
+    nodes.push_back(self);
+    for (PeerAnswer& one : ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kPatience)) {
+        if (!one.answer) {
+            nodes.push_back(unreachable_node(one));
+            continue;
+        }
+        take_observations(servers, one.answer->value("servers", json::array()));
+        one.answer->erase("servers");
+        nodes.push_back(std::move(*one.answer));
+    }
+    for (json& one : nodes) {
+        const std::string name = one.value("name", "");
+        if (!one.value("reachable", false)) {
+            alarms.push_back({{"node", name},
+                              {"about", "node " + name},
+                              {"text", "cannot be reached"},
+                              {"severe", true}});
+        }
+        if (one.contains("alarms")) {
+            for (json alarm : one["alarms"]) {
+                alarm["node"] = name;
+                alarms.push_back(std::move(alarm));
+            }
+            one.erase("alarms");
+        }
+        const cluster::Node* entry = topology->node(name);
+        if (entry != nullptr) one["admin"] = cluster::name(entry->admin);
+    }
+    return json{{"node", node.config.node.name.text},
+                {"cluster", node.identity.cluster_id},
+                {"nodes", nodes},
+                {"servers", servers},
+                {"domains", topology->parts().domains.size()},
+                {"alarms", alarms}};
+}
+
+ApiResult reload(NodeContext& node, ApiCall&) {
+    if (!node.hooks.reload) return fail(ErrorKind::Refused, "this node cannot be reloaded");
+    if (auto reloaded = node.hooks.reload(); !reloaded) return std::unexpected(reloaded.error());
+    return json{{"reloaded", node.config.node.name.text}};
+}
+
+ApiResult verify_administrator(NodeContext& node, ApiCall& call) {
+    if (!call.caller.is_node) return fail(ErrorKind::Refused, "for members of the cluster");
+    const auto authorization = text_field(call.body, "authorization");
+    if (!authorization) return std::unexpected(authorization.error());
+    const auto from = Endpoint::parse(call.caller.from);
+    const auto rights =
+        node.administrators->check(*authorization, from ? from->address : IpAddress{});
+    if (!rights) return std::unexpected(rights.error());
+    return json{{"name", rights->name}, {"may_write", rights->may_write}};
+}
+
+constexpr std::array kRoutes{
+    ApiRoute{"GET", "/v1/status", RunsOn::AnyNode, "", status},
+    ApiRoute{"POST", "/v1/reload", RunsOn::AnyNode, "node reload", reload},
+    ApiRoute{"POST", "/v1/administrators/verify", RunsOn::AnyNode, "", verify_administrator},
+};
+
+}  // namespace
+
+std::span<const ApiRoute> node_routes() { return kRoutes; }
+
+}  // namespace muster::admin

@@ -1,0 +1,341 @@
+// Calls whose bodies are too large for memory: imports, exports, backups. A body is kept in an
+// unlinked file meanwhile, so that a slow client holds neither a thread nor the store.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+#include "admin/api.h"
+#include "admin/backup.h"
+#include "admin/files.h"
+#include "admin/state_entries.h"
+#include "base/log.h"
+#include "base/seal.h"
+#include "cluster/account_import.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kPiece = 256 * 1024;
+constexpr net::Duration kProgressPause{1'000};
+
+std::unexpected<Error> failed(const char* what) {
+    return fail(ErrorKind::Io, std::string(what) + ": " + std::strerror(errno));
+}
+
+/// A file without a name in the state folder; gone when closed.
+class Spool {
+public:
+    static Result<std::unique_ptr<Spool>> open(const std::string& folder) {
+        const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        if (fd < 0) return failed("temporary file");
+        return std::make_unique<Spool>(fd);
+    }
+    explicit Spool(int fd) : fd_(fd) {}
+    ~Spool() { ::close(fd_); }
+    Spool(const Spool&) = delete;
+    Spool& operator=(const Spool&) = delete;
+
+    Result<> append(std::string_view bytes) {
+        while (!bytes.empty()) {
+            const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
+            if (count < 0 && errno == EINTR) continue;
+            if (count <= 0) return failed("temporary file");
+            bytes.remove_prefix(static_cast<std::size_t>(count));
+        }
+        return {};
+    }
+    Result<> rewind() {
+        if (::lseek(fd_, 0, SEEK_SET) < 0) return failed("temporary file");
+        return {};
+    }
+    Result<std::size_t> read(std::span<char> into) {
+        const ssize_t count = ::read(fd_, into.data(), into.size());
+        if (count < 0) return failed("temporary file");
+        return static_cast<std::size_t>(count);
+    }
+
+private:
+    int fd_;
+};
+
+/// Work on a blocking thread and the exchange that waits for it; each may outlive the other.
+struct Job {
+    std::mutex mutex;
+    json progress;
+    bool fresh = false;
+    std::optional<ApiResult> result;
+    net::HttpExchange* waiting = nullptr;  // on the loop's thread only
+
+    void tell(json now) {
+        const std::scoped_lock lock(mutex);
+        progress = std::move(now);
+        fresh = true;
+    }
+    std::optional<json> news() {
+        const std::scoped_lock lock(mutex);
+        if (!std::exchange(fresh, false)) return std::nullopt;
+        return progress;
+    }
+    bool done() {
+        const std::scoped_lock lock(mutex);
+        return result.has_value();
+    }
+};
+
+using Work = std::function<ApiResult(Job&)>;
+
+/// Answers with JSON lines: {"progress": …} about once a second, at the end {"result": …} or
+/// {"error": …}.
+Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Work work) {
+    const auto job = std::make_shared<Job>();
+    job->waiting = &exchange;
+    net::Loop* const loop = node.control;
+    node.pool->submit([job, loop, work = std::move(work)] {
+        ApiResult result = work(*job);
+        {
+            const std::scoped_lock lock(job->mutex);
+            job->result = std::move(result);
+        }
+        loop->post([job] {
+            if (job->waiting != nullptr) job->waiting->wake();
+        });
+    });
+    const auto leave = [job](net::HttpExchange*) { job->waiting = nullptr; };
+    const std::unique_ptr<net::HttpExchange, decltype(leave)> left(&exchange, leave);
+    net::HttpResponse head;
+    head.content_type = "application/jsonl";
+    co_await exchange.begin(head);
+    while (!job->done()) {
+        co_await exchange.pause(kProgressPause);
+        const auto news = job->news();
+        if (news) co_await exchange.send(json{{"progress", *news}}.dump() + "\n");
+    }
+    json last = json::object();
+    if (*job->result) {
+        last["result"] = std::move(**job->result);
+    } else {
+        last["error"] = job->result->error().detail;
+    }
+    co_await exchange.send(last.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    co_await exchange.finish();
+}
+
+Task<Result<>> receive(NodeContext& node, net::HttpExchange& exchange, Spool& spool) {
+    for (;;) {
+        const auto piece = co_await exchange.next_piece();
+        if (!piece) co_return std::unexpected(piece.error());
+        if (piece->empty()) co_return spool.rewind();
+        const auto kept =
+            co_await net::Blocking(*node.control, *node.pool, [&] { return spool.append(*piece); });
+        if (!kept) co_return std::unexpected(kept.error());
+    }
+}
+
+/// Runs `produce` into a file first and sends that: an error is then still an error.
+Task<void> send_produced(NodeContext& node, net::HttpExchange& exchange, std::string content_type,
+                         std::function<Result<>(Spool&)> produce) {
+    auto spool = Spool::open(node.config.node.state_dir);
+    if (!spool) co_return co_await exchange.respond(error_response(spool.error()));
+    const auto produced = co_await net::Blocking(*node.control, *node.pool, [&]() -> Result<> {
+        if (auto made = produce(**spool); !made) return made;
+        return (*spool)->rewind();
+    });
+    if (!produced) co_return co_await exchange.respond(error_response(produced.error()));
+    net::HttpResponse head;
+    head.content_type = std::move(content_type);
+    co_await exchange.begin(head);
+    std::string piece(kPiece, '\0');
+    for (;;) {
+        const auto count = co_await net::Blocking(*node.control, *node.pool,
+                                                  [&] { return (*spool)->read(piece); });
+        if (!count || *count == 0) break;
+        co_await exchange.send(std::string_view(piece).substr(0, *count));
+    }
+    co_await exchange.finish();
+}
+
+json shown(const cluster::ImportProgress& progress) {
+    return {{"rows", progress.rows},
+            {"rejected", progress.rejected},
+            {"written", progress.written},
+            {"to_write", progress.to_write}};
+}
+
+json shown(const cluster::ImportReport& report) {
+    json rejected = json::array();
+    for (const cluster::RejectedRow& row : report.rejected_rows) {
+        rejected.push_back({{"line", row.line}, {"reason", row.reason}});
+    }
+    return {{"rows", report.rows},       {"created", report.created},
+            {"updated", report.updated}, {"rejected", report.rejected},
+            {"written", report.written}, {"rejected_rows", std::move(rejected)}};
+}
+
+bool flag(const net::HttpRequest& request, std::string_view name) {
+    const auto value = net::query_value(request.query, name);
+    return value && *value != "0" && *value != "false";
+}
+
+void write_audit(NodeContext& node, const Caller& caller, std::string action, json after,
+                 const std::string& outcome) {
+    AuditRecord record{caller.name,      caller.from, std::move(action), "", nullptr,
+                       std::move(after), outcome};
+    if (auto written = node.audit->append(record); !written) {
+        log::error("audit_failed", {{"reason", written.error().detail}});
+    }
+}
+
+ApiResult import_from(NodeContext& node, Spool& spool, cluster::ImportOptions options, Job& job,
+                      const Caller& caller) {
+    options.progress = [&job](const cluster::ImportProgress& progress) {
+        job.tell(shown(progress));
+    };
+    const auto report = cluster::import_accounts(
+        *node.directory, [&spool](std::span<char> into) { return spool.read(into); }, options);
+    if (!report) {
+        write_audit(node, caller, "account import", nullptr, report.error().detail);
+        return std::unexpected(report.error());
+    }
+    const json result = shown(*report);
+    json summary = result;
+    summary.erase("rejected_rows");
+    write_audit(node, caller, "account import", summary, report->written ? "done" : "not written");
+    return result;
+}
+
+Task<void> import_accounts(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
+    const net::HttpRequest& request = exchange.request();
+    cluster::ImportOptions options;
+    const auto format =
+        cluster::account_format_from(net::query_value(request.query, "format").value_or("csv"));
+    if (!format) co_return co_await exchange.respond(error_response(format.error()));
+    options.format = *format;
+    options.all_or_nothing = !flag(request, "partial");
+    options.update_existing = flag(request, "update");
+    options.dry_run = flag(request, "dry_run");
+    auto spool = Spool::open(node.config.node.state_dir);
+    if (!spool) co_return co_await exchange.respond(error_response(spool.error()));
+    const auto received = co_await receive(node, exchange, **spool);
+    if (!received) co_return co_await exchange.respond(error_response(received.error()));
+    const std::shared_ptr<Spool> shared = std::move(*spool);
+    Work work = [&node, shared, options, caller](Job& job) {
+        return import_from(node, *shared, options, job, caller);
+    };
+    co_await run_with_progress(node, exchange, std::move(work));
+}
+
+Task<void> export_accounts(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
+    const net::HttpRequest& request = exchange.request();
+    cluster::ExportOptions options;
+    const auto format =
+        cluster::account_format_from(net::query_value(request.query, "format").value_or("csv"));
+    if (!format) co_return co_await exchange.respond(error_response(format.error()));
+    options.format = *format;
+    options.with_keys = flag(request, "keys");
+    options.domain = net::query_value(request.query, "domain").value_or("");
+    std::function<Result<>(Spool&)> produce = [&node, options, caller](Spool& spool) -> Result<> {
+        if (options.with_keys)
+            write_audit(node, caller, "account export with keys", nullptr, "done");
+        const auto count = cluster::export_accounts(
+            *node.directory, [&spool](std::string_view bytes) { return spool.append(bytes); },
+            options);
+        if (!count) return std::unexpected(count.error());
+        return {};
+    };
+    const bool csv = options.format == cluster::AccountFormat::Csv;
+    co_await send_produced(node, exchange, csv ? "text/csv" : "application/jsonl",
+                           std::move(produce));
+}
+
+Task<void> export_cluster(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
+    const bool with_keys = flag(exchange.request(), "keys");
+    std::function<Result<>(Spool&)> produce = [&node, with_keys, caller](Spool& spool) {
+        if (with_keys) write_audit(node, caller, "cluster export with keys", nullptr, "done");
+        return export_entries(*node.directory, with_keys,
+                              [&spool](std::string_view bytes) { return spool.append(bytes); });
+    };
+    co_await send_produced(node, exchange, "application/json", std::move(produce));
+}
+
+Result<> backup_into(NodeContext& node, const std::string& passphrase, Spool& spool) {
+    const std::string path = node.config.node.state_dir + "/backup-" + random_name(8) + ".tmp";
+    auto written = write_backup(*node.directory, node.config.node.state_dir, passphrase, path);
+    if (!written) return written;
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    ::unlink(path.c_str());
+    if (fd < 0) return failed("backup");
+    Spool file(fd);
+    std::string piece(kPiece, '\0');
+    for (;;) {
+        const auto count = file.read(piece);
+        if (!count) return std::unexpected(count.error());
+        if (*count == 0) return {};
+        auto kept = spool.append(std::string_view(piece).substr(0, *count));
+        if (!kept) return kept;
+    }
+}
+
+Task<void> backup(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
+    const auto body = co_await exchange.body(kPiece);
+    const json request = body ? json::parse(*body, nullptr, false) : json();
+    const std::string passphrase = text_field(request, "passphrase").value_or("");
+    if (passphrase.empty()) {
+        const Error error{ErrorKind::Syntax, "", "a passphrase is needed"};
+        co_return co_await exchange.respond(error_response(error));
+    }
+    std::function<Result<>(Spool&)> produce = [&node, passphrase, caller](Spool& spool) {
+        auto made = backup_into(node, passphrase, spool);
+        write_audit(node, caller, "cluster backup", nullptr, made ? "done" : made.error().detail);
+        return made;
+    };
+    co_await send_produced(node, exchange, "application/octet-stream", std::move(produce));
+}
+
+using Serve = Task<void> (*)(NodeContext&, net::HttpExchange&, Caller);
+
+struct StreamRoute {
+    std::string_view method;
+    std::string_view path;
+    bool needs_full_rights;
+    Serve serve;
+};
+
+constexpr std::array kStreams{
+    StreamRoute{"POST", "/v1/accounts/import", true, import_accounts},
+    StreamRoute{"GET", "/v1/accounts/export", false, export_accounts},
+    StreamRoute{"GET", "/v1/cluster/export", false, export_cluster},
+    StreamRoute{"POST", "/v1/cluster/backup", true, backup},
+};
+
+}  // namespace
+
+Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller) {
+    const net::HttpRequest& request = exchange.request();
+    const auto* const route = std::ranges::find_if(kStreams, [&request](const StreamRoute& one) {
+        return one.method == request.method && one.path == request.path;
+    });
+    if (route == kStreams.end()) co_return false;
+    const bool keys = flag(request, "keys");
+    if (!node.is_master()) {
+        const Error error{ErrorKind::Refused, "",
+                          "imports, exports and backups are made at the "
+                          "master: use its API (--api)"};
+        co_await exchange.respond(error_response(error));
+    } else if ((route->needs_full_rights || keys) && !caller.may_write) {
+        const Error error{ErrorKind::Refused, "", caller.name + " may only read"};
+        co_await exchange.respond(error_response(error));
+    } else {
+        co_await route->serve(node, exchange, caller);
+    }
+    co_return true;
+}
+
+}  // namespace muster::admin

@@ -1,0 +1,22 @@
+#pragma once
+// The whole state of a cluster as one sealed file: the store, the master's identity, the
+// authority's key, the audit log.
+
+#include <string>
+
+#include "admin/node_file.h"
+#include "base/error.h"
+#include "state/store.h"
+
+namespace muster::admin {
+
+/// Writes a backup of a running master to `path` (which must not exist), sealed with a passphrase.
+Result<> write_backup(state::Store& directory, const std::string& state_dir,
+                      const std::string& passphrase, const std::string& path);
+
+/// Brings a backup back into the state folder of a master that does not run. Conflict when the
+/// folder holds a cluster already, unless `replace`: then that is kept beside it as `NAME.old`.
+Result<> restore_backup(const NodeConfig& config, const std::string& path,
+                        const std::string& passphrase, bool replace);
+
+}  // namespace muster::admin
