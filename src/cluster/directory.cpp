@@ -11,7 +11,10 @@ Directory::Directory(std::shared_ptr<state::Replica> replica, const TopologyTabl
 const std::shared_ptr<const Topology>& Directory::topology() {
     const std::uint64_t version = table_.version();
     if (!topology_ || version != seen_version_) {
-        topology_ = table_.current();
+        // A count of references of our own: workers that count on the shared one would pass its
+        // cache line to and fro with every login.
+        const auto own = std::make_shared<std::shared_ptr<const Topology>>(table_.current());
+        topology_ = std::shared_ptr<const Topology>(own, own->get());
         seen_version_ = version;
     }
     return topology_;

@@ -114,7 +114,8 @@ public:
     [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
     /// Reads anew at once, on the caller's thread.
     Result<> refresh();
-    /// Called on the table's thread after each new snapshot (and once from this call).
+    /// Called on the table's thread after each new snapshot (and once from this call). Must be
+    /// quick, may not call refresh(), and must outlive the table: post to your own loop.
     void on_change(std::function<void(std::shared_ptr<const Topology>)> listener);
 
 private:
