@@ -4,6 +4,7 @@
 #include <array>
 
 #include "admin/administrators.h"
+#include "admin/agent_hooks.h"
 #include "admin/peers.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -30,8 +31,9 @@ int status_of(ErrorKind kind) {
     return 500;
 }
 
-std::array<std::span<const ApiRoute>, 5> all_routes() {
-    return {object_routes(), account_routes(), session_routes(), cluster_routes(), node_routes()};
+std::array<std::span<const ApiRoute>, 6> all_routes() {
+    return {object_routes(),  account_routes(), session_routes(),
+            cluster_routes(), node_routes(),    agent_routes()};
 }
 
 /// Matches segment by segment; `{}` takes one, decoded, not empty.

@@ -2,85 +2,124 @@
 
 #include <filesystem>
 
+#include "admin/agent_hooks.h"
 #include "admin/back_end_settings.h"
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
 #include "base/log.h"
+#include "net/run_on.h"
 #include "state/sqlite_store.h"
 
 namespace muster::admin {
 namespace {
 
+using nlohmann::json;
+
 constexpr net::Duration kDrainLook{250};
 
 }  // namespace
 
-Node::Node(NodeConfig config, std::string file)
-    : config_(std::move(config)), file_(std::move(file)) {}
+Node::Node(NodeConfig config, std::string file) : file_(std::move(file)) {
+    context_.config = std::move(config);
+    context_.control = &loop_;
+    context_.pool = &pool_;
+    context_.health = &health_;
+}
 
 Node::~Node() = default;
 
 Result<> Node::start() {
+    auto identity = load_identity(context_.config.node.state_dir);
+    if (!identity) return std::unexpected(identity.error());
+    context_.identity = std::move(*identity);
     if (auto opened = open_state(); !opened) return opened;
-    topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
-    if (config_.node.roles.frontend) {
-        if (auto started = start_front_end(); !started) return started;
-    }
-    if (config_.node.roles.backend) {
-        if (auto started = start_back_end(); !started) return started;
-    }
-    log::info("started", {{"version", MUSTER_VERSION}, {"state_dir", config_.node.state_dir}});
+    topology_ = std::make_unique<cluster::TopologyTable>(context_.replica, health_);
+    context_.topology = topology_.get();
+    if (auto started = start_front_end(); !started) return started;
+    if (auto started = start_agent(); !started) return started;
+    offer_hooks();
+    administration_ = std::make_unique<Administration>(context_);
+    if (auto started = administration_->start(); !started) return started;
+    log::info("started", {{"version", MUSTER_VERSION},
+                          {"state_dir", context_.config.node.state_dir},
+                          {"filled", context_.replica->filled() ? "yes" : "no"}});
     return {};
 }
 
 Result<> Node::open_state() {
-    const std::filesystem::path folder = config_.node.state_dir;
-    if (auto made = make_folder(folder, 0700); !made) return made;
-    if (config_.node.roles.master) {
+    const std::filesystem::path folder = context_.config.node.state_dir;
+    if (context_.config.node.roles.master) {
         auto stores = state::open_stores(folder);
         if (!stores) return std::unexpected(stores.error());
         stores_ = std::move(*stores);
-        replica_ = state::Replica::of_store(*stores_->directory, state::directory_file(folder));
+        context_.directory = static_cast<state::SqliteStore*>(stores_.directory.get());
+        context_.replica =
+            state::Replica::of_store(*stores_.directory, state::directory_file(folder));
         return {};
     }
     auto replica = state::Replica::of_folder(folder);
     if (!replica) return std::unexpected(replica.error());
-    replica_ = std::move(*replica);
+    context_.replica = std::move(*replica);
     return {};
 }
 
 Result<> Node::start_front_end() {
-    auto settings = front_end_settings(config_);
+    if (!context_.config.node.roles.frontend) return {};
+    auto settings = front_end_settings(context_.config);
     if (!settings) return std::unexpected(settings.error());
+    settings->upstream.authorities += context_.identity.authority;
     upstream_settings_ = settings->upstream;
-    front_end_ =
-        std::make_unique<frontend::FrontEnd>(std::move(*settings), replica_, *topology_, health_);
+    front_end_ = std::make_unique<frontend::FrontEnd>(std::move(*settings), context_.replica,
+                                                      *topology_, health_);
     if (auto started = front_end_->start(); !started) return started;
-    if (auto used = use_certificates(); !used) return used;
+    context_.sessions = &front_end_->sessions();
+    if (auto used = use_certificates(context_.config); !used) return used;
     health_checks_ = std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_,
                                                               health_, front_end_->hosts());
     health_checks_->start();
     return {};
 }
 
-Result<> Node::start_back_end() {
-    std::string secret;
-    if (has_identity(config_.node.state_dir)) {
-        auto identity = load_identity(config_.node.state_dir);
-        if (!identity) return std::unexpected(identity.error());
-        secret = identity->secret;
-    }
-    agent_ = std::make_unique<backend::Agent>(loop_, replica_, *topology_, backend::ShareWriter(),
-                                              agent_settings(config_, secret));
-    return agent_->start();
+Result<> Node::start_agent() {
+    if (!context_.config.node.roles.backend) return {};
+    agent_ = std::make_unique<backend::Agent>(loop_, context_.replica, *topology_,
+                                              share_writer(context_),
+                                              agent_settings(context_.config, context_.identity.secret));
+    if (auto started = agent_->start(); !started) return started;
+    offer_agent(context_, *agent_);
+    return {};
 }
 
-Result<> Node::use_certificates() {
-    auto certificates = file_certificates(config_);
+Result<> Node::use_certificates(const NodeConfig& config) {
+    auto certificates = file_certificates(config);
     if (!certificates) return std::unexpected(certificates.error());
     front_end_->use_certificates(std::move(*certificates));
     return {};
+}
+
+void Node::offer_hooks() {
+    NodeHooks& hooks = context_.hooks;
+    hooks.reload = [this] {
+        return net::run_on<Result<>>(loop_, [this]() -> Task<Result<>> { co_return reload(); });
+    };
+    if (!front_end_) return;
+    hooks.kick = [this](const cluster::SessionFilter& filter, const std::string& reason) {
+        return front_end_->kick(filter, reason);
+    };
+    hooks.drain = [this](bool draining) {
+        context_.draining = draining;
+        draining ? front_end_->drain() : front_end_->resume();
+    };
+    hooks.frontend_status = [this] {
+        json listeners = json::array();
+        for (const Endpoint& endpoint : front_end_->local_endpoints()) {
+            listeners.push_back(endpoint.text());
+        }
+        return json{{"connections", front_end_->connections()},
+                    {"sessions", front_end_->sessions().size()},
+                    {"listeners", std::move(listeners)}};
+    };
 }
 
 void Node::run() { loop_.run(); }
@@ -94,15 +133,17 @@ void Node::stop() {
 }
 
 Task<void> Node::drain_then_end() {
+    context_.draining = true;
     if (health_checks_) health_checks_->stop();
     if (front_end_) {
         front_end_->drain();
-        const auto until = net::Clock::now() + config_.node.drain_time;
+        const auto until = net::Clock::now() + context_.config.node.drain_time;
         while (front_end_->connections() != 0 && net::Clock::now() < until) {
             co_await net::Sleep(loop_, kDrainLook);
         }
         log::info("drained", {{"sessions_left", front_end_->connections()}});
     }
+    co_await administration_->close();
     if (agent_) co_await agent_->stop();
     loop_.post([this] {
         if (front_end_) front_end_->stop();
@@ -110,24 +151,23 @@ Task<void> Node::drain_then_end() {
     });
 }
 
-void Node::reload() {
+Result<> Node::reload() {
     auto fresh = read_node_file(file_);
     if (!fresh) {
         log::error("reload-refused", {{"file", file_}, {"reason", fresh.error().detail}});
-        return;
+        return std::unexpected(fresh.error());
     }
     if (front_end_) {
-        auto certificates = file_certificates(*fresh);
-        if (!certificates) {
-            log::error("reload-refused", {{"reason", certificates.error().detail}});
-            return;
+        if (auto used = use_certificates(*fresh); !used) {
+            log::error("reload-refused", {{"file", file_}, {"reason", used.error().detail}});
+            return used;
         }
-        front_end_->use_certificates(std::move(*certificates));
     }
-    config_.certificates = fresh->certificates;
-    log::configure(fresh->node.log_level, fresh->node.log_format, config_.node.name.view());
+    context_.config.certificates = fresh->certificates;
+    log::configure(fresh->node.log_level, fresh->node.log_format, context_.config.node.name.view());
     log::info("reloaded",
-              {{"file", file_}, {"note", "other options take effect at the next start"}});
+              {{"file", file_}, {"note", "certificates and logging; the rest at the next start"}});
+    return {};
 }
 
 }  // namespace muster::admin

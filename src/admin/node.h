@@ -3,9 +3,10 @@
 
 #include <memory>
 #include <optional>
-#include <thread>
-#include <vector>
+#include <string>
 
+#include "admin/administration.h"
+#include "admin/node_context.h"
 #include "admin/node_file.h"
 #include "backend/agent.h"
 #include "cluster/health.h"
@@ -23,7 +24,7 @@ namespace muster::admin {
 /// loop, which is the thread that calls run().
 class Node {
 public:
-    explicit Node(NodeConfig config, std::string file);
+    Node(NodeConfig config, std::string file);
     ~Node();
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
@@ -36,29 +37,29 @@ public:
     /// On the control loop: no new sessions, then the end. A second call ends at once.
     void stop();
     /// On the control loop: reads the node file again. A bad file changes nothing.
-    void reload();
+    Result<> reload();
     [[nodiscard]] net::Loop& loop() { return loop_; }
 
 private:
     Result<> open_state();
     Result<> start_front_end();
-    Result<> start_back_end();
-    Result<> use_certificates();
+    Result<> start_agent();
+    Result<> use_certificates(const NodeConfig& config);
+    void offer_hooks();
     Task<void> drain_then_end();
-    Task<void> end();
 
-    NodeConfig config_;
     std::string file_;
     net::Loop loop_;
-    net::BlockingPool pool_{3};
-    std::optional<state::Stores> stores_;  ///< masters only
-    std::shared_ptr<state::Replica> replica_;
+    net::BlockingPool pool_{4};
+    state::Stores stores_;  ///< empty unless this node is a master
+    NodeContext context_;
     cluster::HealthTable health_;
     std::unique_ptr<cluster::TopologyTable> topology_;
     frontend::UpstreamSettings upstream_settings_;
     std::unique_ptr<frontend::FrontEnd> front_end_;
     std::unique_ptr<frontend::HealthChecks> health_checks_;
     std::unique_ptr<backend::Agent> agent_;
+    std::unique_ptr<Administration> administration_;
     bool stopping_ = false;
 };
 

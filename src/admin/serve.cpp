@@ -33,8 +33,9 @@ private:
         const sigset_t set = handled_signals();
         for (int signal = 0; sigwait(&set, &signal) == 0 && signal != SIGUSR2;) {
             node.loop().post([&node, signal] {
-                if (signal == SIGHUP) return node.reload();
-                node.stop();
+                if (signal != SIGHUP) return node.stop();
+                // What is wrong with the file stands in the log.
+                static_cast<void>(node.reload());
             });
         }
     }

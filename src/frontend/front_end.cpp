@@ -40,6 +40,10 @@ void FrontEnd::drain() {
     for (const auto& worker : workers_) worker->drain();
 }
 
+void FrontEnd::resume() {
+    for (const auto& worker : workers_) worker->resume();
+}
+
 void FrontEnd::stop() {
     for (const auto& worker : workers_) worker->stop(net::EndReason::Draining);
 }

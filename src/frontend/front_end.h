@@ -30,6 +30,8 @@ public:
 
     /// No new connections; who is not logged in is sent away. sessions() tells what is left.
     void drain();
+    /// Takes new connections again.
+    void resume();
     /// Ends what is left.
     void stop();
 

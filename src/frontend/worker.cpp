@@ -50,6 +50,12 @@ Counters& Worker::counters(cluster::Service service) {
 }
 
 Result<> Worker::start() {
+    if (auto listening = listen(); !listening) return listening;
+    thread_ = std::thread([this] { run(); });
+    return {};
+}
+
+Result<> Worker::listen() {
     for (const ListenerSettings& listener : shared_.settings.listeners) {
         auto made = net::Listener::tcp(
             loop_, listener.address,
@@ -57,7 +63,6 @@ Result<> Worker::start() {
         if (!made) return std::unexpected(made.error());
         listeners_.push_back(std::move(*made));
     }
-    thread_ = std::thread([this] { run(); });
     return {};
 }
 
@@ -84,10 +89,25 @@ Task<void> Worker::serve(net::Accepted accepted, const ListenerSettings& listene
 
 void Worker::drain() {
     loop_.post([this] {
+        if (draining_) return;
         draining_ = true;
-        for (const auto& listener : listeners_) listener->close();
+        for (auto& listener : listeners_) {
+            listener->close();
+            closed_listeners_.push_back(std::move(listener));
+        }
+        listeners_.clear();
         for (Connection* each = connections_; each != nullptr; each = each->next()) {
             if (!each->logged_in()) each->dismiss();
+        }
+    });
+}
+
+void Worker::resume() {
+    loop_.post([this] {
+        if (!std::exchange(draining_, false)) return;
+        closed_listeners_.clear();
+        if (auto listening = listen(); !listening) {
+            log::error("resume-failed", {{"reason", listening.error().detail}});
         }
     });
 }
@@ -96,6 +116,7 @@ void Worker::stop(net::EndReason reason) {
     if (!thread_.joinable()) return;
     loop_.post([this, reason] {
         draining_ = true;
+        stopping_ = true;
         for (const auto& listener : listeners_) listener->close();
         for (Connection* each = connections_; each != nullptr; each = each->next()) {
             each->end(reason);
@@ -216,7 +237,7 @@ Task<void> Worker::warm_up(std::shared_ptr<const UpstreamTarget> target, cluster
 }
 
 Task<void> Worker::sweep_warm_connections() {
-    while (!draining_) {
+    while (!stopping_) {
         net::Sleep pause(loop_, kSweepEvery);
         sweeping_ = &pause;
         co_await pause;

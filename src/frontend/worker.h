@@ -56,8 +56,9 @@ public:
 
     /// Binds the listeners (on the caller's thread) and starts the thread.
     Result<> start();
-    /// Thread-safe, as the next three: no new connections; sessions that are not logged in end.
+    /// Thread-safe, as the next: no new connections; sessions that are not logged in end.
     void drain();
+    void resume();
     /// Ends all sessions and the thread; returns when it has ended.
     void stop(net::EndReason reason);
     void use_certificates(std::shared_ptr<const net::TlsServer> certificates);
@@ -94,6 +95,7 @@ private:
 
     Task<void> serve(net::Accepted accepted, const ListenerSettings& listener);
     void accept(net::Accepted accepted, const ListenerSettings& listener);
+    Result<> listen();
     Task<Result<std::unique_ptr<Upstream>>> connect(std::shared_ptr<const UpstreamTarget> target,
                                                     const cluster::Route& route,
                                                     std::string proxy_header);
@@ -110,12 +112,14 @@ private:
     std::vector<Counters> counters_;
     std::shared_ptr<const net::TlsServer> certificates_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
+    std::vector<std::unique_ptr<net::Listener>> closed_listeners_;  // until the loop has turned
     Connection* connections_ = nullptr;  // intrusive list of all that live
     net::Sleep* sweeping_ = nullptr;
     std::uint64_t random_[2];
     double unknown_budget_;
     net::Clock::time_point unknown_refilled_;
     bool draining_ = false;
+    bool stopping_ = false;
     std::thread thread_;
 };
 
