@@ -2,18 +2,14 @@
 
 #include "admin/api.h"
 #include "admin/peers.h"
-#include "base/base64.h"
+#include "backend/agent_calls.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
-#include "net/run_on.h"
 
 namespace muster::admin {
 namespace {
 
-using backend::AuthStep;
 using nlohmann::json;
-
-constexpr std::size_t kMaxSaslMessage = 16384;
 
 // ---- shares
 
@@ -54,78 +50,17 @@ Task<Result<>> write_share(NodeContext& node, std::string to, std::string from,
 
 // ---- authenticate
 
-Result<std::string> bytes_field(const json& object, const char* field) {
-    auto text = text_field(object, field);
-    if (!text) return text;
-    auto bytes = base64_decode(*text, kMaxSaslMessage);
-    if (!bytes) return fail(ErrorKind::Syntax, std::string(field) + " must be base64");
-    return bytes;
-}
-
-Result<backend::AuthenticateRequest> request_from(const json& body) {
-    backend::AuthenticateRequest request;
-    auto mechanism = text_field(body, "mechanism");
-    auto service = text_field(body, "service");
-    auto session = text_field(body, "session");
-    auto client = text_field(body, "client");
-    for (const auto* each : {&mechanism, &service, &session, &client}) {
-        if (!*each) return std::unexpected(each->error());
-    }
-    request.mechanism = std::move(*mechanism);
-    request.service = std::move(*service);
-    request.session_id = std::move(*session);
-    if (!client->empty()) {
-        auto endpoint = Endpoint::parse(*client);
-        if (!endpoint) return std::unexpected(endpoint.error());
-        request.client = *endpoint;
-    }
-    if (body.contains("initial")) {
-        auto initial = bytes_field(body, "initial");
-        if (!initial) return std::unexpected(initial.error());
-        request.initial = std::move(*initial);
-    }
-    return request;
-}
-
-struct StepToJson {
-    json operator()(const backend::AuthChallenge& step) const {
-        return {
-            {"step", "challenge"}, {"exchange", step.exchange}, {"data", base64_encode(step.data)}};
-    }
-    json operator()(const backend::AuthAccepted& step) const {
-        return {
-            {"step", "accepted"}, {"account", step.account}, {"data", base64_encode(step.data)}};
-    }
-    json operator()(const backend::AuthRefused& step) const {
-        return {{"step", "refused"}, {"temporary", step.temporary}};
-    }
-};
-
-/// On the loop: one step of an exchange; with "token_for", a success brings a one-use token for
-/// that service of the account, by which the calling node logs in there.
-Task<Result<json>> authenticate(backend::Agent& agent, json body) {
-    const bool is_first = !body.contains("exchange");
-    Result<AuthStep> step = fail(ErrorKind::Syntax, "no mechanism and no exchange");
-    if (is_first) {
-        auto request = request_from(body);
-        if (!request) co_return std::unexpected(request.error());
-        step = co_await agent.authenticate().begin(std::move(*request));
-    } else {
-        auto exchange = text_field(body, "exchange");
-        auto data = bytes_field(body, "data");
-        if (!exchange) co_return std::unexpected(exchange.error());
-        if (!data) co_return std::unexpected(data.error());
-        step = co_await agent.authenticate().answer(std::move(*exchange), std::move(*data));
-    }
-    if (!step) co_return std::unexpected(step.error());
-    json answer = std::visit(StepToJson{}, *step);
-    const auto* accepted = std::get_if<backend::AuthAccepted>(&*step);
+/// One step of an exchange; with "token_for", a success brings a one-use token for that service
+/// of the account, by which the calling node logs in there.
+Result<json> authenticate(backend::AgentCalls calls, const json& body) {
+    auto answer = calls.authenticate(body);
+    if (!answer || answer->value("state", "") != "accepted") return answer;
     const auto service = text_field(body, "token_for");
-    if (accepted == nullptr || !service || service->empty()) co_return answer;
-    const auto token = agent.issue_token(accepted->account, *service);
-    if (!token) co_return std::unexpected(token.error());
-    answer["token"] = {{"id", token->id}, {"secret", token->secret}};
-    co_return answer;
+    if (!service || service->empty()) return answer;
+    auto token = calls.issue_token({{"account", (*answer)["account"]}, {"service", *service}});
+    if (!token) return token;
+    (*answer)["token"] = std::move(*token);
+    return answer;
 }
 
 }  // namespace
@@ -139,14 +74,11 @@ backend::ShareWriter share_writer(NodeContext& node) {
 }
 
 void offer_agent(NodeContext& node, backend::Agent& agent) {
-    net::Loop& loop = *node.control;
-    node.hooks.authenticate = [&loop, &agent](const json& body) {
-        return net::run_on<Result<json>>(loop,
-                                         [&agent, body] { return authenticate(agent, body); });
-    };
-    node.hooks.end_account = [&loop, &agent](const cluster::Account& account) -> Result<> {
-        const auto ended = net::run_on<Result<std::size_t>>(
-            loop, [&agent, address = account.address.text] { return agent.kick(address); });
+    const backend::AgentCalls calls(*node.control, agent);
+    node.hooks.authenticate = [calls](const json& body) { return authenticate(calls, body); };
+    node.hooks.end_account = [calls](const cluster::Account& account) -> Result<> {
+        backend::AgentCalls own = calls;
+        const auto ended = own.end_sessions(account.address.text);
         if (!ended) return std::unexpected(ended.error());
         return {};
     };

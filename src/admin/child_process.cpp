@@ -40,8 +40,8 @@ constexpr std::chrono::milliseconds kLook{20};
     _exit(127);
 }
 
-std::string command_line(pid_t pid) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/cmdline", std::ios::binary);
+std::string proc_file(pid_t pid, const char* name) {
+    std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
 }
 
@@ -58,8 +58,13 @@ Result<pid_t> start_child(const ChildCommand& command) {
 }
 
 bool is_running(pid_t pid, const std::string& mark) {
+    if (pid <= 0) return false;
     waitpid(pid, nullptr, WNOHANG);  // if it is a child that has ended
-    return command_line(pid).find(mark) != std::string::npos;
+    const std::string stat = proc_file(pid, "stat");
+    const std::size_t name_end = stat.rfind(") ");
+    if (name_end == std::string::npos || stat.compare(name_end, 3, ") Z") == 0) return false;
+    const std::string command_line = proc_file(pid, "cmdline");
+    return command_line.empty() || command_line.find(mark) != std::string::npos;  // empty: in exec
 }
 
 void end_processes(const std::vector<pid_t>& pids, const std::string& mark,
