@@ -1,7 +1,5 @@
 #include "admin/demo.h"
 
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -15,6 +13,8 @@
 #include "admin/demo_report.h"
 #include "admin/files.h"
 #include "base/endpoint.h"
+#include "net/connect.h"
+#include "net/http_client.h"
 
 namespace muster::admin {
 namespace {
@@ -36,51 +36,58 @@ int complain(const Error& error) {
     return 1;
 }
 
-bool answers(const std::string& endpoint) {
-    const auto parsed = Endpoint::parse(endpoint);
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(parsed->port);
-    const auto bytes = parsed->address.v4();
-    std::copy(bytes.begin(), bytes.end(), reinterpret_cast<std::uint8_t*>(&address.sin_addr));
-    const bool connected =
-        connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
-    close(fd);
-    return connected;
+/// What must answer before the demo is ready, and where to look if it does not.
+struct Awaited {
+    std::string endpoint;
+    std::string log;
+    bool is_admin = false;  ///< answers /readyz, once the node has its copy of the directory
+};
+
+bool answers(const Awaited& wanted) {
+    if (!wanted.is_admin) return net::accepts_connections(*Endpoint::parse(wanted.endpoint));
+    net::HttpTarget target;
+    target.origin = "http://" + wanted.endpoint;
+    net::HttpCall call;
+    call.path = "/readyz";
+    const auto reply = net::HttpClient(target).call(call);
+    return reply && reply->status == 200;
 }
 
-/// Every address that must answer before the demo is ready, and the log to look into if not.
-std::vector<std::pair<std::string, std::string>> awaited(const DemoPlan& plan) {
-    std::vector<std::pair<std::string, std::string>> endpoints;
+std::vector<Awaited> awaited(const DemoPlan& plan) {
+    std::vector<Awaited> all;
     for (const DemoServer& server : plan.servers) {
         for (const auto& [use, port] : server.ports) {
             const bool of_dovecot = use != "cluster" && use != "admin";
-            endpoints.emplace_back(server.address + ":" + std::to_string(port),
-                                   server.folder + (of_dovecot ? "/dovecot.log" : "/muster.log"));
+            all.push_back({server.address + ":" + std::to_string(port),
+                           server.folder + (of_dovecot ? "/dovecot.log" : "/muster.log"),
+                           use == "admin"});
         }
     }
     for (const DemoFrontEnd& front_end : plan.front_ends) {
         for (const auto& [use, endpoint] : front_end.endpoints) {
-            endpoints.emplace_back(endpoint, front_end.folder + "/muster.log");
+            all.push_back({endpoint, front_end.folder + "/muster.log", use == "admin"});
         }
     }
-    return endpoints;
+    return all;
+}
+
+Result<> all_alive(const RunningDemo& running) {
+    for (const auto& [name, pid] : running.processes.nodes) {
+        if (is_running(pid, running.plan.dir)) continue;
+        return fail(ErrorKind::Unavailable, name + " ended while starting; see " +
+                                                running.plan.dir + "/" + name + "/muster.log");
+    }
+    return {};
 }
 
 Result<> wait_until_ready(const RunningDemo& running) {
     const auto until = std::chrono::steady_clock::now() + kStartTime;
-    for (const auto& [endpoint, log] : awaited(running.plan)) {
-        while (!answers(endpoint)) {
-            for (const auto& [name, pid] : running.processes.nodes) {
-                if (is_running(pid, running.plan.dir)) continue;
-                return fail(ErrorKind::Unavailable, name + " ended while starting; see " +
-                                                        running.plan.dir + "/" + name +
-                                                        "/muster.log");
-            }
+    for (const Awaited& wanted : awaited(running.plan)) {
+        while (!answers(wanted)) {
+            if (auto alive = all_alive(running); !alive) return alive;
             if (std::chrono::steady_clock::now() > until) {
                 return fail(ErrorKind::Unavailable,
-                            "nothing answers on " + endpoint + " after a minute; see " + log);
+                            wanted.endpoint + " is not ready after a minute; see " + wanted.log);
             }
             std::this_thread::sleep_for(std::chrono::milliseconds{20});
         }

@@ -83,9 +83,9 @@ Result<> Node::start_front_end() {
 
 Result<> Node::start_agent() {
     if (!context_.config.node.roles.backend) return {};
-    agent_ = std::make_unique<backend::Agent>(loop_, context_.replica, *topology_,
-                                              share_writer(context_),
-                                              agent_settings(context_.config, context_.identity.secret));
+    agent_ = std::make_unique<backend::Agent>(
+        loop_, context_.replica, *topology_, share_writer(context_),
+        agent_settings(context_.config, context_.identity.secret));
     if (auto started = agent_->start(); !started) return started;
     offer_agent(context_, *agent_);
     return {};

@@ -65,4 +65,12 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
     co_return stream;
 }
 
+bool accepts_connections(const Endpoint& endpoint) {
+    const SocketAddress address(endpoint);
+    const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool accepted = fd >= 0 && ::connect(fd, address.data(), address.length) == 0;
+    if (fd >= 0) ::close(fd);
+    return accepted;
+}
+
 }  // namespace muster::net

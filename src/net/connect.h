@@ -16,4 +16,7 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
                                                     std::optional<IpAddress> source,
                                                     Duration limit);
 
+/// Whether somebody listens there now. Blocks for a moment: not for loops' threads.
+bool accepts_connections(const Endpoint& endpoint);
+
 }  // namespace muster::net
