@@ -46,18 +46,19 @@ void EventLoop::listen(Fd listener, std::function<void(Fd)> on_accept) {
     add(fd, EPOLLIN, listeners_.back().get());
 }
 
-void EventLoop::run() {
+void EventLoop::turn() {
     std::array<epoll_event, 256> events;
-    for (;;) {
-        const int count =
-            epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
-        if (count < 0 && errno != EINTR) die("epoll_wait");
-        for (int i = 0; i < count; ++i) {
-            const epoll_event& event = events[static_cast<std::size_t>(i)];
-            static_cast<Watched*>(event.data.ptr)->ready(event.events);
-        }
-        retired_.clear();
+    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    if (count < 0 && errno != EINTR) die("epoll_wait");
+    for (int i = 0; i < count; ++i) {
+        const epoll_event& event = events[static_cast<std::size_t>(i)];
+        static_cast<Watched*>(event.data.ptr)->ready(event.events);
     }
+    retired_.clear();
+}
+
+void EventLoop::run() {
+    for (;;) turn();
 }
 
 }  // namespace muster::bench

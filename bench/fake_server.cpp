@@ -61,7 +61,8 @@ class Session final : public Watched {
 public:
     Session(EventLoop& loop, Fd socket) : loop_(loop), socket_(std::move(socket)) {
         loop_.add(socket_.get(), EPOLLIN, this);
-        send("* OK [" + std::string(kCapability) + "] ready\r\n");
+        output_ = "* OK [" + std::string(kCapability) + "] ready\r\n";
+        flush();
     }
     void ready(std::uint32_t events) override;
 
@@ -70,13 +71,14 @@ private:
     void consume();
     void line(const std::string& text);
     void command(const std::string& text);
-    void send(const std::string& text);
+    void flush();
     bool send_mail();
     void close();
 
     EventLoop& loop_;
     Fd socket_;
     std::string input_;
+    std::string output_;         // answers to what was read together go out together
     std::string command_;        // a command whose literal is still coming
     std::string tag_;            // of a command that goes on: AUTHENTICATE, IDLE, FETCH
     std::size_t literal_ = 0;    // bytes of the literal that are still to come
@@ -92,6 +94,7 @@ void Session::ready(std::uint32_t events) {
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
     if (!read_input()) return close();
     consume();
+    flush();
     if (leaving_) close();
 }
 
@@ -123,13 +126,13 @@ void Session::line(const std::string& text) {
     command_ += text;
     literal_ = literal_size(text);
     if (literal_ == 0) return command(std::exchange(command_, {}));
-    if (text[text.size() - 2] != '+') send("+ go on\r\n");
+    if (text[text.size() - 2] != '+') output_ += "+ go on\r\n";
     command_.replace(command_.rfind('{'), command_.npos, "");
 }
 
 void Session::command(const std::string& text) {
     if (!tag_.empty()) {  // the answer to a "+": an initial response or DONE
-        send(std::exchange(tag_, {}) + " OK done\r\n");
+        output_ += std::exchange(tag_, {}) + " OK done\r\n";
         return;
     }
     std::size_t at = 0;
@@ -137,26 +140,28 @@ void Session::command(const std::string& text) {
     const std::string verb = next_word(text, at);
     if (same(verb, "AUTHENTICATE") && text.find(' ', at) == text.npos) {
         tag_ = tag;
-        return send("+ \r\n");
+        output_ += "+ \r\n";
+        return;
     }
     if (same(verb, "IDLE")) {
         tag_ = tag;
-        return send("+ idling\r\n");
+        output_ += "+ idling\r\n";
+        return;
     }
     if (same(verb, "FETCH")) {
         const std::string count = next_word(text, at);
         mail_left_ = std::strtoul(count.c_str(), nullptr, 10) * kMebibyte;
         tag_ = tag;
-        send("* 1 FETCH (BODY[] {" + std::to_string(mail_left_) + "}\r\n");
+        output_ += "* 1 FETCH (BODY[] {" + std::to_string(mail_left_) + "}\r\n";
+        flush();
         if (!send_mail()) loop_.change(socket_.get(), EPOLLOUT, this);
         return;
     }
-    std::string answer;
-    if (same(verb, "CAPABILITY")) answer = "* " + std::string(kCapability) + "\r\n";
-    if (same(verb, "ID")) answer = "* ID NIL\r\n";
+    if (same(verb, "CAPABILITY")) output_ += "* " + std::string(kCapability) + "\r\n";
+    if (same(verb, "ID")) output_ += "* ID NIL\r\n";
     leaving_ = same(verb, "LOGOUT");
-    if (leaving_) answer = "* BYE\r\n";
-    send(answer + tag + " OK done\r\n");
+    if (leaving_) output_ += "* BYE\r\n";
+    output_ += tag + " OK done\r\n";
 }
 
 bool Session::send_mail() {
@@ -172,11 +177,14 @@ bool Session::send_mail() {
         }
         mail_left_ -= static_cast<std::size_t>(sent);
     }
-    send(")\r\n" + std::exchange(tag_, {}) + " OK done\r\n");
+    output_ += ")\r\n" + std::exchange(tag_, {}) + " OK done\r\n";
+    flush();
     return true;
 }
 
-void Session::send(const std::string& text) {
+void Session::flush() {
+    if (output_.empty()) return;
+    const std::string text = std::exchange(output_, {});
     // Small answers always fit into the socket's buffer; one that does not ends this bench.
     const ssize_t sent = ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
     if (sent >= 0 && static_cast<std::size_t>(sent) != text.size()) die("short write");

@@ -5,23 +5,19 @@
 //   load hold   --target A:P --count N --first F         N sessions, logged in and silent: first F,
 //                                                        the others after a line on standard input;
 //                                                        held until standard input ends
-// and for each: --concurrency C (threads, one client at a time in each), --tls 1, --users U
-// (user0@DOMAIN to userU-1), --domain DOMAIN, --sources S (loopback addresses to connect from).
+// and for each: --concurrency C (clients at a time), --tls 1, --users U (user0@DOMAIN to userU-1),
+// --domain DOMAIN, --sources S (loopback addresses to connect from).
+//
+// One thread: it shall never be what a proxy waits for, nor cost a proxy a wake-up a client.
 
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <functional>
 #include <memory>
-#include <mutex>
-#include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "load_client.h"
@@ -30,78 +26,83 @@
 namespace muster::bench {
 namespace {
 
-/// Counts what the client threads did.
-struct Outcome {
-    std::atomic<int> done = 0;
-    std::atomic<int> failed = 0;
-    std::mutex lock;
-    std::string first_failure;
+/// Runs clients, a few at a time, until `count` have come to their end.
+class Load {
+public:
+    Load(const LoadTarget& target, int concurrency) : target_(target), concurrency_(concurrency) {}
 
-    void failure(const std::string& why) {
-        const std::lock_guard guard(lock);
-        if (failed++ == 0) first_failure = why;
-    }
+    void run_until(int count);
+    void print() const;
+    /// Held sessions that the other side has ended.
+    int lost() const;
+    int failed() const { return failed_; }
+
+private:
+    void start_next();
+    void ended(LoadClient& client, const std::string& failure);
+
+    const LoadTarget& target_;
+    int concurrency_;
+    EventLoop loop_;
+    std::vector<std::unique_ptr<LoadClient>> clients_;  // by number
+    int started_ = 0;
+    int wanted_ = 0;
+    int done_ = 0;
+    int failed_ = 0;
+    double seconds_ = 0;
+    std::string first_failure_;
+    std::vector<std::uint32_t> over_;
 };
 
-/// Runs `story(number)` for 0 … count-1 on `threads` threads; a story that throws has failed.
-double run_all(int count, int threads, Outcome& outcome,
-               const std::function<void(std::uint32_t)>& story) {
-    std::atomic<int> next = 0;
-    const auto work = [&] {
-        for (int number = next++; number < count; number = next++) {
-            try {
-                story(static_cast<std::uint32_t>(number));
-                ++outcome.done;
-            } catch (const std::runtime_error& error) {
-                outcome.failure(error.what());
-            }
-        }
-    };
+void Load::run_until(int count) {
     const auto start = std::chrono::steady_clock::now();
-    {
-        std::vector<std::jthread> pool;
-        for (int i = 0; i < threads; ++i) pool.emplace_back(work);
-    }
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    wanted_ = count;
+    clients_.resize(static_cast<std::size_t>(count));
+    for (int i = 0; i < concurrency_ && started_ < wanted_; ++i) start_next();
+    while (done_ + failed_ < wanted_) loop_.turn();
+    seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void print(const Outcome& outcome, double seconds) {
+void Load::start_next() {
+    const auto number = static_cast<std::uint32_t>(started_++);
+    clients_[number] = std::make_unique<LoadClient>(
+        loop_, target_, number, [this, number](LoadClient& client, const std::string& failure) {
+            ended(client, failure);
+            if (!target_.stays || !failure.empty()) loop_.retire(std::move(clients_[number]));
+        });
+}
+
+void Load::ended(LoadClient&, const std::string& failure) {
+    if (failure.empty()) {
+        ++done_;
+    } else if (failed_++ == 0) {
+        first_failure_ = failure;
+    }
+    if (started_ < wanted_) start_next();
+}
+
+void Load::print() const {
     std::string why;
-    for (const char c : outcome.first_failure) why += (c < ' ' || c == '"' || c == '\\') ? ' ' : c;
+    for (const char c : first_failure_) why += (c < ' ' || c == '"' || c == '\\') ? ' ' : c;
     std::printf("{\"done\": %d, \"failed\": %d, \"seconds\": %.4f, \"first_failure\": \"%s\"}\n",
-                outcome.done.load(), outcome.failed.load(), seconds, why.c_str());
+                done_, failed_, seconds_, why.c_str());
     std::fflush(stdout);
 }
 
-/// Sessions whose connection the other side has ended.
-int count_ended(const std::vector<std::unique_ptr<LoadClient>>& sessions) {
-    int ended = 0;
-    for (const auto& session : sessions) {
-        pollfd state{.fd = session ? session->descriptor() : -1, .events = POLLRDHUP, .revents = 0};
-        if (session && poll(&state, 1, 0) > 0) ++ended;
-    }
-    return ended;
+int Load::lost() const {
+    return static_cast<int>(std::ranges::count_if(
+        clients_, [](const auto& client) { return client && client->gone(); }));
 }
 
-/// Opens `first` sessions, says so, waits for a line, opens the others, says so, and waits for the
-/// end of standard input. Memory is read at both stops, with the same processes running.
-void hold(int first, int count, int threads, const LoadTarget& target, Outcome& outcome) {
-    std::vector<std::unique_ptr<LoadClient>> sessions(static_cast<std::size_t>(count));
-    const auto open = [&](int from, int to) {
-        const double seconds = run_all(to - from, threads, outcome, [&](std::uint32_t offset) {
-            const std::uint32_t number = static_cast<std::uint32_t>(from) + offset;
-            auto client = std::make_unique<LoadClient>(target, number);
-            client->log_in();
-            sessions[number] = std::move(client);
-        });
-        print(outcome, seconds);
-    };
+int hold(Load& load, int first, int count) {
     char byte;
-    open(0, first);
+    load.run_until(first);
+    load.print();
     while (read(STDIN_FILENO, &byte, 1) > 0 && byte != '\n') continue;
-    open(first, count);
+    load.run_until(count);
+    load.print();
     while (read(STDIN_FILENO, &byte, 1) > 0) continue;
-    outcome.failed += count_ended(sessions);
+    return load.failed() + load.lost();
 }
 
 }  // namespace
@@ -117,21 +118,13 @@ int main(int argc, char** argv) {
                             .tls = options.number("tls", 0) != 0 ? context.get() : nullptr,
                             .users = options.number("users", 100),
                             .domain = options.has("domain") ? options.text("domain") : "bench.test",
-                            .sources = options.number("sources", 50)};
+                            .sources = options.number("sources", 50),
+                            .mebibytes = verb == "fetch" ? options.number("mebibytes", 64) : 0,
+                            .stays = verb == "hold"};
     const int count = options.number("count", 1);
-    const int threads = options.number("concurrency", 16);
-    const int mebibytes = options.number("mebibytes", 64);
-    Outcome outcome;
-    if (verb == "hold") {
-        hold(std::min(options.number("first", 100), count), count, threads, target, outcome);
-        return outcome.failed == 0 ? 0 : 1;
-    }
-    const double seconds = run_all(count, threads, outcome, [&](std::uint32_t number) {
-        LoadClient client(target, number);
-        client.log_in();
-        if (verb == "fetch") client.fetch(mebibytes);
-        client.log_out();
-    });
-    print(outcome, seconds);
-    return outcome.failed == 0 ? 0 : 1;
+    Load load(target, options.number("concurrency", 16));
+    if (verb == "hold") return hold(load, std::min(options.number("first", 100), count), count);
+    load.run_until(count);
+    load.print();
+    return load.failed() == 0 ? 0 : 1;
 }

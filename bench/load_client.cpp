@@ -1,14 +1,20 @@
 #include "load_client.h"
 
+#include <openssl/err.h>
+#include <poll.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include <stdexcept>
-#include <vector>
+#include <algorithm>
+#include <array>
+#include <cerrno>
 
 namespace muster::bench {
 namespace {
 
 constexpr std::uint32_t kFirstSource = 0x7F010001;  // 127.1.0.1
+
+std::array<char, 256U * 1024U> scratch;
 
 std::uint32_t source_for(const LoadTarget& target, std::uint32_t number) {
     return kFirstSource + number % static_cast<std::uint32_t>(target.sources);
@@ -16,89 +22,134 @@ std::uint32_t source_for(const LoadTarget& target, std::uint32_t number) {
 
 }  // namespace
 
-LoadClient::LoadClient(const LoadTarget& target, std::uint32_t number)
+LoadClient::LoadClient(EventLoop& loop, const LoadTarget& target, std::uint32_t number, Ended ended)
     : target_(target),
       number_(number),
-      socket_(connect_blocking(target.address, source_for(target, number))) {
+      ended_(std::move(ended)),
+      step_(target.tls ? Step::Handshake : Step::Greeting),
+      socket_(connect_later(target.address, source_for(target, number))) {
     if (target.tls) {
         tls_ = tls_on(target.tls, socket_.get());
-        if (SSL_connect(tls_.get()) != 1) throw std::runtime_error("TLS handshake failed");
+        SSL_set_connect_state(tls_.get());
     }
-    expect("* OK");
+    loop.add(socket_.get(), EPOLLIN | EPOLLOUT | EPOLLET, this);
 }
 
-void LoadClient::log_in() {
-    const auto user = number_ % static_cast<std::uint32_t>(target_.users);
-    send("a LOGIN user" + std::to_string(user) + "@" + target_.domain + " password\r\n");
-    expect("a OK");
-}
-
-void LoadClient::log_out() {
-    send("z LOGOUT\r\n");
-    expect("z OK");
-    char rest[64];
-    while (receive(rest, sizeof rest) > 0) continue;
-}
-
-void LoadClient::fetch(int mebibytes) {
-    send("f FETCH " + std::to_string(mebibytes) + " BODY[]\r\n");
-    std::string answer;
-    do answer = line();
-    while (answer.find('{') == answer.npos);
-    discard(std::stoul(answer.substr(answer.find('{') + 1)));
-    expect("f OK");
-}
-
-/// Reads lines up to the one that begins with `start`; a refusal or an end before it throws.
-void LoadClient::expect(std::string_view start) {
+void LoadClient::ready(std::uint32_t) {
+    if (step_ == Step::Over || step_ == Step::Staying) return;
+    if (step_ == Step::Handshake && !handshake()) return;
     for (;;) {
-        const std::string answer = line();
-        if (answer.starts_with(start)) return;
-        if (!answer.starts_with("* ") && answer != ")")
-            throw std::runtime_error("unexpected answer: " + answer);
+        const int got = receive();
+        if (got == kWait) return;
+        if (got == 0) return finish(step_ == Step::Leaving ? "" : "connection closed early");
+        take_lines();
+        if (step_ == Step::Over || step_ == Step::Staying) return;
     }
 }
 
-std::string LoadClient::line() {
-    std::size_t end;
-    while ((end = input_.find("\r\n")) == input_.npos) {
-        std::array<char, 4096> buffer;
-        const std::size_t got = receive(buffer.data(), buffer.size());
-        if (got == 0) throw std::runtime_error("connection closed early");
-        input_.append(buffer.data(), got);
+bool LoadClient::handshake() {
+    ERR_clear_error();
+    const int result = SSL_do_handshake(tls_.get());
+    if (result == 1) {
+        step_ = Step::Greeting;
+        return true;
     }
-    std::string text = input_.substr(0, end);
-    input_.erase(0, end + 2);
+    const int error = SSL_get_error(tls_.get(), result);
+    if (error != SSL_ERROR_WANT_READ && error != SSL_ERROR_WANT_WRITE)
+        finish("TLS handshake failed");
+    return false;
+}
+
+int LoadClient::receive() {
+    const int want =
+        literal_left_ == 0 ? 4096 : static_cast<int>(std::min(literal_left_, scratch.size()));
+    // MSG_TRUNC makes the kernel drop plain bytes without copying them.
+    const int flags = literal_left_ == 0 ? 0 : MSG_TRUNC;
+    const int got =
+        tls_ ? receive_tls(scratch.data(), want) : receive_plain(scratch.data(), want, flags);
+    if (got <= 0) return got;
+    if (literal_left_ != 0) {
+        literal_left_ -= static_cast<std::size_t>(got);
+    } else {
+        input_.append(scratch.data(), static_cast<std::size_t>(got));
+    }
+    return got;
+}
+
+int LoadClient::receive_plain(char* data, int size, int flags) {
+    const ssize_t got = recv(socket_.get(), data, static_cast<std::size_t>(size), flags);
+    if (got < 0) return errno == EAGAIN || errno == ENOTCONN ? kWait : 0;
+    return static_cast<int>(got);
+}
+
+int LoadClient::receive_tls(char* data, int size) {
+    ERR_clear_error();
+    const int got = SSL_read(tls_.get(), data, size);
+    if (got > 0) return got;
+    return SSL_get_error(tls_.get(), got) == SSL_ERROR_WANT_READ ? kWait : 0;
+}
+
+void LoadClient::take_lines() {
+    std::size_t at = 0;
+    while (literal_left_ == 0 && step_ != Step::Over) {
+        const auto end = input_.find("\r\n", at);
+        if (end == input_.npos) break;
+        line(input_.substr(at, end - at));
+        at = end + 2;
+        if (literal_left_ == 0) continue;
+        const std::size_t known = std::min(literal_left_, input_.size() - at);
+        literal_left_ -= known;
+        at += known;
+    }
+    input_.erase(0, at);
     if (input_.empty()) std::string().swap(input_);
-    return text;
 }
 
-void LoadClient::discard(std::size_t size) {
-    const std::size_t known = std::min(size, input_.size());
-    input_.erase(0, known);
-    size -= known;
-    std::vector<char> buffer(256U * 1024U);
-    while (size > 0) {
-        const std::size_t want = std::min(size, buffer.size());
-        // MSG_TRUNC makes the kernel drop plain bytes without copying them.
-        const ssize_t got = tls_ ? static_cast<ssize_t>(receive(buffer.data(), want))
-                                 : recv(socket_.get(), nullptr, want, MSG_TRUNC);
-        if (got <= 0) throw std::runtime_error("connection closed in a literal");
-        size -= static_cast<std::size_t>(got);
+void LoadClient::line(const std::string& text) {
+    if (step_ == Step::Greeting && text.starts_with("* OK")) {
+        const auto user = number_ % static_cast<std::uint32_t>(target_.users);
+        return send(Step::Login,
+                    "a LOGIN user" + std::to_string(user) + "@" + target_.domain + " password\r\n");
+    }
+    if (step_ == Step::Fetch && text.ends_with('}')) {
+        literal_left_ = std::stoul(text.substr(text.rfind('{') + 1));
+        return;
+    }
+    if (text.starts_with("* ") || text == ")") return;
+    const bool ok = text.substr(1).starts_with(" OK");
+    if (!ok) return finish("unexpected answer: " + text);
+    if (step_ == Step::Login && target_.stays) {
+        step_ = Step::Staying;
+        ended_(*this, {});
+    } else if (step_ == Step::Login && target_.mebibytes > 0) {
+        send(Step::Fetch, "f FETCH " + std::to_string(target_.mebibytes) + " BODY[]\r\n");
+    } else if (step_ == Step::Logout) {
+        step_ = Step::Leaving;
+    } else {
+        send(Step::Logout, "z LOGOUT\r\n");
     }
 }
 
-void LoadClient::send(const std::string& text) {
-    const ssize_t sent = tls_ ? SSL_write(tls_.get(), text.data(), static_cast<int>(text.size()))
-                              : ::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL);
-    if (sent != static_cast<ssize_t>(text.size())) throw std::runtime_error("cannot send");
+void LoadClient::send(Step next, const std::string& text) {
+    step_ = next;
+    const int size = static_cast<int>(text.size());
+    const int sent =
+        tls_ ? SSL_write(tls_.get(), text.data(), size)
+             : static_cast<int>(::send(socket_.get(), text.data(), text.size(), MSG_NOSIGNAL));
+    if (sent != size) finish("cannot send");
 }
 
-/// 0 at the end of the stream, however it came.
-std::size_t LoadClient::receive(char* data, std::size_t size) {
-    const ssize_t got = tls_ ? SSL_read(tls_.get(), data, static_cast<int>(size))
-                             : recv(socket_.get(), data, size, 0);
-    return got > 0 ? static_cast<std::size_t>(got) : 0;
+void LoadClient::finish(const std::string& failure) {
+    if (step_ == Step::Over) return;
+    step_ = Step::Over;
+    tls_.reset();
+    socket_.reset();
+    ended_(*this, failure);
+}
+
+bool LoadClient::gone() const {
+    pollfd state{.fd = socket_.get(), .events = POLLRDHUP, .revents = 0};
+    return poll(&state, 1, 0) > 0;
 }
 
 }  // namespace muster::bench

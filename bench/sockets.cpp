@@ -81,8 +81,8 @@ Fd accept_from(const Fd& listener) {
     return client;
 }
 
-Fd connect_blocking(const sockaddr_in& target, std::uint32_t source) {
-    Fd out(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+Fd connect_later(const sockaddr_in& target, std::uint32_t source) {
+    Fd out(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (out.get() < 0) die("socket");
     no_delay(out.get());
     if (source != 0) {
@@ -93,14 +93,6 @@ Fd connect_blocking(const sockaddr_in& target, std::uint32_t source) {
         from.sin_addr.s_addr = htonl(source);
         if (bind(out.get(), raw(from), sizeof from) != 0) die("bind a source address");
     }
-    if (connect(out.get(), raw(target), sizeof target) != 0) die("connect");
-    return out;
-}
-
-Fd connect_later(const sockaddr_in& target) {
-    Fd out(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-    if (out.get() < 0) die("socket");
-    no_delay(out.get());
     if (connect(out.get(), raw(target), sizeof target) != 0 && errno != EINPROGRESS) die("connect");
     return out;
 }

@@ -1,5 +1,5 @@
 #pragma once
-// Blocking and non-blocking TCP sockets for the load tools. A tool that cannot go on ends itself
+// Non-blocking TCP sockets for the load tools. A tool that cannot go on ends itself
 // with a message: nothing here is meant to survive a failure.
 
 #include <netinet/in.h>
@@ -40,9 +40,7 @@ std::uint16_t local_port(const Fd& socket);
 /// Next waiting connection, non-blocking and without delay; -1 when none waits.
 Fd accept_from(const Fd& listener);
 
-/// A blocking connection from `source` (0: the kernel's choice; the port is chosen late).
-Fd connect_blocking(const sockaddr_in& target, std::uint32_t source);
-/// Starts a non-blocking connection.
-Fd connect_later(const sockaddr_in& target);
+/// Starts a non-blocking connection, from `source` unless that is 0 (the port is chosen late).
+Fd connect_later(const sockaddr_in& target, std::uint32_t source = 0);
 
 }  // namespace muster::bench

@@ -1,0 +1,76 @@
+// Makes the directory of a node that serves the fake server's accounts.
+//
+//   fill_directory --state DIR --server ADDRESS:PORT --domain DOMAIN --accounts N
+//
+// writes domain, server and the accounts user0@DOMAIN … into the state folder of a node that does
+// not run. The one tool that uses Muster's own code: it prepares, and is not measured.
+
+#include <arpa/inet.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "cluster/directory_writer.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+#include "options.h"
+#include "sockets.h"
+#include "state/sqlite_store.h"
+
+namespace muster::bench {
+namespace {
+
+[[noreturn]] void give_up(const Error& error) {
+    std::fprintf(stderr, "fill_directory: %s\n", error.detail.c_str());
+    std::exit(1);
+}
+
+template <typename T>
+T must(Result<T> result) {
+    if (!result) give_up(result.error());
+    if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+cluster::Server fake_server(const std::string& endpoint) {
+    cluster::Server server;
+    server.name = ServerName("fake");
+    server.host = endpoint.substr(0, endpoint.rfind(':'));
+    cluster::ServiceSettings imap;
+    imap.port = ntohs(parse_endpoint(endpoint).sin_port);
+    imap.tls = cluster::TlsMode::None;
+    server.services[static_cast<std::size_t>(cluster::Service::Imap)] = imap;
+    return server;
+}
+
+void add_accounts(state::Store& directory, const std::string& domain, int count) {
+    auto load = directory.bulk({});
+    for (int number = 0; number < count; ++number) {
+        cluster::Account account;
+        account.address = AccountAddress("user" + std::to_string(number) + "@" + domain);
+        account.id = cluster::new_account_id();
+        account.home = ServerName("fake");
+        must(load->add(cluster::account_key(account.address), cluster::encode(account)));
+    }
+    must(load->finish());
+}
+
+}  // namespace
+}  // namespace muster::bench
+
+int main(int argc, char** argv) {
+    using namespace muster;
+    using namespace muster::bench;
+    const Options options(argc, argv, 1);
+    const std::string folder = options.text("state");
+    std::filesystem::create_directories(folder);
+    auto stores = must(state::open_stores(folder));
+    must(stores.directory->begin_term());
+    cluster::DirectoryWriter writer(*stores.directory);
+    must(writer.put(fake_server(options.text("server"))));
+    cluster::Domain domain;
+    domain.name = DomainName(options.text("domain"));
+    domain.servers = {ServerName("fake")};
+    must(writer.put(domain));
+    add_accounts(*stores.directory, domain.name.text, options.number("accounts", 100));
+}
