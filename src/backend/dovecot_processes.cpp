@@ -171,8 +171,7 @@ Result<std::vector<DovecotProcess>> account_processes(const fs::path& base_dir,
                                                       std::string_view address,
                                                       std::string_view home) {
     const auto master = master_of(base_dir);
-    if (!master || !status_of(*master))
-        return fail(ErrorKind::Unavailable, "Dovecot is not running");
+    if (!master || !status_of(*master)) return std::vector<DovecotProcess>();
     const auto counted = anvil_sessions(base_dir);
     if (!counted) return std::unexpected(counted.error());
     std::vector<DovecotProcess> found;
@@ -187,12 +186,6 @@ Result<std::vector<DovecotProcess>> account_processes(const fs::path& base_dir,
         found.push_back(std::move(process));
     }
     return found;
-}
-
-bool still_there(const fs::path& base_dir, pid_t pid) {
-    const auto master = master_of(base_dir);
-    const auto status = status_of(pid);
-    return master && status && status->parent == *master && status->state != 'Z';
 }
 
 }  // namespace muster::backend

@@ -37,12 +37,9 @@ bool title_names(std::string_view title, std::string_view address);
 
 /// The processes of the account: those that anvil counts, those whose title names it, and those
 /// that have something open below `home` (where we may look). Only children of this Dovecot's
-/// master process are ever returned. Unavailable: Dovecot does not run.
+/// master process are ever returned; none when it does not run. Unavailable: it does not answer.
 Result<std::vector<DovecotProcess>> account_processes(const std::filesystem::path& base_dir,
                                                       std::string_view address,
                                                       std::string_view home);
-
-/// Whether the process is still there as a child of this Dovecot.
-bool still_there(const std::filesystem::path& base_dir, pid_t pid);
 
 }  // namespace muster::backend

@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -103,20 +104,24 @@ Task<void> SessionEnd::end(std::string address) {
 
 Task<Result<std::size_t>> SessionEnd::kick(std::string address) {
     const std::string home = home_(address);
-    auto found = co_await find(address, home);
-    if (!found) co_return std::unexpected(found.error());
-    std::set<pid_t> first;
-    for (const auto& process : *found) first.insert(process.pid);
     EndState state{{}, net::Clock::now()};
+    std::optional<std::set<pid_t>> first;
     while (!stopping_) {
-        std::erase_if(*found, [&](const auto& process) { return !first.contains(process.pid); });
-        if (found->empty()) break;
-        carry_out(next_step(*found, state, net::Clock::now(), settings_), address);
-        co_await pause(settings_.look);
-        found = co_await find(address, home);
+        auto found = co_await find(address, home);
         if (!found) co_return std::unexpected(found.error());
+        if (!first) {
+            first.emplace();
+            for (const auto& process : *found) first->insert(process.pid);
+        }
+        const bool refused = refused_(address);
+        if (!refused)
+            std::erase_if(*found, [&](const auto& one) { return !first->contains(one.pid); });
+        const auto step = next_step(*found, state, net::Clock::now(), settings_);
+        carry_out(step, address);
+        if (refused ? step.over : found->empty()) break;
+        co_await pause(settings_.look);
     }
-    co_return first.size();
+    co_return state.told.size();
 }
 
 Task<SessionEnd::Processes> SessionEnd::find(std::string address, std::string home) {

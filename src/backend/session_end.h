@@ -61,8 +61,8 @@ public:
     /// Others changed: looks at all sessions until `settle` is over.
     void look_at_all();
 
-    /// Ends what runs now, though new sessions may begin: an administrator's kick. Returns the
-    /// number of processes that were ended.
+    /// Ends what runs now, and for an account that is refused whatever may still begin; returns
+    /// when it is gone, with the number of processes.
     Task<Result<std::size_t>> kick(std::string address);
 
 private:
