@@ -1,12 +1,9 @@
 """A private Dovecot on loopback with a fake account authority, to hold the facts of
 docs/dovecot.md against a real Dovecot. Runs as root or as an ordinary user; leaves nothing behind.
 """
-import base64
 import contextlib
 import getpass
 import grp
-import hashlib
-import hmac
 import json
 import os
 import pathlib
@@ -19,24 +16,12 @@ import socketserver
 import subprocess
 import tempfile
 import threading
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = pathlib.Path(os.environ.get("MUSTER_BUILD", ROOT / "build"))
+from harness import BUILD, Line, wait_for
+
 PRINTER = os.environ.get("MUSTER_PRINT_DOVECOT_CONFIG", BUILD / "tests" / "print_dovecot_config")
 DOVECOT = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/sbin")
 DOVEADM = shutil.which("doveadm", path="/usr/bin:/usr/sbin:/usr/local/bin")
-
-
-def wait_for(look, what, seconds=20):
-    """Looks until `look()` is true and returns what it returned; fails by name."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"waited {seconds} s in vain for {what}")
 
 
 def free_ports(count):
@@ -48,46 +33,6 @@ def free_ports(count):
     for one in sockets:
         one.close()
     return ports
-
-
-def scram_key(password, digest="sha256", iterations=4096):
-    """A SCRAM key as Dovecot stores it; it verifies PLAIN as well."""
-    salt = os.urandom(16)
-    salted = hashlib.pbkdf2_hmac(digest, password.encode(), salt, iterations)
-    client = hmac.new(salted, b"Client Key", digest).digest()
-    stored = hashlib.new(digest, client).digest()
-    server = hmac.new(salted, b"Server Key", digest).digest()
-    text = ",".join(base64.b64encode(part).decode() for part in (salt, stored, server))
-    return f"{{SCRAM-SHA-{digest[3:]}}}{iterations},{text}"
-
-
-class Scram:
-    """A SCRAM client; `name` is what the client signs."""
-
-    def __init__(self, name, password, digest="sha256"):
-        self.password, self.digest = password, digest
-        self.nonce = base64.b64encode(os.urandom(18)).decode()
-        escaped = name.replace("=", "=3D").replace(",", "=2C")
-        self.bare = f"n={escaped},r={self.nonce}"
-
-    def first(self):
-        return ("n,," + self.bare).encode()
-
-    def final(self, challenge):
-        parts = dict(part.split("=", 1) for part in challenge.decode().split(","))
-        salted = hashlib.pbkdf2_hmac(self.digest, self.password.encode(),
-                                     base64.b64decode(parts["s"]), int(parts["i"]))
-        key = hmac.new(salted, b"Client Key", self.digest).digest()
-        bare = f"c=biws,r={parts['r']}"
-        signed = ",".join((self.bare, challenge.decode(), bare)).encode()
-        signature = hmac.new(hashlib.new(self.digest, key).digest(), signed, self.digest).digest()
-        proof = bytes(a ^ b for a, b in zip(key, signature))
-        server = hmac.new(salted, b"Server Key", self.digest).digest()
-        self.expected = base64.b64encode(hmac.new(server, signed, self.digest).digest()).decode()
-        return f"{bare},p={base64.b64encode(proof).decode()}".encode()
-
-    def verified(self, challenge):
-        return challenge.decode().startswith("v=" + self.expected)
 
 
 def unescape(text):
@@ -184,63 +129,6 @@ class FakeAuthority:
         for server in self.servers:
             server.shutdown()
             server.server_close()
-
-
-class Line:
-    """A text conversation: `say` sends a line, `hear` reads until a line matches."""
-
-    def __init__(self, port, context=None, seconds=20):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=seconds)
-        if context:
-            self.socket = context.wrap_socket(self.socket, server_hostname="mail.test")
-        self.file = self.socket.makefile("rwb", buffering=0)
-        self.heard = []
-
-    def say(self, text):
-        self.file.write(text.encode() + b"\r\n")
-
-    def hear(self, pattern):
-        while True:
-            try:
-                raw = self.file.readline()
-            except ConnectionError:
-                raw = b""
-            if not raw:
-                raise AssertionError(f"closed while waiting for {pattern!r}: {self.heard[-5:]}")
-            line = raw.decode("utf-8", "surrogateescape").rstrip("\r\n")
-            self.heard.append(line)
-            if re.search(pattern, line):
-                return line
-
-    def ask(self, text, pattern):
-        self.say(text)
-        return self.hear(pattern)
-
-    def closed(self):
-        """Waits until the other side ends the connection."""
-        with contextlib.suppress(ConnectionError):
-            while self.file.read(4096):
-                pass
-        return True
-
-    def start_tls(self, context):
-        self.socket = context.wrap_socket(self.socket, server_hostname="mail.test")
-        self.file = self.socket.makefile("rwb", buffering=0)
-
-    def close(self):
-        for one in (self.file, self.socket):
-            with contextlib.suppress(OSError):
-                one.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-def b64(data):
-    return base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
 
 
 class Lab:

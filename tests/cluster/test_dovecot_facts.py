@@ -1,7 +1,6 @@
 """Holds docs/dovecot.md against a real Dovecot: the printed configuration, with a fake account
 authority on its sockets. Each fact runs as root (mail as an unprivileged user) and with everything
 under one ordinary user."""
-import base64
 import http.server
 import json
 import os
@@ -14,7 +13,10 @@ import time
 import unittest
 import urllib.parse
 
-from dovecot_lab import DOVECOT, FakeAuthority, Lab, Scram, b64, scram_key, wait_for
+import harness
+from dovecot_lab import DOVECOT, FakeAuthority, Lab
+from harness import (Scram, b64, imap_introduction, imap_scram, lmtp_deliver, lmtp_open,
+                     lmtp_recipients, scram_key, wait_for)
 
 PASSWORD = "correct horse"
 KEY = scram_key(PASSWORD)
@@ -33,6 +35,14 @@ def made_certificate(folder):
         "-copy_extensions", "copy", "-out", "server.pem")
     os.chmod(f"{folder}/server.key", 0o644)
     return f"{folder}/server.pem", f"{folder}/server.key", f"{folder}/ca.pem"
+
+
+def pop3_login(line, name):
+    return harness.pop3_login(line, name, PASSWORD)
+
+
+def sieve_login(line, name):
+    return harness.sieve_login(line, name, PASSWORD)
 
 
 class Provider:
@@ -64,51 +74,6 @@ class Provider:
     def close(self):
         self.server.shutdown()
         self.server.server_close()
-
-
-def imap_scram(line, scram, mechanism="SCRAM-SHA-256"):
-    """Returns the tagged answer of a SCRAM login."""
-    heard = line.ask(f"s AUTHENTICATE {mechanism} {b64(scram.first())}", r"^(\+|s )")
-    if not heard.startswith("+"):
-        return heard
-    heard = line.ask(b64(scram.final(base64.b64decode(heard[2:]))), r"^(\+|s )")
-    if not heard.startswith("+"):
-        return heard
-    assert scram.verified(base64.b64decode(heard[2:]))
-    return line.ask("", "^s ")
-
-
-def imap_introduction(session="s-1", ip="203.0.113.7", **forward):
-    words = {"x-originating-ip": ip, "x-originating-port": "4444", "x-session-id": session,
-             **{f"x-forward-{name}": value for name, value in forward.items()}}
-    return "i ID (" + " ".join(f'"{name}" "{value}"' for name, value in words.items()) + ")"
-
-
-def pop3_login(line, name, password=PASSWORD):
-    line.ask(f"USER {name}", r"^\+OK")
-    return line.ask(f"PASS {password}", "^[-+]")
-
-
-def sieve_login(line, name, password=PASSWORD):
-    words = b64(f"\0{name}\0{password}")
-    return line.ask(f'AUTHENTICATE "PLAIN" "{words}"', "^(OK|NO|BYE)")
-
-
-def lmtp_open(line):
-    line.hear("^220")
-    line.ask("LHLO front.test", "^250 ")
-
-
-def lmtp_recipients(line, *addresses):
-    line.ask("MAIL FROM:<>", "^250")
-    return [line.ask(f"RCPT TO:<{address}>", "^[245]") for address in addresses]
-
-
-def lmtp_deliver(line, *addresses, text="Subject: hello\r\n\r\nhello"):
-    lmtp_recipients(line, *addresses)
-    line.ask("DATA", "^354")
-    line.say(text + "\r\n.")
-    return [line.hear("^[245]") for _ in addresses]
 
 
 @unittest.skipUnless(DOVECOT, "no Dovecot installed")
