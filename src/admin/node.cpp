@@ -18,6 +18,19 @@ using nlohmann::json;
 
 constexpr net::Duration kDrainLook{250};
 
+/// A master that no other node can reach needs no `cluster init`: it is its whole cluster.
+Result<NodeIdentity> identity_of(const NodeConfig& config) {
+    const bool alone = config.node.roles.master && config.cluster.listen.empty();
+    if (!alone || has_identity(config.node.state_dir)) return load_identity(config.node.state_dir);
+    NodeIdentity identity = new_identity(config.node.name);
+    if (auto founded = found_cluster(identity); !founded) return std::unexpected(founded.error());
+    if (auto saved = save_identity(config.node.state_dir, identity); !saved) {
+        return std::unexpected(saved.error());
+    }
+    log::info("cluster-founded", {{"cluster", identity.cluster_id}});
+    return identity;
+}
+
 }  // namespace
 
 Node::Node(NodeConfig config, std::string file) : file_(std::move(file)) {
@@ -30,7 +43,7 @@ Node::Node(NodeConfig config, std::string file) : file_(std::move(file)) {
 Node::~Node() = default;
 
 Result<> Node::start() {
-    auto identity = load_identity(context_.config.node.state_dir);
+    auto identity = identity_of(context_.config);
     if (!identity) return std::unexpected(identity.error());
     context_.identity = std::move(*identity);
     if (auto opened = open_state(); !opened) return opened;
