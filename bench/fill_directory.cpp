@@ -2,8 +2,9 @@
 //
 //   fill_directory --state DIR --server ADDRESS:PORT --domain DOMAIN --accounts N
 //
-// writes domain, server and the accounts user0@DOMAIN … into the state folder of a node that does
-// not run. The one tool that uses Muster's own code: it prepares, and is not measured.
+// makes the state folder of a node "bench", its own cluster, with one domain, one server and the
+// accounts user0@DOMAIN …. The one tool that uses Muster's own code: it prepares, and is not
+// measured.
 
 #include <arpa/inet.h>
 
@@ -11,6 +12,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "admin/node_identity.h"
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -43,6 +45,14 @@ cluster::Server fake_server(const std::string& endpoint) {
     return server;
 }
 
+/// The node becomes the first of a cluster, unless it is one already.
+void found_cluster(const std::string& state) {
+    if (admin::has_identity(state)) return;
+    admin::NodeIdentity identity = admin::new_identity(NodeName("bench"));
+    must(admin::found_cluster(identity));
+    must(admin::save_identity(state, identity));
+}
+
 void add_accounts(state::Store& directory, const std::string& domain, int count) {
     auto load = directory.bulk({});
     for (int number = 0; number < count; ++number) {
@@ -64,6 +74,7 @@ int main(int argc, char** argv) {
     const Options options(argc, argv, 1);
     const std::string folder = options.text("state");
     std::filesystem::create_directories(folder);
+    found_cluster(folder);
     auto stores = must(state::open_stores(folder));
     must(stores.directory->begin_term());
     cluster::DirectoryWriter writer(*stores.directory);

@@ -20,6 +20,12 @@ std::uint32_t source_for(const LoadTarget& target, std::uint32_t number) {
     return kFirstSource + number % static_cast<std::uint32_t>(target.sources);
 }
 
+/// Neighbours in time are far apart in the directory.
+std::uint64_t user_for(const LoadTarget& target, std::uint32_t number) {
+    constexpr std::uint64_t kSpread = 2'654'435'761;  // prime
+    return number * kSpread % static_cast<std::uint64_t>(target.users);
+}
+
 }  // namespace
 
 LoadClient::LoadClient(EventLoop& loop, const LoadTarget& target, std::uint32_t number, Ended ended)
@@ -107,7 +113,7 @@ void LoadClient::take_lines() {
 
 void LoadClient::line(const std::string& text) {
     if (step_ == Step::Greeting && text.starts_with("* OK")) {
-        const auto user = number_ % static_cast<std::uint32_t>(target_.users);
+        const auto user = user_for(target_, number_);
         return send(Step::Login,
                     "a LOGIN user" + std::to_string(user) + "@" + target_.domain + " password\r\n");
     }

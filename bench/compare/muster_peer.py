@@ -3,30 +3,38 @@
 import subprocess
 
 from . import processes
-from .peers import PEERS, Peer
+from .peers import Peer
 from .site import DOMAIN
 
 
 class Muster(Peer):
-    """`accounts` and `workers` are for Muster's own measures; the comparison uses the defaults."""
+    """The comparison uses the defaults; other sizes are for Muster's own measures."""
 
     name = "muster"
-    workers = 1
-    accounts = 0  # 0: as many as the load uses
+
+    def __init__(self, site, accounts=0, workers=1):
+        self.accounts = accounts or site.users
+        self.workers = workers
+        super().__init__(site)
+        self.state = site.directory / f"state-{self.accounts}"
+
+    def fill(self):
+        """Makes the directory, unless this run has one of the size already."""
+        if (self.state / "directory.db").exists():
+            return
+        subprocess.run(
+            [self.site.tools / "fill_directory", "--state", self.state,
+             "--server", self.site.server_address, "--domain", DOMAIN,
+             "--accounts", str(self.accounts)], check=True)
 
     def start(self):
         self.choose_ports()
-        state = self.directory / "state"
-        if not (state / "directory.db").exists():
-            subprocess.run(
-                [self.site.tools / "fill_directory", "--state", state,
-                 "--server", self.site.server_address, "--domain", DOMAIN,
-                 "--accounts", str(self.accounts or self.site.users)], check=True)
+        self.fill()
         config = self.write("muster.toml", f"""
 [node]
 name = "bench"
 roles = ["master", "frontend"]
-state_dir = "{state}"
+state_dir = "{self.state}"
 workers = {self.workers}
 drain_time = 0
 log_level = "warning"
@@ -50,6 +58,3 @@ address = "127.0.0.1:{self.ports['tls']}"
 tls = "implicit"
 """)
         self.run([self.site.muster, "serve", "--config", config])
-
-
-PEERS[Muster.name] = Muster

@@ -13,6 +13,7 @@ class Peer:
 
     name = ""
     log = "log"
+    cores = processes.PROXY_CORE
 
     def __init__(self, site):
         self.site = site
@@ -26,10 +27,14 @@ class Peer:
             self.start()
             for port in self.ports.values():
                 processes.wait_for_port(port, self.running[-1])
-        except BaseException:
+        except RuntimeError as error:
             self.__exit__()
-            raise
+            raise RuntimeError(f"{error}: {self.last_words()}") from error
         return self
+
+    def last_words(self):
+        path = self.directory / self.log
+        return path.read_text(encoding="utf-8")[-500:] if path.exists() else "it left no log"
 
     def __exit__(self, *_):
         for process in reversed(self.running):
@@ -57,7 +62,7 @@ class Peer:
         log = open(self.directory / self.log, "a", encoding="utf-8")
         with log:
             options.setdefault("stdout", log)
-            process = processes.start(command, processes.PROXY_CORE, stderr=log, **options)
+            process = processes.start(command, self.cores, stderr=log, **options)
         self.running.append(process)
         return process
 

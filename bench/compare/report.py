@@ -73,18 +73,38 @@ def table(results):
     return "\n".join(lines)
 
 
+def _update(path, results):
+    """The file's results with these ones put in their place."""
+    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    known.update(results)
+    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+    return known
+
+
 def save(directory, results):
     """Writes comparison.json, .md and .svg; measures not taken this time keep their last figures."""
     directory.mkdir(parents=True, exist_ok=True)
-    path = directory / "comparison.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    known.update(results)
+    known = _update(directory / "comparison.json", results)
     known = {name: known[name] for name in MEASURES if name in known}
-    path.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
-    text = table(known)
-    (directory / "comparison.md").write_text(text + "\n", encoding="utf-8")
+    (directory / "comparison.md").write_text(table(known) + "\n", encoding="utf-8")
     (directory / "comparison.svg").write_text(plot.svg(known), encoding="utf-8")
-    return text
+
+
+def save_own(directory, name, figures):
+    """Writes own.json and own.md."""
+    directory.mkdir(parents=True, exist_ok=True)
+    entry = {"taken": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "figures": figures}
+    known = _update(directory / "own.json", {name: entry})
+    lines = ["| measure | figure | |", "|---|---|---|"]
+    lines += [f"| {measure} | {what} | {value:.4g} |"
+              for measure, taken in known.items() for what, value in taken["figures"].items()]
+    (directory / "own.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def texts(directory):
+    """All tables there are."""
+    paths = [directory / "comparison.md", directory / "own.md"]
+    return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
 
 def entry(samples, rounds, effort):

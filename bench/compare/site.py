@@ -19,6 +19,7 @@ class Site:
         self.tools = Path(build) / "bench"
         self.muster = Path(build) / "src" / "muster"
         self.users = users
+        self.load_cores = processes.LOAD_CORE
         self.directory = Path(tempfile.mkdtemp(prefix="muster-bench-"))
         self.directory.chmod(0o755)
         self.certificate = self.directory / "certificate.pem"
@@ -48,7 +49,7 @@ class Site:
         words = [word for name, value in options.items() for word in (f"--{name}", value)]
         return processes.start(
             [self.tools / "load", verb, "--target", f"127.0.0.1:{port}", "--tls", int(tls),
-             "--count", count, *words], processes.LOAD_CORE,
+             "--count", count, *words], self.load_cores,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def load(self, verb, port, tls, count, **options):
