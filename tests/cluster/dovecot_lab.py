@@ -4,6 +4,7 @@ docs/dovecot.md against a real Dovecot. Runs as root or as an ordinary user; lea
 import contextlib
 import getpass
 import grp
+import http.server
 import json
 import os
 import pathlib
@@ -16,6 +17,7 @@ import socketserver
 import subprocess
 import tempfile
 import threading
+import urllib.parse
 
 from harness import BUILD, Line, wait_for
 
@@ -129,6 +131,37 @@ class FakeAuthority:
         for server in self.servers:
             server.shutdown()
             server.server_close()
+
+
+class Provider:
+    """An OAuth 2 provider's introspection endpoint: token → attributes."""
+
+    def __init__(self):
+        self.tokens = {}
+        provider = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                token = urllib.parse.parse_qs(body).get("token", [""])[0]
+                data = json.dumps(provider.tokens.get(token, {"active": False})).encode()
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/introspect"
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
 
 
 class Lab:

@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import http.client
 import imaplib
+import itertools
 import json
 import os
 import pathlib
@@ -87,12 +88,13 @@ class Scram:
 
 class Line:
     """A text conversation: `say` sends a line, `hear` reads until a line matches. `at` is a port
-    on 127.0.0.1 or "ADDRESS:PORT"; with `context` it starts with TLS."""
+    on 127.0.0.1 or "ADDRESS:PORT"; with `context` it starts with TLS; `source` is our address."""
 
-    def __init__(self, at, context=None, name="mail.test", seconds=20):
+    def __init__(self, at, context=None, name="mail.test", seconds=20, source=None):
         host, port = ("127.0.0.1", at) if isinstance(at, int) else at.rsplit(":", 1)
         self.name = name
-        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=seconds)
+        self.socket = socket.create_connection((host.strip("[]"), int(port)), timeout=seconds,
+                                               source_address=source and (source, 0))
         if context:
             self.socket = context.wrap_socket(self.socket, server_hostname=name)
         self.file = self.socket.makefile("rwb", buffering=0)
@@ -251,6 +253,15 @@ def is_alive(pid):
         return False
 
 
+_sources = itertools.count(1)
+
+
+def new_source():
+    """A loopback address that no connection of this process came from before."""
+    number = next(_sources)
+    return f"127.{10 + number // 62500 % 90}.{number // 250 % 250}.{number % 250 + 1}"
+
+
 class Demo:
     """`muster demo --detach`: front ends fe1 and fe2, back ends sv1 (the master), sv2 and sv3 with
     a Dovecot each. `fe` and `sv` are their rows of demo.json by name."""
@@ -337,14 +348,15 @@ class Demo:
     def password(self, address):
         return self.accounts[address]["password"]
 
-    def line(self, service, front_end="fe1"):
-        """A conversation with a front end's service (imap, imaps, pop3 …)."""
+    def line(self, service, front_end="fe1", source=None):
+        """A conversation with a front end's service (imap, imaps, pop3 …); each comes from an
+        address of its own (unless `source` says which), so that failures do not add up."""
         context = self.context if service.endswith("s") else None
-        return Line(self.fe[front_end][service], context, MAIL_HOST)
+        return Line(self.fe[front_end][service], context, MAIL_HOST, source=source or new_source())
 
-    def imap(self, front_end="fe1"):
+    def imap(self, front_end="fe1", source=None):
         """Greeted and encrypted."""
-        line = self.line("imaps", front_end)
+        line = self.line("imaps", front_end, source)
         line.hear("OK")
         return line
 

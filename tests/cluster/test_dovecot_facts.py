@@ -1,20 +1,16 @@
 """Holds docs/dovecot.md against a real Dovecot: the printed configuration, with a fake account
 authority on its sockets. Each fact runs as root (mail as an unprivileged user) and with everything
 under one ordinary user."""
-import http.server
-import json
 import os
 import re
 import signal
 import ssl
 import subprocess
-import threading
 import time
 import unittest
-import urllib.parse
 
 import harness
-from dovecot_lab import DOVECOT, FakeAuthority, Lab
+from dovecot_lab import DOVECOT, FakeAuthority, Lab, Provider
 from harness import (Scram, b64, imap_introduction, imap_scram, lmtp_deliver, lmtp_open,
                      lmtp_recipients, scram_key, wait_for)
 
@@ -43,37 +39,6 @@ def pop3_login(line, name):
 
 def sieve_login(line, name):
     return harness.sieve_login(line, name, PASSWORD)
-
-
-class Provider:
-    """An OAuth 2 provider's introspection endpoint: token → attributes."""
-
-    def __init__(self):
-        self.tokens = {}
-        provider = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                token = urllib.parse.parse_qs(body).get("token", [""])[0]
-                data = json.dumps(provider.tokens.get(token, {"active": False})).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/introspect"
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-
-    def close(self):
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @unittest.skipUnless(DOVECOT, "no Dovecot installed")

@@ -1,0 +1,323 @@
+"""Logins at back ends: who the client is, the `authenticate` call, one-use tokens, OAuth, and a
+Dovecot with users of its own."""
+import base64
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import ssl
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from dovecot_lab import DOVECOT, Provider, free_ports
+from harness import Scram, b64, imap_login, pop3_login, sieve_login, wait_for
+
+PASSWORD = "correct horse"
+
+
+def setUpModule():
+    global demo
+    demo = harness.Demo()
+    unittest.addModuleCleanup(demo.close)
+
+
+class Case(unittest.TestCase):
+    number = 0
+
+    def account(self, home="sv2", password=PASSWORD):
+        Case.number += 1
+        return demo.add_account(f"a{Case.number}@domain1.dom", password, home=home)
+
+    def keep(self, line):
+        self.addCleanup(line.close)
+        return line
+
+
+class Introduction(Case):
+    """One session id and the real client's address, from the front end to Dovecot's log."""
+
+    def check(self, line, service, account, source):
+        found = demo.logged("fe1", rf"event=login session=(\S+) service={service} "
+                                   rf"client={source}:\d+ user={account['address']}")
+        demo.logged("sv2", rf"Login: user=<{account['address']}>.*rip={source}, .*"
+                           rf"session=<{found.group(1)}>", engine=True)
+
+    def test_imap(self):
+        account, source = self.account(), harness.new_source()
+        line = self.keep(demo.imap(source=source))
+        self.assertRegex(imap_login(line, account["address"], PASSWORD), "^l OK")
+        self.check(line, "imap", account, source)
+
+    def test_pop3(self):
+        account, source = self.account(), harness.new_source()
+        line = self.keep(demo.line("pop3s", source=source))
+        line.hear(r"^\+OK")
+        self.assertRegex(pop3_login(line, account["address"], PASSWORD), r"^\+OK")
+        self.check(line, "pop3", account, source)
+
+    def test_sieve(self):
+        account, source = self.account(), harness.new_source()
+        line = self.keep(demo.line("sieve", source=source))
+        line.hear("^OK")
+        line.ask("STARTTLS", "^OK")
+        line.start_tls(demo.context)
+        line.hear("^OK")
+        self.assertRegex(sieve_login(line, account["address"], PASSWORD), "^OK")
+        self.check(line, "sieve", account, source)
+
+    def test_what_a_client_says_of_itself_is_dropped(self):
+        account, source = self.account(), harness.new_source()
+        line = self.keep(demo.imap(source=source))
+        line.ask('i ID ("x-originating-ip" "203.0.113.66" "x-session-id" "forged" '
+                 '"x-forward-muster_account" "ada@domain1.dom")', "^i OK")
+        self.assertRegex(imap_login(line, account["address"], PASSWORD), "^l OK")
+        self.check(line, "imap", account, source)
+        self.assertNotRegex(demo.log("sv2", engine=True), "forged|203.0.113.66")
+
+
+class Authenticate(Case):
+    """The call by which other nodes have a password judged at the account's home."""
+
+    def call(self, body, server="sv2", member="fe1", path="/v1/authenticate"):
+        """As a member of the cluster, known by its key."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if member:
+            state = demo.dir / member / "state"
+            context.load_cert_chain(state / "node.crt", state / "node.key")
+        host, port = demo.sv[server]["cluster"].rsplit(":", 1)
+        connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=60)
+        self.addCleanup(connection.close)
+        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"null")
+
+    def plain(self, account, password, **more):
+        return self.call({"mechanism": "PLAIN", "service": "smtp",
+                          "initial": b64(f"\0{account['address']}\0{password}"),
+                          "client": "203.0.113.9:4000", "session": "auth-1", **more})
+
+    def test_plain(self):
+        account = self.account()
+        status, answer = self.plain(account, PASSWORD)
+        self.assertEqual((status, answer["state"], answer["account"]),
+                         (200, "accepted", account["address"]))
+        self.assertEqual(self.plain(account, "wrong")[1],
+                         {"state": "refused", "temporary": False})
+
+    def test_scram_in_several_steps(self):
+        account = self.account()
+        scram = Scram(account["address"], PASSWORD)
+        _, step = self.call({"mechanism": "SCRAM-SHA-256", "service": "smtp",
+                             "initial": b64(scram.first())})
+        self.assertEqual(step["state"], "challenge")
+        final = b64(scram.final(base64.b64decode(step["data"])))
+        _, step = self.call({"exchange": step["exchange"], "data": final})
+        if step["state"] == "challenge":  # the server's signature, to be acknowledged
+            self.assertTrue(scram.verified(base64.b64decode(step["data"])))
+            _, step = self.call({"exchange": step["exchange"], "data": ""})
+        self.assertEqual((step["state"], step["account"]), ("accepted", account["address"]))
+        status, _ = self.call({"exchange": "no-such-exchange", "data": ""})
+        self.assertEqual(status, 404)
+
+    def test_disabled_accounts_are_refused(self):
+        account = self.account()
+        demo.api("POST", f"/v1/accounts/{account['address']}/disable", {})
+        demo.wait_everywhere(account["address"], lambda seen: seen["state"] == "disabled")
+        self.assertEqual(self.plain(account, PASSWORD)[1]["state"], "refused")
+
+    def test_strangers_are_not_asked_for_a_password(self):
+        try:
+            status, _ = self.call({"mechanism": "PLAIN", "service": "smtp"}, member=None)
+        except (OSError, http.client.HTTPException):
+            return  # not even a handshake
+        self.assertIn(status, (401, 403))
+
+    def test_a_token_lets_in_once_and_only_to_its_service(self):
+        account = self.account()
+        token = self.plain(account, PASSWORD, token_for="imap")[1]["token"]
+        words = b64(f"{account['address']}\0{token['id']}\0{token['secret']}")
+        pop3 = self.keep(demo.server_line("sv2", "pop3"))
+        line = self.keep(demo.server_line("sv2", "imap"))
+        line.hear("OK")
+        self.assertRegex(line.ask(f"p AUTHENTICATE PLAIN {words}", "^p "), "^p OK")
+        line.ask("s SELECT INBOX", "^s OK")
+        again = self.keep(demo.server_line("sv2", "imap"))
+        again.hear("OK")
+        self.assertRegex(again.ask(f"p AUTHENTICATE PLAIN {words}", "^p "), "^p NO")
+        token = self.plain(account, PASSWORD, token_for="imap")[1]["token"]
+        words = b64(f"{account['address']}\0{token['id']}\0{token['secret']}")
+        pop3.hear(r"^\+OK")
+        self.assertRegex(pop3.ask(f"AUTH PLAIN {words}", r"^(-ERR|\+OK)"), "^-ERR")
+
+
+class Oauth(Case):
+    """OAUTHBEARER and XOAUTH2 through a front end, with a provider that Dovecot asks."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.provider = Provider()
+        cls.addClassCleanup(cls.provider.close)
+        for name in demo.sv:
+            cls.offer(name)
+        wait_for(cls.offered, "the front end to offer OAUTHBEARER")
+
+    @classmethod
+    def offer(cls, name):
+        """Gives one Dovecot the mechanisms, and says so in the state."""
+        folder = demo.dir / name / "dovecot"
+        main = (folder / "dovecot.conf").read_text()
+        accounts = f"passdb {{\n  args = {folder}/muster-accounts.conf.ext\n"
+        oauth = (f"passdb {{\n  args = {folder}/muster-oauth2.conf.ext\n  driver = oauth2\n"
+                 "  mechanisms = oauthbearer xoauth2\n}\n")
+        assert accounts in main
+        main = main.replace(accounts, oauth + accounts)
+        main = main.replace("scram-sha-1 scram-sha-256", "scram-sha-1 scram-sha-256 oauthbearer "
+                                                         "xoauth2")
+        (folder / "muster-oauth2.conf.ext").write_text(
+            f"introspection_url = {cls.provider.url}\nintrospection_mode = post\n"
+            "force_introspection = yes\nusername_attribute = email\nusername_format = %u\n"
+            "active_attribute = active\nactive_value = true\n")
+        (folder / "dovecot.conf").write_text(main)
+        demo.doveadm(name, "reload")
+        server = demo.api("GET", f"/v1/servers/{name}")
+        services = server["services"]
+        known = services["imap"].get("capabilities") or []
+        services["imap"]["capabilities"] = sorted(
+            {*(known or ["IMAP4REV1", "SASL-IR", "LITERAL+", "ID", "ENABLE", "IDLE", "AUTH=PLAIN"]),
+             "AUTH=OAUTHBEARER", "AUTH=XOAUTH2"})
+        demo.api("PATCH", f"/v1/servers/{name}", {"services": services})
+
+    @staticmethod
+    def offered():
+        with demo.imap() as line:
+            return "AUTH=OAUTHBEARER" in line.ask("c CAPABILITY", r"^\* CAPABILITY")
+
+    def login(self, mechanism, words):
+        line = self.keep(demo.imap())
+        answer = line.ask(f"o AUTHENTICATE {mechanism} {b64(words)}", r"^(o |\+)")
+        return answer if answer.startswith("o ") else line.ask("", "^o ")
+
+    def test_both_mechanisms(self):
+        account = self.account(password=None)
+        self.provider.tokens["good"] = {"active": True, "email": account["address"]}
+        answer = self.login("OAUTHBEARER",
+                            f"n,a={account['address']},\1auth=Bearer good\1\1")
+        self.assertRegex(answer, "^o OK")
+        words = f"user={account['address']}\1auth=Bearer good\1\1"
+        self.assertRegex(self.login("XOAUTH2", words), "^o OK")
+        demo.logged("sv2", rf"Login: user=<{account['address']}>, method=XOAUTH2", engine=True)
+
+    def test_refusals(self):
+        account = self.account()
+        self.provider.tokens["other"] = {"active": True, "email": "other@domain1.dom"}
+        for token in ("unknown", "other"):
+            words = f"user={account['address']}\1auth=Bearer {token}\1\1"
+            self.assertRegex(self.login("XOAUTH2", words), "^o NO")
+
+    def test_disabled_accounts_stay_outside(self):
+        account = self.account()
+        self.provider.tokens["late"] = {"active": True, "email": account["address"]}
+        demo.api("POST", f"/v1/accounts/{account['address']}/disable", {})
+        demo.wait_everywhere(account["address"], lambda seen: seen["state"] == "disabled")
+        words = f"user={account['address']}\1auth=Bearer late\1\1"
+        self.assertRegex(self.login("XOAUTH2", words), "^o NO")
+        self.assertEqual(demo.homes("sv2", account["id"]), [])
+
+
+class OwnUsers(Case):
+    """A Dovecot with its own user database is only routed to."""
+
+    CONFIG = """
+protocols = imap
+base_dir = {dir}/run
+state_dir = {dir}/state
+log_path = {dir}/log
+ssl = no
+disable_plaintext_auth = no
+login_trusted_networks = 127.0.0.0/8
+first_valid_uid = 0
+first_valid_gid = 0
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+mail_uid = {uid}
+mail_gid = {gid}
+mail_location = maildir:{dir}/mail/%u
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {dir}/users
+}}
+userdb {{
+  driver = static
+  args = home={dir}/homes/%u
+}}
+"""
+
+    def start_dovecot(self):
+        import grp
+        import pwd
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-own-"))
+        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+        os.chmod(folder, 0o755)
+        user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        port, = free_ports(1)
+        (folder / "users").write_text(f"own@domain1.dom:{{PLAIN}}{PASSWORD}\n")
+        (folder / "dovecot.conf").write_text(self.CONFIG.format(
+            dir=folder, port=port, user=user.pw_name, group=grp.getgrgid(user.pw_gid).gr_name,
+            uid=user.pw_uid, gid=user.pw_gid))
+        as_user = {}
+        if os.getuid() == 0:
+            for path in (folder, *folder.iterdir()):
+                os.chown(path, user.pw_uid, user.pw_gid)
+            as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        process = subprocess.Popen([DOVECOT, "-F", "-c", folder / "dovecot.conf"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, **as_user)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.terminate)
+        wait_for(lambda: (folder / "log").exists() and "starting up" in
+                 (folder / "log").read_text(), "the other Dovecot")
+        return port, folder
+
+    def test_logins_reach_it_with_the_passwords_it_knows(self):
+        port, folder = self.start_dovecot()
+        demo.api("PUT", "/v1/servers/own", {
+            "kind": "foreign", "host": "127.0.0.1", "introduce": "xclient",
+            "services": {"imap": {"port": port, "tls": "none"}}})
+        domain = demo.api("GET", "/v1/domains/domain1.dom")
+        demo.api("PATCH", "/v1/domains/domain1.dom", {"servers": [*domain["servers"], "own"]})
+        demo.add_account("own@domain1.dom", None, home="own")
+        source = harness.new_source()
+        # An account of another server beside it, to see that nothing else is asked of ours.
+        line = wait_for(lambda: self.try_login(source), "the login")
+        line.ask("s SELECT INBOX", "^s OK")
+        self.assertTrue((folder / "mail" / "own@domain1.dom").is_dir())
+        wait_for(lambda: f"rip={source}" in (folder / "log").read_text(), "the client's address")
+        with demo.imap() as stranger:
+            self.assertRegex(imap_login(stranger, "own@domain1.dom", "wrong"),
+                             r"^l NO \[AUTHENTICATIONFAILED\]")
+
+    def try_login(self, source):
+        line = self.keep(demo.imap(source=source))
+        return line if imap_login(line, "own@domain1.dom", PASSWORD).startswith("l OK") else None
+
+
+if __name__ == "__main__":
+    unittest.main()
