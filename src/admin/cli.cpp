@@ -159,8 +159,8 @@ Result<std::string> Commands::new_password(const std::string& question) const {
 int run_cli(int argc, char** argv) {
     CLI::App app("Muster makes many mail servers one.", "muster");
     Commands commands(app);
-    add_node_commands(commands);
     add_object_commands(commands);
+    add_node_commands(commands);
     add_account_commands(commands);
     add_session_commands(commands);
     add_cluster_commands(commands);

@@ -36,7 +36,7 @@ public:
 
     CLI::App* group(const std::string& name, const std::string& text);
     CLI::App* verb(CLI::App* group, const std::string& name, const std::string& text, Run run);
-    [[nodiscard]] CommonOptions& options() { return options_; }
+    [[nodiscard]] const CommonOptions& options() const { return options_; }
     [[nodiscard]] CLI::App& app() { return app_; }
     [[nodiscard]] const Run& chosen() const { return chosen_; }
 

@@ -1,0 +1,161 @@
+#include "admin/check.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <chrono>
+
+#include "admin/alarms.h"
+#include "admin/files.h"
+#include "admin/front_end_settings.h"
+#include "admin/node_identity.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+#include "net/listener.h"
+#include "net/pki.h"
+#include "state/replica.h"
+#include "state/sqlite_store.h"
+
+namespace muster::admin {
+namespace {
+
+constexpr std::size_t kFilesBeside = 200;  // sockets, state, logs
+constexpr std::size_t kLongestSocket = 107;
+
+class Findings {
+public:
+    void wrong(std::string text) { list_.push_back({true, std::move(text)}); }
+    void warn(std::string text) { list_.push_back({false, std::move(text)}); }
+    std::vector<Finding> take() { return std::move(list_); }
+
+private:
+    std::vector<Finding> list_;
+};
+
+void check_endpoint(Findings& findings, const std::string& option, const std::string& text,
+                    bool running) {
+    const auto endpoint = Endpoint::parse(text);
+    if (!endpoint) return findings.wrong(option + ": " + endpoint.error().detail);
+    if (running) return;
+    const auto fd = net::listen_tcp(*endpoint);
+    if (!fd) return findings.wrong(option + ": " + fd.error().detail);
+    ::close(*fd);
+}
+
+void check_networks(Findings& findings, const std::string& option,
+                    const std::vector<std::string>& texts) {
+    for (const std::string& text : texts) {
+        const auto network = Network::parse(text);
+        if (!network) findings.wrong(option + ": " + network.error().detail);
+    }
+}
+
+void check_certificates(Findings& findings, const NodeConfig& config) {
+    bool tls = false;
+    for (const ListenerSettings& listener : config.listeners) tls |= listener.tls != "none";
+    if (tls && config.certificates.empty()) {
+        findings.warn("no [[certificate]]: TLS works only with certificates from the state");
+    }
+    for (const CertificateFiles& files : config.certificates) {
+        const auto chain = read_file(files.chain);
+        const auto key = read_file(files.key);
+        if (!chain) findings.wrong("certificate: " + chain.error().detail);
+        if (!key) findings.wrong("certificate: " + key.error().detail);
+        if (!chain || !key) continue;
+        if (auto fine = net::belong_together(*chain, *key); !fine) {
+            findings.wrong("certificate " + files.chain + ": " + fine.error().detail);
+        }
+        const auto now = std::chrono::system_clock::now();
+        for (const Alarm& alarm : certificate_alarms({{files.chain, *chain}}, now)) {
+            findings.warn("certificate " + alarm.about + " " + alarm.text);
+        }
+    }
+}
+
+void check_listeners(Findings& findings, const NodeConfig& config, bool running) {
+    for (const ListenerSettings& listener : config.listeners) {
+        check_endpoint(findings, "listener.address", listener.address, running);
+        check_networks(findings, "listener.proxy_from", listener.proxy_from);
+        if (listener.tls == "none") {
+            findings.warn("listener " + listener.address + " takes passwords in clear text");
+        }
+    }
+    if (config.node.roles.frontend && config.listeners.empty()) {
+        findings.warn("the role frontend without any [[listener]]");
+    }
+}
+
+void check_admin(Findings& findings, const NodeConfig& config, bool running) {
+    if (config.admin.socket.size() > kLongestSocket) {
+        findings.wrong("admin.socket: the path of a unix socket has at most 107 bytes");
+    }
+    if (config.admin.listen.empty()) return;
+    check_endpoint(findings, "admin.listen", config.admin.listen, running);
+    const auto endpoint = Endpoint::parse(config.admin.listen);
+    if (endpoint && !config.admin.tls && !endpoint->address.is_loopback()) {
+        findings.warn("admin.listen without TLS: passwords of administrators go in clear text");
+    }
+}
+
+void check_files_limit(Findings& findings, const NodeConfig& config) {
+    if (!config.node.roles.frontend) return;
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const std::size_t needed = 2 * config.limits.connections + kFilesBeside;
+    if (limit.rlim_max < needed) {
+        findings.warn("limits.connections = " + std::to_string(config.limits.connections) +
+                      " needs " + std::to_string(needed) + " open files, the limit is " +
+                      std::to_string(limit.rlim_max));
+    }
+}
+
+void check_state(Findings& findings, const NodeConfig& config) {
+    const std::string& folder = config.node.state_dir;
+    if (!exists(folder))
+        return findings.wrong(folder + " is not there: run muster cluster init or join");
+    const auto identity = load_identity(folder);
+    if (!identity) return findings.wrong(identity.error().detail);
+    const auto alarms = certificate_alarms({{"cluster authority", identity->authority}},
+                                           std::chrono::system_clock::now());
+    for (const Alarm& alarm : alarms) findings.warn(alarm.about + " " + alarm.text);
+    if (!config.node.roles.master && config.cluster.masters.empty() && identity->masters.empty()) {
+        findings.wrong("no master is known to follow: set cluster.masters");
+    }
+}
+
+/// Static master passwords open every account of a server: foreign servers may need them, a
+/// Dovecot of ours takes tokens.
+void check_master_passwords(Findings& findings, const NodeConfig& config) {
+    if (config.node.roles.master || !has_identity(config.node.state_dir)) return;
+    auto replica = state::Replica::of_folder(config.node.state_dir);
+    if (!replica || !(*replica)->filled()) return;
+    state::ReplicaReader reader(*replica);
+    const auto rows = reader.range(cluster::kCredentialPrefix,
+                                   state::prefix_end(cluster::kCredentialPrefix), 1000);
+    if (!rows) return;
+    for (const state::Entry& row : *rows) {
+        findings.warn("server " + row.key.substr(cluster::kCredentialPrefix.size()) +
+                      " is entered with a static master password");
+    }
+}
+
+}  // namespace
+
+std::vector<Finding> check_node(const NodeConfig& config, bool running) {
+    Findings findings;
+    check_state(findings, config);
+    check_listeners(findings, config, running);
+    check_certificates(findings, config);
+    if (!config.cluster.listen.empty()) {
+        check_endpoint(findings, "cluster.listen", config.cluster.listen, running);
+    }
+    check_networks(findings, "cluster.allow", config.cluster.allow);
+    check_admin(findings, config, running);
+    const auto settings = front_end_settings(config);
+    if (!settings) findings.wrong(settings.error().detail);
+    check_files_limit(findings, config);
+    check_master_passwords(findings, config);
+    return findings.take();
+}
+
+}  // namespace muster::admin

@@ -1,0 +1,364 @@
+// Verbs of the cluster as a whole: init, join, export, diff, apply, backup, restore; tokens; audit.
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "admin/backup.h"
+#include "admin/commands.h"
+#include "admin/files.h"
+#include "admin/join.h"
+#include "admin/node_file.h"
+#include "admin/progress.h"
+#include "admin/prompt.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLargestDeclaration = std::size_t{1} << 30;
+
+struct InitArguments {
+    std::string administrator;
+};
+
+Result<> init(Commands& commands, const InitArguments& arguments) {
+    const auto config = read_node_file(commands.options().config);
+    if (!config) return std::unexpected(config.error());
+    std::string password;
+    if (!arguments.administrator.empty()) {
+        auto given = commands.new_password("Password of administrator " + arguments.administrator);
+        if (!given) return std::unexpected(given.error());
+        password = *given;
+    }
+    if (auto made = init_cluster(*config, arguments.administrator, password); !made) return made;
+    say("A new cluster begins on " + config->node.name.text + ". Start it: muster serve --config " +
+        commands.options().config +
+        "\nOther nodes join with: muster cluster join --config FILE "
+        "--master " +
+        (config->cluster.advertise.empty() ? "HOST:PORT" : config->cluster.advertise) + "\n");
+    return {};
+}
+
+struct JoinArguments {
+    std::string master;
+    std::string pin;
+    bool token_stdin = false;
+};
+
+/// Whoever answers is asked for its key first: the password must not go to a stranger.
+Result<std::string> agreed_pin(const Commands& commands, const JoinArguments& arguments) {
+    if (!arguments.pin.empty()) return arguments.pin;
+    auto shown = peer_pin_at(arguments.master);
+    if (!shown) return shown;
+    auto sure = commands.confirm("The master at " + arguments.master + " shows the key " + *shown +
+                                 " (muster node show on the master tells its pin). Is it right?");
+    if (!sure) return std::unexpected(sure.error());
+    return shown;
+}
+
+Result<> join(Commands& commands, const JoinArguments& arguments) {
+    const auto config = read_node_file(commands.options().config);
+    if (!config) return std::unexpected(config.error());
+    JoinWish wish;
+    wish.master = arguments.master;
+    if (wish.master.empty() && !config->cluster.masters.empty()) {
+        wish.master = config->cluster.masters.front();
+    }
+    if (wish.master.empty()) {
+        return std::unexpected(Error{ErrorKind::Syntax, "usage", "--master HOST:PORT is needed"});
+    }
+    JoinArguments known = arguments;
+    known.master = wish.master;
+    const auto pin = agreed_pin(commands, known);
+    if (!pin) return std::unexpected(pin.error());
+    wish.master_pin = *pin;
+    wish.user = commands.options().user;
+    auto secret = commands.options().password_stdin || arguments.token_stdin
+                      ? password_from_stdin()
+                      : ask_password(wish.user.empty() ? "Token" : "Password of " + wish.user);
+    if (!secret) return std::unexpected(secret.error());
+    (wish.user.empty() ? wish.token : wish.password) = *secret;
+    if (auto joined = join_cluster(*config, wish); !joined) return joined;
+    say(config->node.name.text + " is a node of the cluster. Start it: muster serve --config " +
+        commands.options().config + "\n");
+    return {};
+}
+
+struct FileArguments {
+    std::string file;
+    bool keys = false;
+};
+
+/// A file that is there whole or not at all.
+class Download {
+public:
+    explicit Download(const std::string& path) : path_(path), beside_(path + ".part") {
+        if (exists(path)) return;
+        file_ = std::fopen(beside_.c_str(), "wxe");
+    }
+    ~Download() {
+        if (file_ == nullptr) return;
+        std::fclose(file_);
+        std::remove(beside_.c_str());
+    }
+    Download(const Download&) = delete;
+    Download& operator=(const Download&) = delete;
+    [[nodiscard]] Result<> opened() const {
+        if (file_ != nullptr) return {};
+        return fail(ErrorKind::Io, path_ + " exists already or cannot be made");
+    }
+    bool write(std::string_view bytes) {
+        return std::fwrite(bytes.data(), 1, bytes.size(), file_) == bytes.size();
+    }
+    Result<> keep() {
+        const bool synced = std::fflush(file_) == 0 && ::fsync(::fileno(file_)) == 0;
+        std::fclose(std::exchange(file_, nullptr));
+        if (!synced || std::rename(beside_.c_str(), path_.c_str()) != 0) {
+            return fail(ErrorKind::Io, path_ + " could not be written");
+        }
+        return {};
+    }
+
+private:
+    std::string path_;
+    std::string beside_;
+    std::FILE* file_ = nullptr;
+};
+
+Result<> download_to_file(Commands& commands, const std::string& path, const json& body,
+                          const std::string& file) {
+    const auto client = commands.api();
+    if (!client) return std::unexpected(client.error());
+    const auto mask = ::umask(077);
+    Download target(file);
+    ::umask(mask);
+    if (auto opened = target.opened(); !opened) return opened;
+    Progress progress;
+    std::uint64_t bytes = 0;
+    auto got = (*client)->download(path, body, [&](std::string_view piece) {
+        bytes += piece.size();
+        progress.tell("received " + with_commas(bytes) + " bytes");
+        return target.write(piece);
+    });
+    if (!got) return got;
+    return target.keep();
+}
+
+Result<> export_cluster(Commands& commands, const FileArguments& arguments) {
+    const std::string path = std::string("/v1/cluster/export?keys=") + (arguments.keys ? "1" : "0");
+    if (!arguments.file.empty()) return download_to_file(commands, path, nullptr, arguments.file);
+    const auto client = commands.api();
+    if (!client) return std::unexpected(client.error());
+    return (*client)->download(path, nullptr, [](std::string_view piece) {
+        return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size();
+    });
+}
+
+Result<json> declaration_in(const std::string& file) {
+    const auto text = read_file(file, kLargestDeclaration);
+    if (!text) return std::unexpected(text.error());
+    json parsed = json::parse(*text, nullptr, false);
+    if (parsed.is_discarded()) return fail(ErrorKind::Syntax, file + " is not JSON");
+    return parsed;
+}
+
+void print_step(const json& step) {
+    const std::string op = step.value("op", "");
+    const std::string key = printable(step.value("key", ""));
+    if (op == "create") return say("+ " + key + " " + step["after"].dump() + "\n");
+    if (op == "delete") return say("- " + key + "\n");
+    say("~ " + key + "\n");
+    for (const json& change : json::diff(step["before"], step["after"])) {
+        const std::string path = change.value("path", "");
+        const json::json_pointer at(path);
+        const bool had = step["before"].contains(at);
+        say("    " + path + ": " + (had ? step["before"][at].dump() : "-") + " -> " +
+            (change.contains("value") ? change["value"].dump() : "-") + "\n");
+    }
+}
+
+void print_plan(const json& plan) {
+    for (const json& step : plan["steps"]) print_step(step);
+    for (const json& problem : plan["problems"]) {
+        std::fprintf(stderr, "muster: %s\n", printable(problem.get<std::string>()).c_str());
+    }
+}
+
+Result<> diff(Commands& commands, const FileArguments& arguments) {
+    const auto declaration = declaration_in(arguments.file);
+    if (!declaration) return std::unexpected(declaration.error());
+    const auto client = commands.api();
+    if (!client) return std::unexpected(client.error());
+    const auto plan = (*client)->call("POST", "/v1/cluster/diff", *declaration);
+    if (!plan) return std::unexpected(plan.error());
+    if (commands.options().json) {
+        commands.print_json(*plan);
+    } else {
+        print_plan(*plan);
+    }
+    return {};
+}
+
+Result<> apply(Commands& commands, const FileArguments& arguments) {
+    const auto declaration = declaration_in(arguments.file);
+    if (!declaration) return std::unexpected(declaration.error());
+    const auto client = commands.api();
+    if (!client) return std::unexpected(client.error());
+    const auto plan = (*client)->call("POST", "/v1/cluster/diff", *declaration);
+    if (!plan) return std::unexpected(plan.error());
+    const std::size_t steps = (*plan)["steps"].size();
+    if (!commands.options().json) print_plan(*plan);
+    if (!(*plan)["problems"].empty()) {
+        return fail(ErrorKind::Refused, "nothing was done: see the problems above");
+    }
+    if (steps == 0) {
+        if (commands.options().json) {
+            commands.print_json({{"applied", 0}});
+        } else {
+            say("nothing to do\n");
+        }
+        return {};
+    }
+    auto sure = commands.confirm("Carry out " + with_commas(steps) + " steps?");
+    if (!sure) return sure;
+    return commands.change("POST", "/v1/cluster/apply?revision=" + (*plan)["revision"].dump(),
+                           *declaration, with_commas(steps) + " steps done");
+}
+
+Result<std::string> passphrase(const Commands& commands, bool fresh) {
+    if (commands.options().password_stdin) return password_from_stdin();
+    return fresh ? ask_new_password("Passphrase of the backup")
+                 : ask_password("Passphrase of the backup");
+}
+
+Result<> backup(Commands& commands, const FileArguments& arguments) {
+    const auto secret = passphrase(commands, true);
+    if (!secret) return std::unexpected(secret.error());
+    auto got =
+        download_to_file(commands, "/v1/cluster/backup", {{"passphrase", *secret}}, arguments.file);
+    if (!got) return got;
+    say("backup written to " + arguments.file + "; without its passphrase it cannot be opened\n");
+    return {};
+}
+
+Result<> restore(Commands& commands, const FileArguments& arguments) {
+    const auto config = read_node_file(commands.options().config);
+    if (!config) return std::unexpected(config.error());
+    if (!config->node.roles.master) {
+        return fail(ErrorKind::Refused, "a backup is brought back on a node with the role master");
+    }
+    const auto secret = passphrase(commands, false);
+    if (!secret) return std::unexpected(secret.error());
+    auto restored = restore_backup(*config, arguments.file, *secret, commands.options().yes);
+    if (!restored) return restored;
+    say("restored to " + config->node.state_dir + "; start it: muster serve --config " +
+        commands.options().config + "\n");
+    return {};
+}
+
+void file_verb(Commands& commands, CLI::App* group, const std::string& name,
+               const std::string& text, Result<> (*run)(Commands&, const FileArguments&)) {
+    const auto arguments = std::make_shared<FileArguments>();
+    commands
+        .verb(group, name, text, [&commands, arguments, run] { return run(commands, *arguments); })
+        ->add_option("file", arguments->file, "File")
+        ->required();
+}
+
+void add_token_commands(Commands& commands) {
+    CLI::App* group = commands.group("token", "One-time tokens with which nodes join");
+    struct Arguments {
+        std::string name;
+        std::string scope = "frontend";
+        std::size_t hours = 24;
+        std::string id;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    CLI::App* add = commands.verb(group, "add", "Make one", [&commands, arguments]() -> Result<> {
+        const auto client = commands.api();
+        if (!client) return std::unexpected(client.error());
+        const auto made = (*client)->call(
+            "POST", "/v1/tokens",
+            {{"name", arguments->name}, {"scope", arguments->scope}, {"hours", arguments->hours}});
+        if (!made) return std::unexpected(made.error());
+        if (commands.options().json) {
+            commands.print_json(*made);
+        } else {
+            say(made->value("token", "") + "\n");
+            std::fprintf(
+                stderr, "On the new node: muster cluster join --config FILE --master %s --pin %s\n",
+                made->value("master", "").c_str(), made->value("pin", "").c_str());
+        }
+        return {};
+    });
+    add->add_option("--name", arguments->name, "Only for the node of this name");
+    add->add_option("--scope", arguments->scope, "frontend, backend or relay")
+        ->capture_default_str();
+    add->add_option("--hours", arguments->hours, "How long it is good")->capture_default_str();
+    commands.verb(group, "list", "List those not yet used", [&commands] {
+        return commands.show_table("/v1/tokens", "tokens",
+                                   {{"ID", "id"}, {"SCOPE", "scope"}, {"NAME", "name"}});
+    });
+    commands
+        .verb(group, "remove", "Make one useless",
+              [&commands, arguments] {
+                  return commands.change("DELETE", path_of("/v1/tokens/", arguments->id), nullptr,
+                                         "token removed");
+              })
+        ->add_option("id", arguments->id, "Its id, as listed")
+        ->required();
+}
+
+void add_audit_commands(Commands& commands) {
+    CLI::App* group = commands.group("audit", "Who changed what");
+    const auto limit = std::make_shared<std::size_t>(50);
+    commands
+        .verb(group, "list", "The newest changes",
+              [&commands, limit] {
+                  return commands.show_table("/v1/audit?limit=" + std::to_string(*limit), "audit",
+                                             {{"TIME", "time"},
+                                              {"WHO", "who"},
+                                              {"ACTION", "action"},
+                                              {"OBJECT", "object"},
+                                              {"OUTCOME", "outcome"}});
+              })
+        ->add_option("--limit", *limit, "How many")
+        ->capture_default_str();
+}
+
+}  // namespace
+
+void add_cluster_commands(Commands& commands) {
+    CLI::App* group = commands.group("cluster", "The cluster as a whole");
+    const auto first = std::make_shared<InitArguments>();
+    commands
+        .verb(group, "init", "Begin a new cluster on this master",
+              [&commands, first] { return init(commands, *first); })
+        ->add_option("--administrator", first->administrator, "First administrator to make");
+    const auto joining = std::make_shared<JoinArguments>();
+    CLI::App* join_verb =
+        commands.verb(group, "join", "Make this node a member (token, or --user NAME)",
+                      [&commands, joining] { return join(commands, *joining); });
+    join_verb->add_option("--master", joining->master, "HOST:PORT of a master's cluster port");
+    join_verb->add_option("--pin", joining->pin, "Key of that master (sha256//…)");
+    join_verb->add_flag("--token-stdin", joining->token_stdin,
+                        "Read the token from standard input");
+    const auto exported = std::make_shared<FileArguments>();
+    CLI::App* export_verb =
+        commands.verb(group, "export", "The whole state as one declarative file",
+                      [&commands, exported] { return export_cluster(commands, *exported); });
+    export_verb->add_option("file", exported->file, "New file; else standard output");
+    export_verb->add_flag("--keys", exported->keys, "With passwords, credentials, certificates");
+    file_verb(commands, group, "diff", "What apply would change", diff);
+    file_verb(commands, group, "apply", "Make the state as the file says", apply);
+    file_verb(commands, group, "backup", "Everything, sealed with a passphrase", backup);
+    file_verb(commands, group, "restore", "Bring a backup back (the master must not run)", restore);
+    add_token_commands(commands);
+    add_audit_commands(commands);
+}
+
+}  // namespace muster::admin
