@@ -1,11 +1,14 @@
 #include "admin/back_end_settings.h"
 
+#include "base/base64.h"
 #include "base/password.h"
 
 namespace muster::admin {
 
 backend::AgentSettings agent_settings(const NodeConfig& config, std::string_view cluster_secret) {
     const BackendSettings& from = config.backend;
+    std::optional<Endpoint> lookups;
+    if (auto endpoint = Endpoint::parse(from.lookup_listen)) lookups = *endpoint;
     return {.server = from.server,
             .mail_root = from.mail_root,
             .mail_uid = from.mail_uid,
@@ -16,7 +19,9 @@ backend::AgentSettings agent_settings(const NodeConfig& config, std::string_view
             .base_dir = from.base_dir,
             .relay_socket = from.auth_socket,
             // The same on every back end: an unknown name may be handed to any of them.
-            .decoy_secret = hmac_sha256(cluster_secret, "decoy keys")};
+            .decoy_secret = hmac_sha256(cluster_secret, "decoy keys"),
+            .lookup_listen = lookups,
+            .lookup_secret = hex_encode(hmac_sha256(cluster_secret, "dovecot look-ups"))};
 }
 
 }  // namespace muster::admin

@@ -94,6 +94,7 @@ struct BackendSettings {
     std::string dict_socket;
     std::string dict_socket_group;
     std::string mail_socket;
+    std::string lookup_listen;
     std::string auth_socket;
     std::string mail_root;
     std::uint32_t mail_uid = 0;

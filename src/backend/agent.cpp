@@ -8,6 +8,7 @@
 #include <cstring>
 #include <system_error>
 
+#include "backend/http_lookups.h"
 #include "base/log.h"
 #include "cluster/entry_keys.h"
 
@@ -54,6 +55,7 @@ Result<> Agent::start() {
     if (auto made = make_mail_root(); !made) return made;
     if (auto bound = listen(settings_.auth_socket, DictAccess::Auth); !bound) return bound;
     if (auto bound = listen(settings_.mail_socket, DictAccess::Mail); !bound) return bound;
+    if (auto bound = listen_http(); !bound) return bound;
     watch();
     session_end_.start();
     return {};
@@ -97,11 +99,28 @@ Result<> Agent::own_socket(const fs::path& path, DictAccess access) const {
     return {};
 }
 
+Result<> Agent::listen_http() {
+    if (!settings_.lookup_listen) return {};
+    if (!settings_.lookup_listen->address.is_loopback())
+        return fail(ErrorKind::Refused, "look-ups over HTTP are for loopback addresses only");
+    http_ = std::make_unique<net::HttpServer>(
+        loop_, net::HttpLimits(),
+        [this](net::HttpExchange& exchange) { return answer_http(exchange); });
+    auto bound = http_->listen(*settings_.lookup_listen, nullptr);
+    if (!bound) return std::unexpected(bound.error());
+    return {};
+}
+
+Task<void> Agent::answer_http(net::HttpExchange& exchange) {
+    co_await exchange.respond(http_lookup(exchange.request(), authority_, settings_.lookup_secret));
+}
+
 Task<void> Agent::stop() {
     watch_ = {};
     self_.reset();
     for (auto& listener : listeners_) listener->close();
     for (net::SocketStream* stream : open_) stream->abort(net::EndReason::Draining);
+    if (http_) co_await http_->close();
     co_await session_end_.stop();
     co_await relay_.stop();
     co_await tasks_.drained();

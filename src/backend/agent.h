@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_set>
@@ -14,6 +15,7 @@
 #include "backend/dict_session.h"
 #include "backend/directory_view.h"
 #include "backend/session_end.h"
+#include "net/http_server.h"
 #include "net/listener.h"
 #include "net/socket_stream.h"
 
@@ -24,12 +26,14 @@ struct AgentSettings {
     std::string mail_root;
     uid_t mail_uid = 0;
     gid_t mail_gid = 0;
-    std::filesystem::path auth_socket;   ///< for Dovecot's auth service: password keys
-    std::string auth_group;              ///< may use it; empty: only our own user
-    std::filesystem::path mail_socket;   ///< for mail processes: shared mailboxes
-    std::filesystem::path base_dir;      ///< Dovecot's
-    std::filesystem::path relay_socket;  ///< where Dovecot's auth service listens
-    std::string decoy_secret;            ///< see AuthoritySettings
+    std::filesystem::path auth_socket;      ///< for Dovecot's auth service: password keys
+    std::string auth_group;                 ///< may use it; empty: only our own user
+    std::filesystem::path mail_socket;      ///< for mail processes: shared mailboxes
+    std::filesystem::path base_dir;         ///< Dovecot's
+    std::filesystem::path relay_socket;     ///< where Dovecot's auth service listens
+    std::string decoy_secret;               ///< see AuthoritySettings
+    std::optional<Endpoint> lookup_listen;  ///< HTTP look-ups for Dovecot 2.4, on loopback only
+    std::string lookup_secret;
 };
 
 /// Lives on one loop (the control loop). start(), then stop() before destruction.
@@ -58,6 +62,8 @@ private:
     Result<> listen(const std::filesystem::path& path, DictAccess access);
     Result<> own_socket(const std::filesystem::path& path, DictAccess access) const;
     Result<> make_mail_root() const;
+    Result<> listen_http();
+    Task<void> answer_http(net::HttpExchange& exchange);
     void accept(net::Accepted accepted, DictAccess access);
     Task<void> serve(net::Accepted accepted, DictAccess access);
     void watch();
@@ -79,6 +85,7 @@ private:
     net::BlockingPool pool_{2};  ///< its own: AgentCalls' callers sit on the node's
     SessionEnd session_end_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
+    std::unique_ptr<net::HttpServer> http_;
     std::set<net::SocketStream*> open_;
     TaskGroup tasks_;
     std::shared_ptr<Agent*> self_;  ///< what was posted finds out here that we are gone

@@ -26,6 +26,15 @@ Answer as_answer(Result<std::optional<std::string>> value) {
 
 }  // namespace
 
+Answer Authority::userdb(const UserdbQuery& query) {
+    const auto standing = standing_of(query.name, view, settings);
+    if (standing && standing->kind == Standing::Kind::Served) {
+        if (let_in.size() >= kMostLetIn) let_in.clear();
+        let_in.insert(standing->facts.address.text);
+    }
+    return userdb_answer(standing, settings);
+}
+
 Task<void> DictSession::run() {
     while (auto line = co_await reader_.line(dict::kMaxLine)) {
         if (line->fault != net::LineFault::None) break;
@@ -71,18 +80,9 @@ Answer DictSession::look_up(const dict::Lookup& lookup) {
     if (access_ != DictAccess::Auth) return Failure{"not on this socket"};
     if (const auto* passdb = std::get_if<PassdbQuery>(&*query))
         return passdb_answer(*passdb, authority_.view, authority_.settings);
-    if (const auto* userdb = std::get_if<UserdbQuery>(&*query)) return this->userdb(*userdb);
+    if (const auto* userdb = std::get_if<UserdbQuery>(&*query)) return authority_.userdb(*userdb);
     return token_answer(std::get<TokenQuery>(*query), authority_.view, authority_.tokens,
                         TokenStore::Clock::now());
-}
-
-Answer DictSession::userdb(const UserdbQuery& query) {
-    const auto standing = standing_of(query.name, authority_.view, authority_.settings);
-    if (standing && standing->kind == Standing::Kind::Served) {
-        if (authority_.let_in.size() >= kMostLetIn) authority_.let_in.clear();
-        authority_.let_in.insert(standing->facts.address.text);
-    }
-    return userdb_answer(standing, authority_.settings);
 }
 
 Task<void> DictSession::answer(Answer answer) {

@@ -23,6 +23,9 @@ struct Authority {
     TokenStore& tokens;
     SharedMailboxes& shares;
     std::unordered_set<std::string>& let_in;  ///< accounts that userdb answers gave a home
+
+    /// userdb_answer(), remembering whom it let in.
+    [[nodiscard]] Answer userdb(const UserdbQuery& query);
 };
 
 /// Serves until the other side ends the connection or breaks the grammar. Answers in order.
@@ -49,7 +52,6 @@ private:
     /// False: the conversation cannot go on.
     Task<bool> handle(Command command);
     Answer look_up(const wire::dovecot_dict::Lookup& lookup);
-    Answer userdb(const UserdbQuery& query);
     Task<void> answer(Answer answer);
     Task<void> iterate(wire::dovecot_dict::Iterate iterate);
     Task<Result<>> send_users(wire::dovecot_dict::Iterate iterate);

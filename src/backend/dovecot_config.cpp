@@ -3,6 +3,7 @@
 #include <string_view>
 #include <utility>
 
+#include "backend/dovecot_config_24.h"
 #include "backend/template_text.h"
 
 namespace muster::backend {
@@ -340,6 +341,7 @@ timeout_msecs = 5000
 }  // namespace
 
 std::vector<DovecotFile> dovecot_files(const DovecotConfigInput& input) {
+    if (input.version == DovecotVersion::V24) return dovecot_files_24(input);
     std::vector<DovecotFile> files;
     files.push_back({"dovecot.conf", main_file(input)});
     files.push_back({"muster-accounts.conf.ext", accounts_file(input)});

@@ -57,6 +57,7 @@ struct DovecotConfigInput {
     std::string mail_socket;    ///< the agent's dict socket for mail processes (no passwords)
     std::string relay_socket;   ///< where Dovecot's auth service listens for the authenticate relay
     std::string authority_url;  ///< V24 only: the agent's HTTP look-ups on loopback
+    std::string authority_secret;  ///< V24 only: what they ask for
     std::string hostname;
     DovecotService imap, pop3, sieve, lmtp, submission;
     /// Addresses or networks of the front ends: only they may name a client's address, session

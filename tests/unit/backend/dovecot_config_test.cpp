@@ -62,6 +62,18 @@ TEST(DovecotConfig, SocketsInDovecotsOwnFolderAreNamedShort) {
     EXPECT_TRUE(has(main_file(dovecot_files(example())), "unix_listener auth-muster {"));
 }
 
+TEST(DovecotConfig, TheNextGenerationIsMarkedUnproven) {
+    auto input = example();
+    input.version = DovecotVersion::V24;
+    input.authority_url = "http://127.0.0.1:7701";
+    input.authority_secret = "s3cret";
+    const auto files = dovecot_files(input);
+    ASSERT_EQ(files.size(), 3U);
+    EXPECT_TRUE(has(main_file(files), "# UNPROVEN"));
+    EXPECT_TRUE(has(main_file(files), "dovecot_config_version = 2.4.0\n"));
+    EXPECT_TRUE(has(files[1].text, "http://127.0.0.1:7701") && files[1].secret);
+}
+
 TEST(DovecotConfig, ExtraSettingsComeLast) {
     auto input = example();
     input.extra = "mail_debug = yes\n";
