@@ -4,14 +4,17 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <filesystem>
 
+#include "admin/back_end_settings.h"
 #include "admin/check.h"
 #include "admin/commands.h"
 #include "admin/demo.h"
 #include "admin/files.h"
 #include "admin/node_file.h"
+#include "admin/node_identity.h"
 #include "admin/options.h"
 #include "admin/serve.h"
 #include "backend/dovecot_config.h"
@@ -111,6 +114,7 @@ struct DovecotArguments {
     std::string certificate;
     std::string key;
     std::vector<std::string> front_ends;
+    std::string introspection_url;
     std::string out;
 };
 
@@ -172,6 +176,8 @@ backend::DovecotConfigInput dovecot_input(const NodeConfig& config, const json& 
     input.submission = service_of(server, "submission", arguments);
     input.users.mail = user_name(config.backend.mail_uid);
     input.users.mail_group = group_name(config.backend.mail_gid);
+    input.users.self = ::geteuid() != 0 && config.backend.mail_uid == ::geteuid();
+    input.oauth2.introspection_url = arguments.introspection_url;
     return input;
 }
 
@@ -215,6 +221,15 @@ Result<> dovecot_config(Commands& commands, const DovecotArguments& arguments) {
     if (!front_ends) return std::unexpected(front_ends.error());
     backend::DovecotConfigInput input = dovecot_input(*config, *server, arguments);
     input.trusted_networks = *front_ends;
+    if (!arguments.out.empty()) {
+        input.config_dir = std::filesystem::absolute(arguments.out).lexically_normal().string();
+    }
+    if (input.version == backend::DovecotVersion::V24) {
+        const auto identity = load_identity(config->node.state_dir);
+        if (!identity) return std::unexpected(identity.error());
+        input.authority_url = "http://" + config->backend.lookup_listen;
+        input.authority_secret = agent_settings(*config, identity->secret).lookup_secret;
+    }
     if (!arguments.out.empty()) return write_files(backend::dovecot_files(input), arguments.out);
     say(backend::dovecot_config(input) + firewall_rules(*server, *front_ends));
     return {};
@@ -251,6 +266,8 @@ void add_backend(Commands& commands) {
     verb->add_option("--key", arguments->key, "PEM file of its key");
     verb->add_option("--front-ends", arguments->front_ends, "Addresses or networks of front ends")
         ->delimiter(',');
+    verb->add_option("--introspection-url", arguments->introspection_url,
+                     "Where OAuth tokens are checked: offers OAUTHBEARER and XOAUTH2");
     verb->add_option("--out", arguments->out, "Write the files into this folder");
 }
 

@@ -228,6 +228,33 @@ class Oauth(Case):
         self.assertEqual(demo.homes("sv2", account["id"]), [])
 
 
+class PrintedConfiguration(Case):
+    """`muster backend dovecot-config` for a running node."""
+
+    def printed(self, *arguments):
+        node_file = demo.dir / "sv2" / "muster.toml"
+        return demo.cli("--config", node_file, "backend", "dovecot-config", "--certificate",
+                        demo.dir / "sv2" / "dovecot.crt", "--key",
+                        demo.dir / "sv2" / "dovecot.key", *arguments)
+
+    def test_dovecot_takes_it_and_serves_with_it(self):
+        folder = demo.dir / "sv2" / "printed"
+        self.printed("--introspection-url", "http://127.0.0.1:9/introspect", "--out", folder)
+        checked = subprocess.run(["doveconf", "-n", "-c", folder / "dovecot.conf"], text=True,
+                                 capture_output=True, timeout=30)
+        self.assertEqual((checked.returncode, checked.stderr), (0, ""))
+        port = demo.sv["sv2"]["imap"].rsplit(":", 1)[1]
+        for expected in (f"port = {port}", f"{folder}/muster-accounts.conf.ext",
+                         "login_trusted_networks = 127.", "oauthbearer xoauth2"):
+            self.assertIn(expected, checked.stdout)
+
+    def test_it_says_how_to_keep_lmtp_for_front_ends(self):
+        self.assertRegex(self.printed(), r"nft add rule .* tcp dport \d+ drop")
+
+    def test_the_next_generation_is_printed_as_unproven(self):
+        self.assertIn("# UNPROVEN", self.printed("--dovecot", "2.4"))
+
+
 class OwnUsers(Case):
     """A Dovecot with its own user database is only routed to."""
 
