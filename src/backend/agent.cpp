@@ -122,7 +122,7 @@ Task<void> Agent::stop() {
     for (net::SocketStream* stream : open_) stream->abort(net::EndReason::Draining);
     if (http_) co_await http_->close();
     co_await session_end_.stop();
-    co_await relay_.stop();
+    relay_.stop();
     co_await tasks_.drained();
 }
 

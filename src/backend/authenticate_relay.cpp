@@ -59,9 +59,9 @@ AuthenticateRelay::AuthenticateRelay(net::Loop& loop, std::filesystem::path sock
 
 AuthenticateRelay::~AuthenticateRelay() = default;
 
-Task<void> AuthenticateRelay::stop() {
+void AuthenticateRelay::stop() {
     exchanges_.clear();
-    co_return;
+    for (Exchange* exchange : judged_) exchange->stream().abort(net::EndReason::Draining);
 }
 
 void AuthenticateRelay::forget_old() {
@@ -102,11 +102,13 @@ Task<Result<AuthStep>> AuthenticateRelay::answer(std::string exchange, std::stri
 Task<Result<AuthStep>> AuthenticateRelay::go_on(std::unique_ptr<Exchange> exchange,
                                                 std::string line) {
     Result<AuthStep> step = no_answer("took too long");
+    judged_.insert(exchange.get());
     try {
         step = co_await net::within(exchange->stream(), kTimeToJudge, converse(*exchange, line));
     } catch (const net::ConversationOver& over) {
         step = no_answer(std::string(net::name(over.reason())));
     }
+    judged_.erase(exchange.get());
     if (!step) co_return step;
     if (auto* challenge = std::get_if<AuthChallenge>(&*step)) {
         challenge->exchange = random_name(24);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <variant>
@@ -39,7 +40,7 @@ struct AuthRefused {
 using AuthStep = std::variant<AuthChallenge, AuthAccepted, AuthRefused>;
 
 /// One connection to Dovecot for each exchange; an exchange that is not answered for a minute is
-/// forgotten. Lives on one loop. stop() before destruction.
+/// forgotten. Lives on one loop; its callers outlive their calls.
 class AuthenticateRelay {
 public:
     static constexpr std::size_t kMostExchanges = 1000;
@@ -53,7 +54,8 @@ public:
     Task<Result<AuthStep>> begin(AuthenticateRequest request);
     /// NotFound: no such exchange (any more). An empty answer is a message, too.
     Task<Result<AuthStep>> answer(std::string exchange, std::string data);
-    Task<void> stop();
+    /// Ends every exchange; those who wait get Unavailable.
+    void stop();
 
 private:
     class Exchange;
@@ -66,7 +68,8 @@ private:
     net::Loop& loop_;
     std::filesystem::path socket_;
     std::function<bool(std::string_view)> refused_;
-    Exchanges exchanges_;
+    Exchanges exchanges_;           ///< wait for their client's answer
+    std::set<Exchange*> judged_{};  ///< wait for Dovecot
 };
 
 }  // namespace muster::backend
