@@ -51,7 +51,6 @@ int serve(const std::string& file) {
         std::fprintf(stderr, "muster: %s\n", config.error().detail.c_str());
         return 1;
     }
-    std::signal(SIGPIPE, SIG_IGN);
     const sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread starts: all inherit it
     log::configure(config->node.log_level, config->node.log_format, config->node.name.view());

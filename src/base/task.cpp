@@ -7,8 +7,8 @@
 namespace muster {
 namespace {
 
-constexpr std::size_t kClassBytes = 128;  // size classes of frames
-constexpr std::size_t kClasses = 32;      // up to 4 KiB; larger frames use malloc
+constexpr std::size_t kClassBytes = 64;  // size classes of frames
+constexpr std::size_t kClasses = 64;     // up to 4 KiB; larger frames use malloc
 constexpr std::size_t kKeepPerClass = 256;
 
 struct FreeFrame {
@@ -57,38 +57,16 @@ void free_frame(void* frame, std::size_t size) noexcept {
     ++frame_lists.lengths[index];
 }
 
-/// The outermost coroutine of a spawned task: frees itself when the task has ended.
-struct TaskGroup::Detached {
-    struct promise_type {
-        Detached get_return_object() { return {}; }
-        std::suspend_never initial_suspend() noexcept { return {}; }
-        std::suspend_never final_suspend() noexcept { return {}; }
-        void return_void() {}
-        void unhandled_exception() noexcept {
-            bug("a spawned task let an exception out", __FILE__, __LINE__);
-        }
-        static void* operator new(std::size_t size) { return allocate_frame(size); }
-        static void operator delete(void* frame, std::size_t size) noexcept {
-            free_frame(frame, size);
-        }
-    };
-};
-
-TaskGroup::Detached TaskGroup::run(TaskGroup& group, Task<void> task) {
-    {
-        Task<void> owned = std::move(task);
-        co_await std::move(owned);
-    }
-    group.finished();
-}
-
 void TaskGroup::spawn(Task<void> task) {
     ++running_;
-    run(*this, std::move(task));
+    const auto handle = std::move(task).release();
+    handle.promise().group = this;
+    handle.resume();
 }
 
-void TaskGroup::finished() {
-    if (--running_ == 0 && waiter_) std::exchange(waiter_, nullptr).resume();
+void detail::spawned_task_ended(TaskGroup& group, bool by_exception) noexcept {
+    if (by_exception) bug("a spawned task let an exception out", __FILE__, __LINE__);
+    if (--group.running_ == 0 && group.waiter_) std::exchange(group.waiter_, nullptr).resume();
 }
 
 }  // namespace muster

@@ -20,17 +20,29 @@ void free_frame(void* frame, std::size_t size) noexcept;
 
 template <typename T>
 class Task;
+class TaskGroup;
 
 namespace detail {
+
+void spawned_task_ended(TaskGroup& group, bool by_exception) noexcept;
 
 struct TaskPromiseBase {
     std::coroutine_handle<> continuation = std::noop_coroutine();
     std::exception_ptr exception;
 
+    /// Goes on with whoever awaits the task; one that was spawned frees itself.
     struct FinalAwaiter {
         [[nodiscard]] bool await_ready() const noexcept { return false; }
         template <typename Promise>
         std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
+            if constexpr (requires { self.promise().group; }) {
+                if (TaskGroup* const group = self.promise().group) {
+                    const bool by_exception = self.promise().exception != nullptr;
+                    self.destroy();
+                    spawned_task_ended(*group, by_exception);
+                    return std::noop_coroutine();
+                }
+            }
             return self.promise().continuation;
         }
         void await_resume() const noexcept {}
@@ -62,6 +74,8 @@ struct TaskPromise : TaskPromiseBase {
 
 template <>
 struct TaskPromise<void> : TaskPromiseBase {
+    TaskGroup* group = nullptr;  ///< of a task that was spawned and not awaited
+
     Task<void> get_return_object();
     void return_void() {}
     void take() {
@@ -105,6 +119,9 @@ public:
         return Awaiter{handle_};
     }
 
+    /// The coroutine itself, which the caller now owns.
+    Handle release() && { return std::exchange(handle_, nullptr); }
+
 private:
     Handle handle_;
 };
@@ -144,9 +161,7 @@ public:
     }
 
 private:
-    struct Detached;
-    static Detached run(TaskGroup& group, Task<void> task);
-    void finished();
+    friend void detail::spawned_task_ended(TaskGroup& group, bool by_exception) noexcept;
 
     std::size_t running_ = 0;
     std::coroutine_handle<> waiter_;

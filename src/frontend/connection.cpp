@@ -51,13 +51,11 @@ std::unique_ptr<ClientSession> make_session(SessionHost& host, const ListenerSet
     }
 }
 
-Connection::Connection(Worker& worker, const ListenerSettings& listener,
-                       const net::Accepted& accepted)
+Connection::Connection(Worker& worker, const ListenerSettings& listener, int fd)
     : worker_(worker),
       listener_(listener),
-      client_(std::make_unique<net::SocketStream>(worker.loop(), accepted.fd)),
-      id_(worker.new_session_id()),
-      counted_(accepted.peer.address) {
+      client_(worker.loop(), fd),
+      id_(worker.new_session_id()) {
     next_ = std::exchange(worker_.connections_, this);
     if (next_ != nullptr) next_->previous_ = this;
 }
@@ -69,23 +67,17 @@ Connection::~Connection() {
     if (next_ != nullptr) next_->previous_ = previous_;
 }
 
-Task<void> Connection::run() {
-    Server server = co_await log_in();
-    if (server) co_await pump(std::move(server));
-}
-
-Task<Connection::Server> Connection::log_in() {
-    Peer peer{{counted_, 0}, {}, id_};
+Task<Connection::Server> Connection::log_in(Endpoint client, Endpoint local) {
+    counted_ = client.address;
+    Peer peer{client, local, id_};
     std::unique_ptr<ClientSession> session;
     auto reason = net::EndReason::None;
     try {
-        client_->expire_after(worker_.limits().login_time);
-        peer.client.port = net::peer_endpoint(client_->descriptor().fd()).port;
-        peer.local = net::local_endpoint(client_->descriptor().fd());
+        client_.expire_after(worker_.limits().login_time);
         if (!co_await read_proxy_header(peer)) co_return nullptr;
         if (!co_await admit(peer)) co_return nullptr;
         if (!co_await accept_tls()) co_return nullptr;
-        session = make_session(worker_, listener_, *client_, peer);
+        session = make_session(worker_, listener_, client_, peer);
         co_await session->greet();
         co_return co_await identify_and_hand_over(*session, peer);
     } catch (const net::ConversationOver& over) {
@@ -99,7 +91,7 @@ Task<Connection::Server> Connection::log_in() {
     const std::string farewell = session ? session->farewell(reason) : std::string();
     if (farewell.empty()) co_return nullptr;
     try {
-        co_await net::within(*client_, kFarewellTime, client_->write(farewell));
+        co_await net::within(client_, kFarewellTime, client_.write(farewell));
     } catch (const net::ConversationOver&) {
         log::debug("farewell-unheard", {{"session", id_}});
     }
@@ -129,7 +121,7 @@ Task<bool> Connection::read_proxy_header(Peer& peer) {
         const std::size_t wanted = std::get<wire::proxy_protocol::NeedMore>(*parsed).size;
         const std::size_t held = bytes.size();
         bytes.resize(wanted);
-        const std::size_t got = co_await client_->read_some({bytes.data() + held, wanted - held});
+        const std::size_t got = co_await client_.read_some({bytes.data() + held, wanted - held});
         if (got == 0) co_return false;
         bytes.resize(held + got);
     }
@@ -148,8 +140,8 @@ Task<bool> Connection::admit(const Peer& peer) {
     log::info("connection-refused",
               {{"session", id_}, {"client", peer.client.text()}, {"reason", why}});
     if (listener_.tls == cluster::TlsMode::Implicit) co_return false;
-    const auto session = make_session(worker_, listener_, *client_, peer);
-    co_await client_->write(session->farewell(net::EndReason::Draining));
+    const auto session = make_session(worker_, listener_, client_, peer);
+    co_await client_.write(session->farewell(net::EndReason::Draining));
     co_return false;
 }
 
@@ -160,7 +152,7 @@ Task<bool> Connection::accept_tls() {
         log::error("no-certificate", {{"listener", listener_.address.text()}});
         co_return false;
     }
-    const auto done = co_await client_->accept_tls(*certificates);
+    const auto done = co_await client_.accept_tls(*certificates);
     if (!done) log::info("tls-failed", {{"session", id_}, {"reason", done.error().detail}});
     co_return done.has_value();
 }
@@ -177,7 +169,7 @@ Task<Connection::Server> Connection::identify_and_hand_over(ClientSession& sessi
 }
 
 Result<cluster::Route> Connection::find_route(const Peer& peer, const Login& login) {
-    const std::string tls_name = client_->tls_server_name();
+    const std::string tls_name = client_.tls_server_name();
     const std::string_view default_domain =
         listener_.default_domain ? listener_.default_domain->view() : std::string_view();
     const cluster::LoginContext context{peer.local.address, tls_name, default_domain};
@@ -218,7 +210,7 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     worker_.shared().guard.succeeded(counted_);
     const std::string ahead = session.take_rest();
     if (!ahead.empty()) co_await (*upstream)->stream().write(ahead);
-    co_await client_->write(session.welcome(login, *success) + (*upstream)->take_rest());
+    co_await client_.write(session.welcome(login, *success) + (*upstream)->take_rest());
     co_return (*upstream)->release();
 }
 
@@ -258,7 +250,7 @@ Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, 
                                {"kind", name(error.kind)},
                                {"reason", error.detail}});
     if (delay.count() != 0) co_await net::Sleep(worker_.loop(), delay);
-    co_await client_->write(session.refusal(login, error));
+    co_await client_.write(session.refusal(login, error));
 }
 
 void Connection::record(const Peer& peer, const cluster::Route& route) {
@@ -271,7 +263,7 @@ void Connection::record(const Peer& peer, const cluster::Route& route) {
          .client = peer.client,
          .server = route.server->server.name,
          .since = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()),
-         .tls = client_->encrypted()},
+         .tls = client_.encrypted()},
         *this);
     if (!log::enabled(log::Level::Info)) return;
     log::info("login", {{"session", id_},
@@ -279,18 +271,15 @@ void Connection::record(const Peer& peer, const cluster::Route& route) {
                         {"client", peer.client.text()},
                         {"user", route.login},
                         {"server", route.server->server.name},
-                        {"tls", client_->tls_description()}});
+                        {"tls", client_.tls_description()}});
 }
 
-Task<void> Connection::pump(Server server) {
-    net::Pump between(*client_, *server, worker_.limits().idle(listener_.service));
-    pump_ = &between;
-    const net::Moved moved = co_await between;
+void Connection::ended(const net::Moved& moved) {
     pump_ = nullptr;
     Counters& counters = worker_.counters(listener_.service);
     counters.to_client.add(moved.to_client);
     counters.to_server.add(moved.to_server);
-    if (!log::enabled(log::Level::Info)) co_return;
+    if (!log::enabled(log::Level::Info)) return;
     log::info("logout", {{"session", id_},
                          {"to_client", moved.to_client},
                          {"to_server", moved.to_server},
@@ -299,10 +288,10 @@ Task<void> Connection::pump(Server server) {
 
 void Connection::end(net::EndReason reason) {
     if (pump_ != nullptr) return pump_->abort(reason);
-    client_->abort(reason);
+    client_.abort(reason);
 }
 
-void Connection::dismiss() { client_->expire_after(net::Duration{0}); }
+void Connection::dismiss() { client_.expire_after(net::Duration{0}); }
 
 void Connection::kick(std::string_view reason) {
     log::info("kicked", {{"session", id_}, {"reason", reason}});

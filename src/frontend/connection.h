@@ -15,16 +15,26 @@
 
 namespace muster::frontend {
 
-/// Lives in the coroutine Worker::serve(), on the worker's thread. Small, since it stays for the
-/// whole session: what a login needs lives in log_in() and is gone when the pump starts.
+/// Lives in the coroutine Worker::serve(), beside its pump, on the worker's thread. Small, since it
+/// stays for the whole session: what a login needs lives in log_in() and is gone when the pump
+/// starts.
 class Connection final : public cluster::Kickable {
 public:
-    Connection(Worker& worker, const ListenerSettings& listener, const net::Accepted& accepted);
+    Connection(Worker& worker, const ListenerSettings& listener, int fd);
     Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
     ~Connection();
 
-    Task<void> run();
+    using Server = std::unique_ptr<net::SocketStream>;
+
+    /// Everything before the pump, for a client that came from `peer`; null when it left or was
+    /// sent away. `local` is where it connected to.
+    Task<Server> log_in(Endpoint client, Endpoint local);
+    /// The last phase has begun (it ends with ended()).
+    void pumping(net::Pump& pump) { pump_ = &pump; }
+    void ended(const net::Moved& moved);
+    [[nodiscard]] net::SocketStream& client() { return client_; }
+
     void end(net::EndReason reason);
     /// Sends away a client that is not logged in, with a farewell.
     void dismiss();
@@ -33,10 +43,6 @@ public:
     [[nodiscard]] Connection* next() const { return next_; }
 
 private:
-    using Server = std::unique_ptr<net::SocketStream>;
-
-    /// Everything before the pump; null when the client left or was sent away.
-    Task<Server> log_in();
     Task<bool> read_proxy_header(Peer& peer);
     Task<bool> admit(const Peer& peer);
     Task<bool> accept_tls();
@@ -49,11 +55,10 @@ private:
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
                               Error error);
     void record(const Peer& peer, const cluster::Route& route);
-    Task<void> pump(Server server);
 
     Worker& worker_;
     const ListenerSettings& listener_;
-    std::unique_ptr<net::SocketStream> client_;
+    net::SocketStream client_;
     net::Pump* pump_ = nullptr;
     Connection* previous_ = nullptr;
     Connection* next_ = nullptr;

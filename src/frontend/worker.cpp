@@ -83,8 +83,15 @@ void Worker::accept(net::Accepted accepted, const ListenerSettings& listener) {
 }
 
 Task<void> Worker::serve(net::Accepted accepted, const ListenerSettings& listener) {
-    Connection connection(*this, listener, accepted);
-    co_await connection.run();
+    Connection connection(*this, listener, accepted.fd);
+    // A listener on one address says itself where the client came in.
+    const bool is_known = !listener.address.address.is_unspecified() && listener.address.port != 0;
+    const Endpoint local = is_known ? listener.address : net::local_endpoint(accepted.fd);
+    const auto server = co_await connection.log_in(accepted.peer, local);
+    if (!server) co_return;
+    net::Pump between(connection.client(), *server, limits().idle(listener.service));
+    connection.pumping(between);
+    connection.ended(co_await between);
 }
 
 void Worker::drain() {

@@ -45,7 +45,7 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
     }
     const int started = ::connect(fd, address.data(), address.length);
     const int start_error = errno;
-    auto stream = std::make_unique<SocketStream>(loop, fd);
+    auto stream = std::make_unique<SocketStream>(loop, fd, started == 0);
     if (started != 0) {
         if (start_error != EINPROGRESS) co_return unreachable(to, start_error);
         stream->expire_after(limit);
@@ -59,7 +59,9 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
         stream->expire_never();
         int error = 0;
         socklen_t length = sizeof error;
-        getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+        if (stream->descriptor().failed()) {
+            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
+        }
         if (error != 0) co_return unreachable(to, error);
     }
     co_return stream;

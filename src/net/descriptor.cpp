@@ -1,82 +1,67 @@
 #include "net/descriptor.h"
 
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-#include <boost/asio/post.hpp>
+#include <sys/epoll.h>
+#include <unistd.h>
 
-#include <new>
+#include <utility>
 
 #include "net/loop_impl.h"
 
 namespace muster::net {
-namespace {
 
-using Executor = boost::asio::io_context::executor_type;
-using AsioDescriptor = boost::asio::posix::basic_stream_descriptor<Executor>;
-
-/// Hands out a WaitOp's arena; the heap serves what does not fit.
-template <typename T>
-struct ArenaAllocator {
-    using value_type = T;
-    WaitOp* op;
-
-    explicit ArenaAllocator(WaitOp* wait_op) : op(wait_op) {}
-    template <typename U>
-    ArenaAllocator(const ArenaAllocator<U>& other) : op(other.op) {}  // NOLINT: rebind
-
-    T* allocate(std::size_t count) {
-        if (count * sizeof(T) <= WaitOp::kArenaBytes) return reinterpret_cast<T*>(op->arena);
-        return static_cast<T*>(::operator new(count * sizeof(T)));
-    }
-    void deallocate(T* memory, std::size_t count) {
-        if (count * sizeof(T) > WaitOp::kArenaBytes) ::operator delete(memory);
-    }
-    template <typename U>
-    bool operator==(const ArenaAllocator<U>& other) const {
-        return op == other.op;
-    }
-};
-
-struct OnReady {
-    using allocator_type = ArenaAllocator<void>;
-    WaitOp* op;
-
-    void operator()(const boost::system::error_code&) const { op->ready(); }
-    void operator()() const { op->ready(); }
-    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type{op}; }
-};
-
-AsioDescriptor& asio(std::byte* memory) {
-    return *std::launder(reinterpret_cast<AsioDescriptor*>(memory));
-}
-const AsioDescriptor& asio(const std::byte* memory) {
-    return *std::launder(reinterpret_cast<const AsioDescriptor*>(memory));
+Descriptor::Descriptor(Loop& loop, int fd, bool writable) : loop_(loop), fd_(fd) {
+    write_.promising = writable;
+    loop_.impl().readiness.add(*this);
 }
 
-}  // namespace
-
-Descriptor::Descriptor(Loop& loop, int fd) : loop_(loop) {
-    static_assert(sizeof(AsioDescriptor) <= kImplBytes);
-    new (impl_) AsioDescriptor(loop.impl().context.get_executor(), fd);
+Descriptor::~Descriptor() {
+    loop_.impl().readiness.remove(*this);
+    ::close(fd_);
 }
 
-Descriptor::~Descriptor() { asio(impl_).~AsioDescriptor(); }
-
-int Descriptor::fd() const { return const_cast<AsioDescriptor&>(asio(impl_)).native_handle(); }
+void Descriptor::exhausted(Direction direction) {
+    side(direction).promising = direction == Direction::Read && hung_up_;
+}
 
 void Descriptor::wait(Direction direction, WaitOp& op) {
-    if (ended_ != EndReason::None) {
-        boost::asio::post(loop_.impl().context, OnReady{&op});
-        return;
+    Side& which = side(direction);
+    if (which.promising || ended_ != EndReason::None) return loop_.impl().soon(op);
+    WaitOp*& place = which.waiters[0] == nullptr ? which.waiters[0] : which.waiters[1];
+    MUSTER_CHECK(place == nullptr);
+    place = &op;
+}
+
+void Descriptor::happened(std::uint32_t events) {
+    constexpr std::uint32_t kBroken = EPOLLERR | EPOLLHUP;
+    if ((events & kBroken) != 0) failed_ = true;
+    if ((events & (kBroken | EPOLLRDHUP)) != 0) hung_up_ = true;
+    if ((events & (kBroken | EPOLLOUT)) != 0) write_.promising = true;
+    if ((events & (kBroken | EPOLLIN | EPOLLRDHUP)) != 0) read_.promising = true;
+    // Waiters are taken out before the first one runs: that may be the end of this descriptor.
+    std::array<WaitOp*, 4> waiters{};
+    std::size_t count = 0;
+    for (Side* each : {&read_, &write_}) {
+        if (!each->promising) continue;
+        for (WaitOp*& waiter : each->waiters) {
+            if (waiter != nullptr) waiters[count++] = std::exchange(waiter, nullptr);
+        }
     }
-    asio(impl_).async_wait(
-        direction == Direction::Read ? AsioDescriptor::wait_read : AsioDescriptor::wait_write,
-        OnReady{&op});
+    if (count == 0) return;
+    Loop::Impl& loop = loop_.impl();
+    for (std::size_t i = 1; i < count; ++i) loop.soon(*waiters[i]);
+    waiters[0]->ready();
+}
+
+void Descriptor::release(Side& side) {
+    for (WaitOp*& waiter : side.waiters) {
+        if (waiter != nullptr) loop_.impl().soon(*std::exchange(waiter, nullptr));
+    }
 }
 
 void Descriptor::abort(EndReason reason) {
     if (ended_ == EndReason::None) ended_ = reason;
-    boost::system::error_code ignored;
-    asio(impl_).cancel(ignored);
+    release(read_);
+    release(write_);
 }
 
 void Descriptor::expire_after(Duration duration) {

@@ -1,6 +1,7 @@
 #pragma once
 // A file descriptor on a loop: readiness, deadline, abort. What is done with it is its owner's.
 
+#include <array>
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
@@ -12,8 +13,7 @@ namespace muster::net {
 
 enum class Direction : std::uint8_t { Read, Write };
 
-/// One wait in progress. Holds the event loop's record of it in place, so that waiting allocates
-/// nothing; must stay where it is until ready() was called.
+/// Whoever waits. Must stay where it is until ready() was called.
 class WaitOp {
 public:
     virtual void ready() = 0;
@@ -22,26 +22,34 @@ public:
     WaitOp(const WaitOp&) = delete;
     WaitOp& operator=(const WaitOp&) = delete;
 
-    static constexpr std::size_t kArenaBytes = 128;
-    alignas(std::max_align_t) std::byte arena[kArenaBytes];
-
 protected:
     ~WaitOp() = default;
 };
 
-/// Owns an open, non-blocking descriptor. Lives on its loop's thread. At most one wait a
-/// direction at a time. Destroy it only when no wait is pending (abort() first).
+/// Owns an open, non-blocking descriptor. Lives on its loop's thread. At most two waits a
+/// direction at a time (a reader that TLS makes wait for room to write, beside the writer).
+/// Destroy it only when no wait is pending (abort() first).
+///
+/// The kernel tells of changes only (EPOLLET), so the descriptor remembers for each direction
+/// whether trying is worth a system call: yes after an event, until somebody found it exhausted.
 class Descriptor final : private Timer {
 public:
-    /// Takes `fd` over.
-    Descriptor(Loop& loop, int fd);
+    /// Takes `fd` over. `writable` is false for a socket that is still connecting.
+    Descriptor(Loop& loop, int fd, bool writable = true);
     ~Descriptor();
 
-    [[nodiscard]] int fd() const;
+    [[nodiscard]] int fd() const { return fd_; }
     [[nodiscard]] Loop& loop() const { return loop_; }
 
-    /// Calls `op.ready()` from the loop when the descriptor is ready or the wait was aborted
-    /// (see ended()). After an abort it calls it soon, without waiting.
+    /// Whether a try may succeed.
+    [[nodiscard]] bool promising(Direction direction) const { return side(direction).promising; }
+    /// A try found nothing to read, or no room to write (EAGAIN, or a short count on a stream).
+    void exhausted(Direction direction);
+    /// The kernel reported an error or a hang-up; a try will tell which.
+    [[nodiscard]] bool failed() const { return failed_; }
+
+    /// Calls `op.ready()` from the loop when a try may succeed, or the wait was aborted (see
+    /// ended()). Never from within wait().
     void wait(Direction direction, WaitOp& op);
 
     /// Aborts waits now and from now on. The first reason stays.
@@ -77,13 +85,28 @@ public:
     };
     Ready ready(Direction direction) { return {*this, direction}; }
 
+    /// For the loop: what epoll reported.
+    void happened(std::uint32_t events);
+
 private:
+    struct Side {
+        std::array<WaitOp*, 2> waiters{};
+        bool promising = false;
+    };
+    Side& side(Direction direction) { return direction == Direction::Read ? read_ : write_; }
+    [[nodiscard]] const Side& side(Direction direction) const {
+        return direction == Direction::Read ? read_ : write_;
+    }
+    void release(Side& side);
     void expired() override;
 
     Loop& loop_;
+    Side read_;
+    Side write_;
+    int fd_;
     EndReason ended_ = EndReason::None;
-    static constexpr std::size_t kImplBytes = 48;
-    alignas(std::max_align_t) std::byte impl_[kImplBytes];
+    bool failed_ = false;
+    bool hung_up_ = false;  ///< the peer's end was reported, and is not reported again
 };
 
 }  // namespace muster::net

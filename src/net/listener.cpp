@@ -61,12 +61,6 @@ Endpoint local_endpoint(int fd) {
     return address.endpoint();
 }
 
-Endpoint peer_endpoint(int fd) {
-    SocketAddress address;
-    if (getpeername(fd, address.data(), &address.length) != 0) return {};
-    return address.endpoint();
-}
-
 Result<std::unique_ptr<Listener>> Listener::tcp(Loop& loop, const Endpoint& endpoint,
                                                 OnAccepted on_accepted) {
     const auto fd = listen_tcp(endpoint);
@@ -136,7 +130,9 @@ void Listener::ready() {
                                          {"hint", "raise the limit of open files"}});
             return descriptor_.loop().arm(*this, kPauseWithoutDescriptors);
         }
-        if (errno != ECONNABORTED && errno != EINTR) break;
+        if (errno == ECONNABORTED || errno == EINTR) continue;
+        descriptor_.exhausted(Direction::Read);
+        break;
     }
     wait();
 }

@@ -54,6 +54,5 @@ Result<int> listen_tcp(const Endpoint& endpoint);
 
 /// Our own address of a connected socket; `::`:0 when it has none.
 Endpoint local_endpoint(int fd);
-Endpoint peer_endpoint(int fd);
 
 }  // namespace muster::net

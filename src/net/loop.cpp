@@ -2,11 +2,20 @@
 
 #include <boost/asio/post.hpp>
 
+#include <csignal>
+
 #include "net/loop_impl.h"
 
 namespace muster::net {
+namespace {
 
-Loop::Loop() : impl_(std::make_unique<Impl>()) {}
+constexpr int kRounds = 8;
+
+}  // namespace
+
+Loop::Loop() : impl_(std::make_unique<Impl>()) {
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL knows no MSG_NOSIGNAL
+}
 Loop::~Loop() = default;
 
 void Loop::run() { impl_->context.run(); }
@@ -29,6 +38,26 @@ void Loop::arm(Timer& timer, Duration after) {
         impl_->tick();
     }
     impl_->wheel.arm(timer, after);
+}
+
+Loop::Impl::Impl() : readiness_event(context.get_executor(), readiness.fd()) { watch_readiness(); }
+
+Loop::Impl::~Impl() { readiness_event.release(); }  // its descriptor is the Readiness's own
+
+void Loop::Impl::watch_readiness() {
+    readiness_event.async_wait(boost::asio::posix::descriptor_base::wait_read,
+                               [this](const boost::system::error_code& error) {
+                                   if (error) return;
+                                   // What was told may have caused more at once; what was posted
+                                   // has its turn after a few rounds.
+                                   for (int i = 0; i < kRounds && readiness.dispatch(); ++i) {
+                                   }
+                                   watch_readiness();
+                               });
+}
+
+void Loop::Impl::soon(WaitOp& op) {
+    boost::asio::post(context, [&op] { op.ready(); });
 }
 
 void Loop::Impl::tick() {

@@ -91,10 +91,8 @@ void Pump::turn(Leg& leg) {
             over(leg.from.descriptor().ended());
         } else if (leg.to.descriptor().ended() != EndReason::None) {
             over(leg.to.descriptor().ended());
-        } else if (spliced_) {
-            splice_bytes(leg);
         } else {
-            copy_bytes(leg);
+            move(leg);
         }
     } catch (const ConversationOver& over_now) {
         over(over_now.reason());
@@ -107,45 +105,55 @@ void Pump::turn(Leg& leg) {
     waiter_.resume();
 }
 
-void Pump::splice_bytes(Leg& leg) {
-    for (int moves = 0; moves < kMovesATurn; ++moves) {
-        if (leg.in_pipe != 0) {
-            const ssize_t out = splice_some(leg.pipe.out, leg.to.descriptor().fd(), leg.in_pipe);
-            if (out < 0 && would_block()) return wait(leg, leg.to, Direction::Write);
-            if (out <= 0) return over(EndReason::PeerGone);
-            leg.in_pipe -= static_cast<std::size_t>(out);
-            leg.bytes += static_cast<std::uint64_t>(out);
-            continue;
-        }
-        if (leg.pipe.in < 0) leg.pipe = pipes.borrow();
-        const ssize_t in = splice_some(leg.from.descriptor().fd(), leg.pipe.in, kPipeBytes);
-        if (in == 0) return end(leg);
-        if (in < 0 && !would_block()) return over(EndReason::PeerGone);
-        if (in < 0) break;
-        leg.in_pipe = static_cast<std::size_t>(in);
+void Pump::move(Leg& leg) {
+    if (leg.held) {
+        const std::unique_ptr<std::string> held = std::move(leg.held);
+        if (!write_or_hold(leg, *held)) return;
     }
-    if (leg.in_pipe != 0) return wait(leg, leg.to, Direction::Write);
-    pipes.give_back(std::exchange(leg.pipe, {}), true);
-    wait(leg, leg.from, Direction::Read);
+    for (int moves = 0; moves < kMovesATurn; ++moves) {
+        if (!(leg.bulk && spliced_ ? splice_once(leg) : copy_once(leg))) return;
+    }
+    // Others have their turn. A wait to write ends at once, or when there is room for more.
+    wait(leg, leg.to, Direction::Write);
 }
 
-void Pump::copy_bytes(Leg& leg) {
-    static thread_local std::string buffer(kCopyBytes, '\0');
-    if (!leg.held.empty() && !write_or_hold(leg, std::exchange(leg.held, {}))) return;
-    for (int moves = 0; moves < kMovesATurn; ++moves) {
-        const Attempt read = leg.from.try_read(buffer);
-        switch (read.state) {
-            case Attempt::State::End: return end(leg);
-            case Attempt::State::WantRead: return wait(leg, leg.from, Direction::Read);
-            case Attempt::State::WantWrite: return wait(leg, leg.from, Direction::Write);
-            case Attempt::State::Moved: break;
+bool Pump::splice_once(Leg& leg) {
+    if (leg.in_pipe == 0) {
+        if (leg.pipe.in < 0) leg.pipe = pipes.borrow();
+        const ssize_t in = splice_some(leg.from.descriptor().fd(), leg.pipe.in, kPipeBytes);
+        if (in == 0) return end(leg), false;
+        if (in < 0) {
+            if (!would_block()) return over(EndReason::PeerGone), false;
+            leg.from.descriptor().exhausted(Direction::Read);
+            pipes.give_back(std::exchange(leg.pipe, {}), true);
+            leg.bulk = false;
+            return wait(leg, leg.from, Direction::Read), false;
         }
-        leg.bytes += read.bytes;
-        if (!write_or_hold(leg, std::string_view(buffer).substr(0, read.bytes))) return;
+        leg.in_pipe = static_cast<std::uint32_t>(in);
     }
-    // Something may still lie in OpenSSL's buffer, where no event would tell of it.
-    leg.from.descriptor().wait(Direction::Write, leg);
-    leg.state = Leg::State::Waiting;
+    const ssize_t out = splice_some(leg.pipe.out, leg.to.descriptor().fd(), leg.in_pipe);
+    if (out < 0 && would_block()) {
+        leg.to.descriptor().exhausted(Direction::Write);
+        return wait(leg, leg.to, Direction::Write), false;
+    }
+    if (out <= 0) return over(EndReason::PeerGone), false;
+    leg.in_pipe -= static_cast<std::uint32_t>(out);
+    leg.bytes += static_cast<std::uint64_t>(out);
+    return true;
+}
+
+bool Pump::copy_once(Leg& leg) {
+    static thread_local std::string buffer(kCopyBytes, '\0');
+    const Attempt read = leg.from.try_read(buffer);
+    switch (read.state) {
+        case Attempt::State::End: return end(leg), false;
+        case Attempt::State::WantRead: return wait(leg, leg.from, Direction::Read), false;
+        case Attempt::State::WantWrite: return wait(leg, leg.from, Direction::Write), false;
+        case Attempt::State::Moved: break;
+    }
+    leg.bytes += read.bytes;
+    leg.bulk = read.bytes == kCopyBytes;
+    return write_or_hold(leg, std::string_view(buffer).substr(0, read.bytes));
 }
 
 bool Pump::write_or_hold(Leg& leg, std::string_view data) {
@@ -155,7 +163,7 @@ bool Pump::write_or_hold(Leg& leg, std::string_view data) {
             data.remove_prefix(written.bytes);
             continue;
         }
-        leg.held = data;
+        leg.held = std::make_unique<std::string>(data);
         wait(leg, leg.to,
              written.state == Attempt::State::WantRead ? Direction::Read : Direction::Write);
         return false;

@@ -3,6 +3,7 @@
 
 #include <coroutine>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "net/socket_stream.h"
@@ -23,7 +24,7 @@ struct Moved {
 };
 
 /// The last phase of a session. While nothing moves it holds no buffer: it waits for readiness and
-/// borrows a pipe (both legs plain: splice(2)) or a buffer (a leg with TLS) from its thread.
+/// borrows a buffer from its thread, or for bulk between two plain legs a pipe (splice(2)).
 /// When one side ends in order, the other is told and has 30 s to end as well.
 /// Lives on the streams' thread; awaited once: `Moved moved = co_await pump;`
 class Pump final : private Timer {
@@ -52,15 +53,18 @@ private:
         SocketStream& from;
         SocketStream& to;
         std::uint64_t bytes = 0;
-        std::string held;  // read, but not yet written (legs that are copied)
-        Pipe pipe;         // borrowed while it holds bytes (legs that are spliced)
-        std::size_t in_pipe = 0;
+        std::unique_ptr<std::string> held;  // read, but not yet written
+        Pipe pipe;                          // borrowed while it holds bytes
+        std::uint32_t in_pipe = 0;
         State state = State::Moving;
+        bool bulk = false;  // the last turn filled a buffer: splice
     };
 
     void turn(Leg& leg);
-    void splice_bytes(Leg& leg);
-    void copy_bytes(Leg& leg);
+    void move(Leg& leg);
+    /// Each moves once; false when the leg now waits or has ended.
+    bool splice_once(Leg& leg);
+    bool copy_once(Leg& leg);
     /// Writes `data`; keeps and waits with what the sink does not take now. False while it waits.
     bool write_or_hold(Leg& leg, std::string_view data);
     void wait(Leg& leg, SocketStream& stream, Direction direction);

@@ -9,17 +9,6 @@
 #include <cerrno>
 
 namespace muster::net {
-namespace {
-
-Attempt plain_outcome(ssize_t result, Attempt::State when_blocked) {
-    if (result > 0) return {Attempt::State::Moved, static_cast<std::size_t>(result)};
-    if (result == 0) return {Attempt::State::End};
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) return {when_blocked};
-    throw ConversationOver(EndReason::PeerGone);
-}
-
-}  // namespace
-
 SocketStream::~SocketStream() {
     if (!tls_ || descriptor_.ended() == EndReason::TlsFailed) return;
     // close_notify, as far as it fits into the socket's buffer: nobody waits for the peer's.
@@ -28,25 +17,54 @@ SocketStream::~SocketStream() {
 
 Attempt SocketStream::try_read(std::span<char> into) {
     descriptor_.throw_if_ended();
-    if (tls_) ERR_clear_error();  // what another session left on this thread's queue
-    if (tls_) return tls_outcome(SSL_read(tls_.get(), into.data(), static_cast<int>(into.size())));
-    return plain_outcome(recv(descriptor_.fd(), into.data(), into.size(), 0),
-                         Attempt::State::WantRead);
+    if (tls_) {
+        if (!descriptor_.promising(Direction::Read) && SSL_has_pending(tls_.get()) == 0) {
+            return {Attempt::State::WantRead};
+        }
+        ERR_clear_error();  // what another session left on this thread's queue
+        return tls_outcome(SSL_read(tls_.get(), into.data(), static_cast<int>(into.size())));
+    }
+    if (!descriptor_.promising(Direction::Read)) return {Attempt::State::WantRead};
+    return plain_outcome(recv(descriptor_.fd(), into.data(), into.size(), 0), into.size(),
+                         Direction::Read);
 }
 
 Attempt SocketStream::try_write(std::string_view data) {
     descriptor_.throw_if_ended();
-    if (tls_) ERR_clear_error();
-    if (tls_) return tls_outcome(SSL_write(tls_.get(), data.data(), static_cast<int>(data.size())));
+    if (tls_) {
+        ERR_clear_error();
+        return tls_outcome(SSL_write(tls_.get(), data.data(), static_cast<int>(data.size())));
+    }
+    if (!descriptor_.promising(Direction::Write)) return {Attempt::State::WantWrite};
     return plain_outcome(send(descriptor_.fd(), data.data(), data.size(), MSG_NOSIGNAL),
-                         Attempt::State::WantWrite);
+                         data.size(), Direction::Write);
+}
+
+Attempt SocketStream::plain_outcome(ssize_t result, std::size_t wanted, Direction direction) {
+    if (result > 0) {
+        const auto moved = static_cast<std::size_t>(result);
+        if (moved < wanted) descriptor_.exhausted(direction);
+        return {Attempt::State::Moved, moved};
+    }
+    if (result == 0) return {Attempt::State::End};
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return blocked(direction);
+    if (errno == EINTR) {
+        return {direction == Direction::Read ? Attempt::State::WantRead
+                                             : Attempt::State::WantWrite};
+    }
+    throw ConversationOver(EndReason::PeerGone);
+}
+
+Attempt SocketStream::blocked(Direction direction) {
+    descriptor_.exhausted(direction);
+    return {direction == Direction::Read ? Attempt::State::WantRead : Attempt::State::WantWrite};
 }
 
 Attempt SocketStream::tls_outcome(int result) {
     if (result > 0) return {Attempt::State::Moved, static_cast<std::size_t>(result)};
     switch (SSL_get_error(tls_.get(), result)) {
-        case SSL_ERROR_WANT_READ: return {Attempt::State::WantRead};
-        case SSL_ERROR_WANT_WRITE: return {Attempt::State::WantWrite};
+        case SSL_ERROR_WANT_READ: return blocked(Direction::Read);
+        case SSL_ERROR_WANT_WRITE: return blocked(Direction::Write);
         case SSL_ERROR_ZERO_RETURN: return {Attempt::State::End};
         default: break;
     }
@@ -86,8 +104,10 @@ Task<Result<>> SocketStream::handshake() {
         if (result == 1) co_return Result<>{};
         const int error = SSL_get_error(tls_.get(), result);
         if (error == SSL_ERROR_WANT_READ) {
+            descriptor_.exhausted(Direction::Read);
             co_await descriptor_.ready(Direction::Read);
         } else if (error == SSL_ERROR_WANT_WRITE) {
+            descriptor_.exhausted(Direction::Write);
             co_await descriptor_.ready(Direction::Write);
         } else {
             std::string why = tls_errors();

@@ -13,8 +13,8 @@ namespace muster::net {
 /// buffers back whenever they are empty, so an idle session holds none.
 class SocketStream final : public Stream {
 public:
-    /// Takes over a connected, non-blocking socket.
-    SocketStream(Loop& loop, int fd) : descriptor_(loop, fd) {}
+    /// Takes over a non-blocking socket; `connected` is false while connect(2) is in progress.
+    SocketStream(Loop& loop, int fd, bool connected = true) : descriptor_(loop, fd, connected) {}
     ~SocketStream() override;
 
     Attempt try_read(std::span<char> into) override;
@@ -43,7 +43,10 @@ public:
 
 private:
     Task<Result<>> handshake();
+    Attempt plain_outcome(ssize_t result, std::size_t wanted, Direction direction);
     Attempt tls_outcome(int result);
+    /// OpenSSL's wish to read or write, which it has found impossible just now.
+    Attempt blocked(Direction direction);
 
     Descriptor descriptor_;
     TlsSession tls_;
