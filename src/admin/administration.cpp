@@ -3,10 +3,15 @@
 #include <algorithm>
 
 #include "admin/front_end_settings.h"
+#include "admin/node_alarms.h"
 #include "base/log.h"
 
 namespace muster::admin {
 namespace {
+
+constexpr net::Duration kWatchInterval{1'000};
+constexpr std::chrono::seconds kFirstReport{15};
+constexpr std::chrono::hours kReportInterval{6};
 
 Result<std::vector<Network>> networks(const std::vector<std::string>& texts) {
     std::vector<Network> parsed;
@@ -55,6 +60,7 @@ Result<> Administration::start() {
     if (auto listening = listen_admin(); !listening) return listening;
     if (auto listening = listen_cluster(); !listening) return listening;
     if (!node_.is_master()) follow();
+    tasks_.spawn(watch());
     return {};
 }
 
@@ -110,8 +116,37 @@ void Administration::follow() {
     follower_thread_ = std::jthread([this](const std::stop_token& stop) { follower_->run(stop); });
 }
 
+Task<void> Administration::obey(cluster::AdminState wanted) {
+    if (wanted == obeyed_ || !node_.hooks.drain) co_return;
+    obeyed_ = wanted;
+    const bool draining = wanted != cluster::AdminState::Up;
+    log::info("admin_state", {{"state", cluster::name(wanted)}});
+    co_await net::Blocking(*node_.control, *node_.pool,
+                           [this, draining] { node_.hooks.drain(draining); });
+}
+
+Task<void> Administration::watch() {
+    auto next_report = net::Clock::now() + kFirstReport;
+    while (!node_.stopping) {
+        const auto topology = node_.topology->current();
+        const cluster::Node* self = topology->node(node_.config.node.name.text);
+        if (self != nullptr) co_await obey(self->admin);
+        if (net::Clock::now() >= next_report) {
+            next_report = net::Clock::now() + kReportInterval;
+            co_await net::Blocking(*node_.control, *node_.pool, [this] { report_alarms(node_); });
+        }
+        if (node_.stopping) break;
+        net::Sleep pause(*node_.control, kWatchInterval);
+        watching_ = &pause;
+        co_await pause;
+        watching_ = nullptr;
+    }
+}
+
 Task<void> Administration::close() {
     node_.stopping = true;
+    if (watching_ != nullptr) watching_->cut_short();
+    co_await tasks_.drained();
     follower_thread_.request_stop();
     if (cluster_server_) co_await cluster_server_->close();
     if (admin_server_) co_await admin_server_->close();

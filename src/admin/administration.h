@@ -34,6 +34,9 @@ private:
     Result<> listen_admin();
     Result<> listen_cluster();
     void follow();
+    /// Follows what the administrator wants of this node, and tells alarms now and then.
+    Task<void> watch();
+    Task<void> obey(cluster::AdminState wanted);
 
     NodeContext& node_;
     std::unique_ptr<AuditLog> audit_;
@@ -45,6 +48,9 @@ private:
     std::unique_ptr<net::HttpServer> cluster_server_;
     std::unique_ptr<state::Follower> follower_;
     std::jthread follower_thread_;
+    net::Sleep* watching_ = nullptr;
+    TaskGroup tasks_;
+    cluster::AdminState obeyed_ = cluster::AdminState::Up;
     std::optional<Endpoint> admin_at_;
     std::optional<Endpoint> cluster_at_;
 };

@@ -103,7 +103,9 @@ ApiResult guarded(ApiHandler run, NodeContext& node, ApiCall& call) {
 }
 
 Caller local_caller(const net::HttpRequest& request) {
-    return {"unix:" + std::to_string(*request.local_user), "socket", true, {}, false};
+    // Credentials matter only to a master that the call is passed on to.
+    return {"unix:" + std::to_string(*request.local_user), "socket", true,
+            std::string(request.header("authorization")), false};
 }
 
 }  // namespace

@@ -3,9 +3,12 @@
 #include <array>
 
 #include "admin/api.h"
+#include "admin/fan_out.h"
 #include "admin/join.h"
 #include "admin/state_entries.h"
 #include "cluster/directory_writer.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
 
 namespace muster::admin {
 namespace {
@@ -23,6 +26,43 @@ struct Planned {
     std::vector<std::string> problems;
 };
 
+/// Password keys of accounts that go, unless the file itself speaks of keys.
+Result<> add_orphans(state::Store& store, const Declaration& desired, StoredEntries& stored,
+                     std::vector<Step>& steps) {
+    if (desired.sections.contains("passwords")) return {};
+    std::vector<Step> orphans;
+    for (const Step& step : steps) {
+        if (step.kind != Step::Kind::Delete || !step.key.starts_with("account/")) continue;
+        const AccountId id(step.before.value("id", ""));
+        const auto entry = store.get(cluster::password_key(id));
+        if (!entry) return std::unexpected(entry.error());
+        if (!*entry) continue;
+        stored.revisions[(*entry)->key] = (*entry)->revision;
+        orphans.push_back({Step::Kind::Delete, (*entry)->key, {{"keys", json::array()}}, json()});
+    }
+    for (Step& orphan : orphans) steps.push_back(std::move(orphan));
+    return {};
+}
+
+/// Sessions of accounts that went, were disabled or have another home now.
+json end_sessions(NodeContext& node, const std::vector<Step>& steps) {
+    std::size_t accounts = 0;
+    json unreachable = json::array();
+    for (const Step& step : steps) {
+        if (!step.key.starts_with("account/") || step.before.is_null()) continue;
+        const bool goes_on = !step.after.is_null() && step.after.value("state", "") != "disabled" &&
+                             step.after.value("home", "") == step.before.value("home", "");
+        if (goes_on) continue;
+        const auto account = cluster::decode_account(
+            std::string_view(step.key).substr(cluster::kAccountPrefix.size()), step.before.dump());
+        if (!account) continue;
+        const json ended = end_account_everywhere(node, *account, "changed");
+        unreachable = ended.value("unreachable", json::array());
+        ++accounts;
+    }
+    return {{"accounts", accounts}, {"unreachable", unreachable}};
+}
+
 Result<Planned> plan_for(NodeContext& node, const json& body) {
     const auto desired = read_declaration(body);
     if (!desired) return std::unexpected(desired.error());
@@ -37,6 +77,9 @@ Result<Planned> plan_for(NodeContext& node, const json& body) {
     if (!stored) return std::unexpected(stored.error());
     Planned planned;
     planned.steps = plan(stored->entries, *desired, [] { return cluster::new_account_id().text; });
+    if (auto added = add_orphans(*node.directory, *desired, *stored, planned.steps); !added) {
+        return std::unexpected(added.error());
+    }
     planned.problems = broken_references(stored->entries, planned.steps);
     planned.revisions = std::move(stored->revisions);
     return planned;
@@ -77,7 +120,9 @@ ApiResult apply(NodeContext& node, ApiCall& call) {
     }
     const auto revision = carry_out(*node.directory, planned->steps, planned->revisions);
     if (!revision) return std::unexpected(revision.error());
-    return json{{"applied", planned->steps.size()}, {"revision", *revision}};
+    return json{{"applied", planned->steps.size()},
+                {"revision", *revision},
+                {"ended", end_sessions(node, planned->steps)}};
 }
 
 std::int64_t now_seconds() {

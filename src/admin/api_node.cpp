@@ -3,10 +3,9 @@
 #include <array>
 
 #include "admin/administrators.h"
-#include "admin/alarms.h"
 #include "admin/api.h"
 #include "admin/fan_out.h"
-#include "admin/files.h"
+#include "admin/node_alarms.h"
 #include "base/log.h"
 #include "cluster/entry_keys.h"
 
@@ -16,7 +15,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::milliseconds kPatience{3'000};
-constexpr auto kStale = std::chrono::minutes(15);
 
 json roles_of(const Roles& roles) {
     json list = json::array();
@@ -42,39 +40,6 @@ json replica_of(const NodeContext& node) {
     return replica;
 }
 
-void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool severe) {
-    alarms.push_back({std::move(about), std::move(text), severe});
-}
-
-std::vector<Alarm> node_alarms(const NodeContext& node) {
-    std::vector<NamedCertificate> certificates{{"cluster authority", node.identity.authority}};
-    for (const CertificateFiles& files : node.config.certificates) {
-        certificates.push_back({files.chain, read_file(files.chain).value_or("")});
-    }
-    const auto topology = node.topology->current();
-    for (const cluster::Certificate& certificate : topology->certificates()) {
-        certificates.push_back({"certificate " + certificate.name, certificate.chain});
-    }
-    for (const cluster::ServerView& server : topology->servers()) {
-        if (server.server.ca.empty() || server.server.ca == node.identity.authority) continue;
-        certificates.push_back(
-            {"authority of server " + server.server.name.text, server.server.ca});
-    }
-    auto alarms = certificate_alarms(certificates, std::chrono::system_clock::now());
-    if (!node.replica->filled()) add(alarms, "replica", "was never filled", true);
-    if (node.replica->damaged()) add(alarms, "replica", "is damaged, a new copy is made", true);
-    const auto age = node.replica->age();
-    if (node.follower != nullptr && age && *age > kStale) {
-        add(alarms, "replica", "nothing was heard from a master for 15 minutes", true);
-    }
-    for (const cluster::HealthRow& row : node.health->rows()) {
-        if (row.observed != cluster::Observed::Down) continue;
-        add(alarms, "server " + row.server.text,
-            std::string(name(row.service)) + " is down: " + row.last_error, true);
-    }
-    return alarms;
-}
-
 json this_node(const NodeContext& node) {
     const auto up = std::chrono::steady_clock::now() - node.started;
     json status{{"name", node.config.node.name.text},
@@ -90,80 +55,29 @@ json this_node(const NodeContext& node) {
     return status;
 }
 
-json observed_of(const cluster::ServerView& server) {
-    json observed = json::object();
-    for (const cluster::Service service : cluster::kServices) {
-        if (server.server.service(service) == nullptr) continue;
-        observed[std::string(name(service))] = name(server.health->observed(service));
-    }
-    return observed;
-}
-
-/// One word for a table: what the administrator wants, else what the checks of a front end see.
-std::string summary(const cluster::ServerView& server) {
-    if (server.server.admin != cluster::AdminState::Up) {
-        return std::string(name(server.server.admin));
-    }
-    bool any_up = false;
-    for (const cluster::Service service : cluster::kServices) {
-        if (server.server.service(service) == nullptr) continue;
-        const auto observed = server.health->observed(service);
-        if (observed == cluster::Observed::Down) return "down";
-        any_up |= observed == cluster::Observed::Up;
-    }
-    return any_up ? "up" : "unknown";
-}
-
-json servers_of(const NodeContext& node) {
-    json list = json::array();
-    const auto topology = node.topology->current();
-    for (const cluster::ServerView& server : topology->servers()) {
-        list.push_back({{"name", server.server.name.text},
-                        {"host", server.server.host},
-                        {"kind", name(server.server.kind)},
-                        {"admin", name(server.server.admin)},
-                        {"state", summary(server)},
-                        {"observed", observed_of(server)}});
-    }
-    return list;
-}
-
 json unreachable_node(const PeerAnswer& one) {
     return {
         {"name", one.peer.name.text}, {"reachable", false}, {"error", one.answer.error().detail}};
 }
 
-/// A master or a back end checks no servers: what front ends see counts.
-void take_observations(json& servers, const json& from) {
-    if (!from.is_array()) return;
-    for (json& server : servers) {
-        if (server["state"] != "unknown") continue;
-        for (const json& seen : from) {
-            if (seen.value("name", "") != server.value("name", "")) continue;
-            server["state"] = seen.value("state", "unknown");
-            server["observed"] = seen.value("observed", json::object());
-        }
-    }
-}
-
 ApiResult status(NodeContext& node, ApiCall& call) {
     json self = this_node(node);
     self["reachable"] = true;
-    json servers = servers_of(node);
     if (net::query_value(call.query, "here") || call.caller.is_node) {
-        self["servers"] = servers;
+        self["servers"] = servers_here(node);
         return self;
     }
     const auto topology = node.topology->current();
     json alarms = json::array();
     json nodes = json::array();
     nodes.push_back(self);
-    for (PeerAnswer& one : ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kPatience)) {
+    auto answers = ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kPatience);
+    const json servers = observed_servers(node, answers);
+    for (PeerAnswer& one : answers) {
         if (!one.answer) {
             nodes.push_back(unreachable_node(one));
             continue;
         }
-        take_observations(servers, one.answer->value("servers", json::array()));
         one.answer->erase("servers");
         nodes.push_back(std::move(*one.answer));
     }

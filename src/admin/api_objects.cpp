@@ -4,6 +4,7 @@
 #include <array>
 
 #include "admin/api.h"
+#include "admin/fan_out.h"
 #include "base/base64.h"
 #include "base/password.h"
 #include "cluster/entry_codec.h"
@@ -118,19 +119,27 @@ json shown(std::string_view name, std::string_view text) {
     return object;
 }
 
-void add_health(const NodeContext& node, json& server) {
-    json observed = json::object();
-    for (const cluster::HealthRow& row : node.health->rows()) {
-        if (row.server.text != server["name"].get<std::string>()) continue;
-        observed[std::string(name(row.service))] = name(row.observed);
-        if (!row.last_error.empty()) server["last_error"] = row.last_error;
+/// What an entry leaves out, and what the checks of front ends say.
+void decorate(const ObjectKind& kind, const json& observed, json& object) {
+    if (kind.path == "nodes" || kind.path == "servers") {
+        object.emplace("admin", "up");
     }
-    server["observed"] = observed;
+    if (kind.path == "nodes") {
+        object.emplace("master", false);
+        object.emplace("revoked", false);
+    }
+    for (const json& server : observed) {
+        if (server.value("name", "") != object.value("name", "")) continue;
+        object["state"] = server.value("state", "unknown");
+        object["observed"] = server.value("observed", json::object());
+    }
 }
 
-json decorated(const NodeContext& node, const ObjectKind& kind, json object) {
-    if (kind.path == "servers") add_health(node, object);
-    return object;
+json observations(NodeContext& node, const ObjectKind& kind) {
+    if (kind.path != "servers") return json::array();
+    if (node.sessions != nullptr) return servers_here(node);
+    return observed_servers(
+        node, ask_all(*node.peers, {"GET", "/v1/status?here=1"}, std::chrono::seconds(2)));
 }
 
 ApiResult list_objects(NodeContext& node, ApiCall& call) {
@@ -142,10 +151,11 @@ ApiResult list_objects(NodeContext& node, ApiCall& call) {
     const auto rows = reader.range(from == first ? from : state::after(from),
                                    state::prefix_end(kind.prefix), limit);
     if (!rows) return std::unexpected(rows.error());
+    const json observed = observations(node, kind);
     json list = json::array();
     for (const state::Entry& entry : *rows) {
-        list.push_back(decorated(
-            node, kind, shown(std::string_view(entry.key).substr(first.size()), entry.value)));
+        list.push_back(shown(std::string_view(entry.key).substr(first.size()), entry.value));
+        decorate(kind, observed, list.back());
     }
     return json{{std::string(kind.path), std::move(list)}};
 }
@@ -158,7 +168,9 @@ ApiResult show_object(NodeContext& node, ApiCall& call) {
     const auto row = reader.find(std::string(kind.prefix) + *wanted);
     if (!row) return std::unexpected(row.error());
     if (!*row) return fail(ErrorKind::NotFound, "there is no " + *wanted);
-    return decorated(node, kind, shown(*wanted, (*row)->value));
+    json object = shown(*wanted, (*row)->value);
+    decorate(kind, observations(node, kind), object);
+    return object;
 }
 
 /// Secrets become what may stand in the state: passwords of administrators are hashed, keys of
@@ -203,7 +215,7 @@ ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
     if (!before) return std::unexpected(before.error());
     if (patch && before->value.is_null()) return fail(ErrorKind::NotFound, "no " + *wanted);
     json given = call.body;
-    for (const char* derived : {"name", "observed", "last_error"}) given.erase(derived);
+    for (const char* derived : {"name", "observed", "state"}) given.erase(derived);
     if (auto ready = prepare_secrets(node, kind, given); !ready) {
         return std::unexpected(ready.error());
     }
@@ -260,9 +272,9 @@ ApiResult check_server(NodeContext& node, ApiCall& call) {
     return json{{"server", call.names[0]}, {"proofs", node.hooks.check_server(server->server)}};
 }
 
-#define MUSTER_OBJECT_ROUTES(path, noun)                                                    \
-    ApiRoute{"GET", "/v1/" path, RunsOn::AnyNode, "", list_objects},                        \
-        ApiRoute{"GET", "/v1/" path "/{}", RunsOn::AnyNode, "", show_object},               \
+#define MUSTER_OBJECT_ROUTES(path, noun, reads)                                             \
+    ApiRoute{"GET", "/v1/" path, RunsOn::reads, "", list_objects},                          \
+        ApiRoute{"GET", "/v1/" path "/{}", RunsOn::reads, "", show_object},                 \
         ApiRoute{"PUT", "/v1/" path "/{}", RunsOn::Master, noun " set", put_object},        \
         ApiRoute{"PATCH", "/v1/" path "/{}", RunsOn::Master, noun " change", patch_object}, \
         ApiRoute {                                                                          \
@@ -270,14 +282,14 @@ ApiResult check_server(NodeContext& node, ApiCall& call) {
     }
 
 constexpr std::array kRoutes{
-    MUSTER_OBJECT_ROUTES("domains", "domain"),
-    MUSTER_OBJECT_ROUTES("servers", "server"),
-    MUSTER_OBJECT_ROUTES("nodes", "node"),
-    MUSTER_OBJECT_ROUTES("settings", "setting"),
-    MUSTER_OBJECT_ROUTES("certificates", "certificate"),
-    MUSTER_OBJECT_ROUTES("credentials", "credential"),
-    MUSTER_OBJECT_ROUTES("administrators", "administrator"),
-    MUSTER_OBJECT_ROUTES("aliases", "alias"),
+    MUSTER_OBJECT_ROUTES("domains", "domain", AnyNode),
+    MUSTER_OBJECT_ROUTES("servers", "server", AnyNode),
+    MUSTER_OBJECT_ROUTES("nodes", "node", AnyNode),
+    MUSTER_OBJECT_ROUTES("settings", "setting", AnyNode),
+    MUSTER_OBJECT_ROUTES("certificates", "certificate", AnyNode),
+    MUSTER_OBJECT_ROUTES("credentials", "credential", Master),
+    MUSTER_OBJECT_ROUTES("administrators", "administrator", Master),
+    MUSTER_OBJECT_ROUTES("aliases", "alias", AnyNode),
     ApiRoute{"POST", "/v1/servers/{}/drain", RunsOn::Master, "server drain", drain},
     ApiRoute{"POST", "/v1/servers/{}/resume", RunsOn::Master, "server resume", resume},
     ApiRoute{"POST", "/v1/servers/{}/check", RunsOn::AnyNode, "", check_server},

@@ -14,6 +14,43 @@ constexpr std::size_t kThreads = 8;
 constexpr std::chrono::milliseconds kPatience{5'000};
 constexpr std::chrono::milliseconds kEndPatience{30'000};
 
+json observed_of(const cluster::ServerView& server) {
+    json observed = json::object();
+    for (const cluster::Service service : cluster::kServices) {
+        if (server.server.service(service) == nullptr) continue;
+        observed[std::string(name(service))] = name(server.health->observed(service));
+    }
+    return observed;
+}
+
+/// One word for a table: what the administrator wants, else what the checks of a front end see.
+std::string summary(const cluster::ServerView& server) {
+    if (server.server.admin != cluster::AdminState::Up) {
+        return std::string(name(server.server.admin));
+    }
+    bool any_up = false;
+    for (const cluster::Service service : cluster::kServices) {
+        if (server.server.service(service) == nullptr) continue;
+        const auto observed = server.health->observed(service);
+        if (observed == cluster::Observed::Down) return "down";
+        any_up |= observed == cluster::Observed::Up;
+    }
+    return any_up ? "up" : "unknown";
+}
+
+/// A master or a back end checks no servers: what front ends see counts.
+void take_observations(json& servers, const json& from) {
+    if (!from.is_array()) return;
+    for (json& server : servers) {
+        if (server["state"] != "unknown") continue;
+        for (const json& seen : from) {
+            if (seen.value("name", "") != server.value("name", "")) continue;
+            server["state"] = seen.value("state", "unknown");
+            server["observed"] = seen.value("observed", json::object());
+        }
+    }
+}
+
 Result<json> end_at_home(NodeContext& node, const cluster::Account& account) {
     const auto topology = node.topology->current();
     const cluster::ServerView* home = topology->server(account.home.text);
@@ -71,6 +108,28 @@ std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
         }
     }
     return answers;
+}
+
+json servers_here(const NodeContext& node) {
+    json list = json::array();
+    const auto topology = node.topology->current();
+    for (const cluster::ServerView& server : topology->servers()) {
+        list.push_back({{"name", server.server.name.text},
+                        {"host", server.server.host},
+                        {"kind", name(server.server.kind)},
+                        {"admin", name(server.server.admin)},
+                        {"state", summary(server)},
+                        {"observed", observed_of(server)}});
+    }
+    return list;
+}
+
+json observed_servers(NodeContext& node, const std::vector<PeerAnswer>& statuses) {
+    json servers = servers_here(node);
+    for (const PeerAnswer& one : statuses) {
+        if (one.answer) take_observations(servers, one.answer->value("servers", json::array()));
+    }
+    return servers;
 }
 
 json end_account_everywhere(NodeContext& node, const cluster::Account& account,

@@ -23,6 +23,10 @@ std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
 /// Turns a reply into its JSON body, or into the error that it tells.
 Result<nlohmann::json> body_of(const Result<net::HttpReply>& reply);
 
+/// The state of all servers: what this node sees, and where it checks none, what front ends see.
+nlohmann::json observed_servers(NodeContext& node, const std::vector<PeerAnswer>& statuses);
+nlohmann::json servers_here(const NodeContext& node);
+
 /// Ends every session of an account in the whole cluster: front ends kick, its home makes sure
 /// that nothing of it is left open. What could not be reached stands in "unreachable".
 nlohmann::json end_account_everywhere(NodeContext& node, const cluster::Account& account,

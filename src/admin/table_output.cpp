@@ -62,7 +62,11 @@ json at_path(const json& object, std::string_view path) {
 std::string format_value(const json& value) {
     if (value.is_null()) return "-";
     if (value.is_string()) {
-        const std::string text = printable(value.get<std::string>());
+        const auto& raw = value.get_ref<const std::string&>();
+        if (raw.starts_with("-----BEGIN ")) {
+            return "PEM, " + std::to_string(raw.size()) + " bytes";
+        }
+        const std::string text = printable(raw);
         return text.empty() ? "-" : text;
     }
     if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";

@@ -1,0 +1,71 @@
+#include "admin/node_alarms.h"
+
+#include "admin/files.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "net/pki.h"
+
+namespace muster::admin {
+namespace {
+
+constexpr auto kStale = std::chrono::minutes(15);
+
+void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool severe) {
+    alarms.push_back({std::move(about), std::move(text), severe});
+}
+
+std::vector<NamedCertificate> watched_certificates(const NodeContext& node) {
+    std::vector<NamedCertificate> certificates{{"cluster authority", node.identity.authority}};
+    for (const CertificateFiles& files : node.config.certificates) {
+        certificates.push_back({files.chain, read_file(files.chain).value_or("")});
+    }
+    const auto topology = node.topology->current();
+    for (const cluster::Certificate& certificate : topology->certificates()) {
+        certificates.push_back({"certificate " + certificate.name, certificate.chain});
+    }
+    for (const cluster::ServerView& server : topology->servers()) {
+        if (server.server.ca.empty() || server.server.ca == node.identity.authority) continue;
+        certificates.push_back(
+            {"authority of server " + server.server.name.text, server.server.ca});
+    }
+    return certificates;
+}
+
+}  // namespace
+
+std::vector<Alarm> node_alarms(const NodeContext& node) {
+    auto alarms = certificate_alarms(watched_certificates(node), std::chrono::system_clock::now());
+    if (!node.replica->filled()) add(alarms, "replica", "was never filled", true);
+    if (node.replica->damaged()) add(alarms, "replica", "is damaged, a new copy is made", true);
+    const auto age = node.replica->age();
+    if (node.follower != nullptr && age && *age > kStale) {
+        add(alarms, "replica", "nothing was heard from a master for 15 minutes", true);
+    }
+    for (const cluster::HealthRow& row : node.health->rows()) {
+        if (row.observed != cluster::Observed::Down) continue;
+        add(alarms, "server " + row.server.text,
+            std::string(name(row.service)) + " is down: " + row.last_error, true);
+    }
+    return alarms;
+}
+
+void report_alarms(const NodeContext& node) {
+    for (const NamedCertificate& certificate : watched_certificates(node)) {
+        const auto facts = net::read_certificate(certificate.chain);
+        if (!facts) continue;
+        const auto ends =
+            std::chrono::duration_cast<std::chrono::seconds>(facts->not_after.time_since_epoch());
+        metrics::gauge("muster_certificate_ends_timestamp_seconds",
+                       "When a certificate ends, in seconds since 1970",
+                       {{"certificate", certificate.about}})
+            .set(static_cast<double>(ends.count()));
+    }
+    const auto alarms = node_alarms(node);
+    metrics::gauge("muster_alarms", "Alarms of this node").set(static_cast<double>(alarms.size()));
+    for (const Alarm& alarm : alarms) {
+        log::write(alarm.severe ? log::Level::Error : log::Level::Warning, "alarm",
+                   {{"about", alarm.about}, {"text", alarm.text}});
+    }
+}
+
+}  // namespace muster::admin
