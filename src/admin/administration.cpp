@@ -5,6 +5,7 @@
 #include "admin/front_end_settings.h"
 #include "admin/node_alarms.h"
 #include "base/log.h"
+#include "base/metrics.h"
 
 namespace muster::admin {
 namespace {
@@ -46,7 +47,12 @@ state::Scope NodeContext::scope() const {
 Administration::Administration(NodeContext& context)
     : node_(context), api_(context), cluster_api_(context) {}
 
-Administration::~Administration() = default;
+Administration::~Administration() {
+    for (const char* name : {"muster_uptime_seconds", "muster_replica_filled",
+                             "muster_replica_age_seconds", "muster_sessions", "muster_draining"}) {
+        metrics::forget(name);
+    }
+}
 
 Result<> Administration::start() {
     auto audit = AuditLog::open(node_.config.node.state_dir + "/audit.log");
@@ -57,11 +63,33 @@ Result<> Administration::start() {
     node_.audit = audit_.get();
     node_.peers = peers_.get();
     node_.administrators = administrators_.get();
+    offer_metrics();
     if (auto listening = listen_admin(); !listening) return listening;
     if (auto listening = listen_cluster(); !listening) return listening;
     if (!node_.is_master()) follow();
     tasks_.spawn(watch());
     return {};
+}
+
+void Administration::offer_metrics() {
+    metrics::gauge("muster_build_info", "Version of the program", {{"version", MUSTER_VERSION}})
+        .set(1);
+    metrics::probe("muster_uptime_seconds", "Since the node was started", [this] {
+        return std::chrono::duration<double>(std::chrono::steady_clock::now() - node_.started)
+            .count();
+    });
+    metrics::probe("muster_replica_filled", "1 when the replica may be asked",
+                   [this] { return node_.replica->filled() ? 1.0 : 0.0; });
+    metrics::probe("muster_replica_age_seconds",
+                   "Since a master said that nothing is missing; -1: never", [this] {
+                       const auto age = node_.replica->age();
+                       return age ? std::chrono::duration<double>(*age).count() : -1.0;
+                   });
+    metrics::probe("muster_sessions", "Sessions that are logged in", [this] {
+        return node_.sessions == nullptr ? 0.0 : static_cast<double>(node_.sessions->size());
+    });
+    metrics::probe("muster_draining", "1 while no new sessions are taken",
+                   [this] { return node_.draining ? 1.0 : 0.0; });
 }
 
 Result<> Administration::listen_admin() {

@@ -31,6 +31,7 @@ public:
     [[nodiscard]] const std::optional<Endpoint>& cluster_endpoint() const { return cluster_at_; }
 
 private:
+    void offer_metrics();
     Result<> listen_admin();
     Result<> listen_cluster();
     void follow();

@@ -1,0 +1,180 @@
+"""Nodes of a cluster as processes on loopback, without Dovecot: for tests of administration."""
+import base64
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sqlite3
+import ssl
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+MUSTER = os.environ.get("MUSTER_BINARY") or str(
+    pathlib.Path(__file__).resolve().parents[2] / "build/src/muster")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_for(what, seconds=20):
+    """Returns the first true value of what()."""
+    until = time.monotonic() + seconds
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > until:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+class Node:
+    def __init__(self, folder, name, roles, extra=""):
+        self.name = name
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.state = self.folder / "s"
+        self.cluster = f"127.0.0.1:{free_port()}"
+        self.admin = f"127.0.0.1:{free_port()}"
+        self.file = self.folder / "muster.toml"
+        self.log = self.folder / "muster.log"
+        self.process = None
+        self.write_file(roles, extra)
+
+    def write_file(self, roles, extra=""):
+        self.file.write_text(f"""
+[node]
+name = "{self.name}"
+roles = {json.dumps(roles)}
+state_dir = "{self.state}"
+workers = 1
+drain_time = 1
+[cluster]
+listen = "{self.cluster}"
+inactivity_timeout = 5
+[admin]
+listen = "{self.admin}"
+{extra}
+""")
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen([MUSTER, "serve", "--config", str(self.file)],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_for(self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, self.log.read_text()
+        return self.http("/healthz")[0] == 200
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise
+        code = self.process.returncode if self.process else None
+        self.process = None
+        return code
+
+    def cli(self, *words, stdin=""):
+        """(exit code, standard output, standard error)."""
+        done = subprocess.run([MUSTER, "--config", str(self.file), *words], input=stdin, text=True,
+                              capture_output=True, timeout=60,
+                              env={k: v for k, v in os.environ.items() if k != "MUSTER_API"})
+        return done.returncode, done.stdout, done.stderr
+
+    def do(self, *words, stdin=""):
+        code, out, err = self.cli(*words, stdin=stdin)
+        assert code == 0, (words, code, out, err)
+        return out
+
+    def ask(self, *words):
+        return json.loads(self.do(*words, "--json"))
+
+    def http(self, path, user=None, password="", method="GET", body=None):
+        """(status, text) of the HTTP listener."""
+        request = urllib.request.Request(f"http://{self.admin}{path}", method=method,
+                                         data=None if body is None else json.dumps(body).encode())
+        if user:
+            token = base64.b64encode(f"{user}:{password}".encode()).decode()
+            request.add_header("Authorization", f"Basic {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def knows(self, address):
+        return self.cli("account", "show", address)[0] == 0
+
+    def replica_families(self):
+        """What the part before the slash of the keys in this node's replica is."""
+        found = set()
+        for file in self.state.glob("replica-*.db"):
+            with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as store:
+                for (key,) in store.execute("select key from entry"):
+                    key = key.decode() if isinstance(key, bytes) else key
+                    found.add(key.split("/")[0])
+        return found
+
+
+class Lab:
+    """A folder with nodes; everything ends with close()."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-lab-", dir="/tmp"))
+        self.nodes = []
+
+    def node(self, name, roles, extra=""):
+        node = Node(self.folder, name, roles, extra)
+        self.nodes.append(node)
+        return node
+
+    def master(self, name="m1"):
+        """A new cluster with one administrator, root / rootpass."""
+        node = self.node(name, ["master"])
+        node.do("cluster", "init", "--administrator", "root", "--password-stdin",
+                stdin="rootpass\n")
+        node.start()
+        return node
+
+    def member(self, master, name, roles, scope):
+        node = self.node(name, roles)
+        token = master.ask("token", "add", "--scope", scope)
+        node.do("cluster", "join", "--master", master.cluster, "--pin", token["pin"],
+                "--token-stdin", stdin=token["token"] + "\n")
+        node.start()
+        return node
+
+    def close(self):
+        for node in self.nodes:
+            node.stop()
+        shutil.rmtree(self.folder)
+
+
+def stranger_status(address):
+    """What a client without a key gets at a cluster port."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with urllib.request.urlopen(f"https://{address}/v1/copy", context=context,
+                                    timeout=10) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code

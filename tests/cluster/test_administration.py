@@ -1,0 +1,347 @@
+"""Administration of a cluster by the command line and the API, with real processes."""
+import json
+import re
+import unittest
+
+from nodes_lab import Lab, stranger_status, wait_for
+
+
+def set_up_directory(master):
+    for server in ("sv1", "sv2"):
+        master.do("server", "add", server, "kind=foreign", "host=127.0.0.1", "imap.port=143",
+                  "imap.tls=none")
+    master.do("domain", "add", "domain1.dom", "--servers", "sv1,sv2")
+
+
+class Membership(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.master = cls.lab.master()
+        set_up_directory(cls.master)
+        cls.front_end = cls.lab.member(cls.master, "fe1", ["frontend"], "frontend")
+        cls.back_end = cls.lab.member(cls.master, "be1", ["backend"], "backend")
+
+    def test_what_is_added_at_the_master_is_known_everywhere_at_once(self):
+        self.master.do("account", "add", "kate@domain1.dom", "--home", "sv2", "--password-stdin",
+                       stdin="secret\n")
+        wait_for(lambda: self.front_end.knows("kate@domain1.dom"), 2)
+        wait_for(lambda: self.back_end.knows("kate@domain1.dom"), 2)
+        located = self.front_end.ask("account", "locate", "KATE@Domain1.dom")
+        self.assertEqual(located["home"], "sv2")
+
+    def test_front_ends_hold_no_keys(self):
+        self.master.do("account", "add", "keys@domain1.dom", "--password-stdin", stdin="secret\n")
+        wait_for(lambda: self.back_end.knows("keys@domain1.dom"), 5)
+        wait_for(lambda: self.front_end.knows("keys@domain1.dom"), 5)
+        self.assertIn("key", self.back_end.replica_families())
+        self.assertIn("account", self.front_end.replica_families())
+        self.assertFalse({"key", "admin", "token"} & self.front_end.replica_families())
+        self.assertNotIn("token", self.back_end.replica_families())
+
+    def test_a_token_is_used_once_and_only_for_its_scope(self):
+        token = self.master.ask("token", "add", "--scope", "frontend")
+        other = self.lab.node("fe7", ["backend"])
+        join = ("cluster", "join", "--master", self.master.cluster, "--pin", token["pin"],
+                "--token-stdin")
+        code, _, err = other.cli(*join, stdin=token["token"] + "\n")
+        self.assertEqual(code, 1)
+        self.assertIn("scope", err)
+        first = self.lab.node("fe8", ["frontend"])
+        first.do(*join, stdin=token["token"] + "\n")
+        second = self.lab.node("fe9", ["frontend"])
+        code, _, err = second.cli(*join, stdin=token["token"] + "\n")
+        self.assertEqual(code, 1)
+        self.assertIn("used", err)
+        self.assertFalse((second.state / "cluster.json").exists())
+
+    def test_two_nodes_with_one_name_are_refused(self):
+        token = self.master.ask("token", "add", "--scope", "frontend")
+        twin_folder = Lab()
+        self.addCleanup(twin_folder.close)
+        twin = twin_folder.node("fe1", ["frontend"])
+        code, _, err = twin.cli("cluster", "join", "--master", self.master.cluster, "--pin",
+                                token["pin"], "--token-stdin", stdin=token["token"] + "\n")
+        self.assertEqual(code, 1)
+        self.assertIn("another key already", err)
+
+    def test_an_administrators_password_lets_a_node_join_but_a_wrong_one_does_not(self):
+        pin = self.master.ask("node", "show", "m1")["pin"]
+        node = self.lab.node("fe5", ["frontend"])
+        join = ("cluster", "join", "--master", self.master.cluster, "--pin", pin, "--user", "root",
+                "--password-stdin")
+        code, _, err = node.cli(*join, stdin="wrong\n")
+        self.assertEqual(code, 1)
+        self.assertIn("wrong", err)
+        node.do(*join, stdin="rootpass\n")
+        self.assertIn("fe5", [n["name"] for n in self.master.ask("node", "list")["nodes"]])
+
+    def test_a_master_with_another_key_is_not_believed(self):
+        token = self.master.ask("token", "add", "--scope", "frontend")
+        node = self.lab.node("fe6", ["frontend"])
+        code, _, _ = node.cli("cluster", "join", "--master", self.master.cluster, "--pin",
+                              "sha256//" + "A" * 43 + "=", "--token-stdin",
+                              stdin=token["token"] + "\n")
+        self.assertEqual(code, 1)
+
+    def test_strangers_are_refused_at_the_cluster_port(self):
+        self.assertEqual(stranger_status(self.master.cluster), 403)
+
+    def test_a_front_end_changes_the_cluster_only_for_an_administrator(self):
+        self.master.do("account", "add", "omar@domain1.dom", "--no-password")
+        code, _, err = self.front_end.cli("account", "disable", "omar@domain1.dom")
+        self.assertEqual(code, 1)
+        self.assertIn("--user", err)
+        password = self.front_end.folder / "password"
+        password.write_text("rootpass\n")
+        self.front_end.do("--user", "root", "--user-password-file", str(password), "account",
+                          "disable", "omar@domain1.dom")
+        self.assertEqual(self.master.ask("account", "show", "omar@domain1.dom")["state"],
+                         "disabled")
+        self.back_end.do("account", "enable", "omar@domain1.dom")
+        self.assertEqual(self.master.ask("account", "show", "omar@domain1.dom")["state"], "active")
+
+    def test_status_names_every_node_and_what_is_wrong(self):
+        wait_for(lambda: self.front_end.ask("status")["nodes"], 5)
+        status = self.master.ask("status")
+        names = {node["name"]: node for node in status["nodes"]}
+        self.assertTrue(names["fe1"]["reachable"])
+        self.assertEqual(names["fe1"]["replica"]["phase"], "following")
+        self.assertEqual(names["m1"]["replica"]["phase"], "master")
+
+
+class MasterAway(unittest.TestCase):
+    def test_front_ends_go_on_and_say_that_nothing_was_changed(self):
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.master()
+        set_up_directory(master)
+        front_end = lab.member(master, "fe1", ["frontend"], "frontend")
+        master.do("account", "add", "kate@domain1.dom", "--home", "sv1", "--no-password")
+        wait_for(lambda: front_end.knows("kate@domain1.dom"), 5)
+        self.assertEqual(master.stop(), 0)
+        code, _, err = front_end.cli("account", "disable", "kate@domain1.dom")
+        self.assertEqual(code, 1)
+        self.assertIn("nothing was changed", err)
+        self.assertEqual(front_end.stop(), 0)
+        front_end.start()
+        self.assertTrue(front_end.knows("kate@domain1.dom"))
+        self.assertEqual(front_end.http("/readyz")[0], 200)
+        master.start()
+        master.do("account", "add", "ada@domain1.dom", "--no-password")
+        wait_for(lambda: front_end.knows("ada@domain1.dom"), 20)
+
+
+class Declarations(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.master = cls.lab.master()
+        set_up_directory(cls.master)
+        for name in ("kate", "ada"):
+            cls.master.do("account", "add", f"{name}@domain1.dom", "--home", "sv1",
+                          "--password-stdin", stdin="secret\n")
+
+    def export(self, name, *words):
+        path = self.lab.folder / name
+        path.unlink(missing_ok=True)
+        self.master.do("cluster", "export", str(path), *words)
+        return path, json.loads(path.read_text())
+
+    def test_what_was_exported_changes_nothing(self):
+        path, content = self.export("same.json")
+        self.assertEqual(self.master.ask("cluster", "diff", str(path))["steps"], [])
+        self.assertNotIn("secret", path.read_text())
+        self.assertNotIn("passwords", content)
+
+    def test_keys_are_exported_only_when_asked(self):
+        _, content = self.export("keys.json", "--keys")
+        kate = content["accounts"]["kate@domain1.dom"]["id"]
+        self.assertRegex(content["passwords"][kate]["keys"][0], r"^\{SCRAM-SHA-256\}")
+        self.assertTrue(content["administrators"]["root"]["keys"])
+
+    def test_apply_shows_asks_and_does(self):
+        path, content = self.export("change.json")
+        content["accounts"]["john@domain1.dom"] = {"home": "sv2"}
+        del content["accounts"]["ada@domain1.dom"]
+        path.write_text(json.dumps(content))
+        code, out, err = self.master.cli("cluster", "apply", str(path))
+        self.assertEqual(code, 1)
+        self.assertIn("+ account/john@domain1.dom", out)
+        self.assertIn("- account/ada@domain1.dom", out)
+        self.assertIn("--yes", err)
+        self.assertTrue(self.master.knows("ada@domain1.dom"))
+        self.master.do("cluster", "apply", str(path), "--yes")
+        self.assertTrue(self.master.knows("john@domain1.dom"))
+        self.assertFalse(self.master.knows("ada@domain1.dom"))
+        _, after = self.export("after.json", "--keys")
+        self.assertEqual(len(after["passwords"]), 1)  # of the account that is left
+
+    def test_a_file_that_would_break_references_does_nothing(self):
+        path, content = self.export("broken.json")
+        content["accounts"]["kate@domain1.dom"]["home"] = "sv9"
+        path.write_text(json.dumps(content))
+        code, _, err = self.master.cli("cluster", "apply", str(path), "--yes")
+        self.assertEqual(code, 1)
+        self.assertIn("server/sv9", err)
+        self.assertEqual(self.master.ask("account", "show", "kate@domain1.dom")["home"], "sv1")
+
+
+class Backups(unittest.TestCase):
+    def test_a_backup_brings_the_state_back_and_followers_notice(self):
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.master()
+        set_up_directory(master)
+        front_end = lab.member(master, "fe1", ["frontend"], "frontend")
+        master.do("account", "add", "kate@domain1.dom", "--home", "sv1", "--no-password")
+        backup = lab.folder / "backup"
+        master.do("cluster", "backup", str(backup), "--password-stdin", stdin="passphrase\n")
+        self.assertNotIn(b"kate@domain1.dom", backup.read_bytes())
+        master.do("account", "add", "later@domain1.dom", "--no-password")
+        master.do("account", "remove", "kate@domain1.dom", "--yes")
+        wait_for(lambda: front_end.knows("later@domain1.dom"), 5)
+        master.stop()
+        code, _, err = master.cli("cluster", "restore", str(backup), "--yes", "--password-stdin",
+                                  stdin="other\n")
+        self.assertEqual(code, 1, err)
+        self.assertTrue((master.state / "directory.db").exists())
+        code, _, _ = master.cli("cluster", "restore", str(backup), "--password-stdin",
+                                stdin="passphrase\n")
+        self.assertEqual(code, 1)  # it would replace a cluster
+        master.do("cluster", "restore", str(backup), "--yes", "--password-stdin",
+                  stdin="passphrase\n")
+        self.assertTrue((master.state / "authority.key").exists())
+        master.start()
+        self.assertTrue(master.knows("kate@domain1.dom"))
+        wait_for(lambda: front_end.knows("kate@domain1.dom") and
+                 not front_end.knows("later@domain1.dom"), 30)
+
+
+class Rights(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.master = cls.lab.master()
+        set_up_directory(cls.master)
+        cls.master.do("account", "add", "kate@domain1.dom", "--no-password")
+        cls.master.do("administrator", "add", "view", "--read-only", "--password-stdin",
+                      stdin="viewpass\n")
+
+    def test_the_http_listener_wants_a_password(self):
+        self.assertEqual(self.master.http("/v1/domains")[0], 401)
+        self.assertEqual(self.master.http("/v1/domains", "root", "wrong")[0], 401)
+        self.assertEqual(self.master.http("/v1/domains", "root", "rootpass")[0], 200)
+
+    def test_who_may_only_read_changes_nothing(self):
+        self.assertEqual(self.master.http("/v1/accounts", "view", "viewpass")[0], 200)
+        path = "/v1/accounts/kate@domain1.dom/disable"
+        self.assertEqual(self.master.http(path, "view", "viewpass", "POST")[0], 403)
+        self.assertEqual(self.master.http("/v1/accounts/export?keys=1", "view", "viewpass")[0], 403)
+        self.assertEqual(self.master.ask("account", "show", "kate@domain1.dom")["state"], "active")
+
+    def test_health_and_metrics_need_none(self):
+        self.assertEqual(self.master.http("/healthz"), (200, "ok\n"))
+        self.assertEqual(self.master.http("/readyz")[0], 200)
+        status, text = self.master.http("/metrics")
+        self.assertEqual(status, 200)
+        self.assertIn("# TYPE muster_", text)
+
+    def test_the_audit_log_tells_who_did_what_and_no_secret(self):
+        self.master.do("account", "add", "audited@domain1.dom", "--password-stdin",
+                       stdin="verysecret\n")
+        self.master.http("/v1/accounts/audited@domain1.dom/disable", "root", "rootpass", "POST")
+        self.master.cli("account", "add", "audited@domain1.dom", "--no-password")
+        records = [r for r in self.master.ask("audit", "list")["audit"]
+                   if r["object"].startswith("audited@")]
+        self.assertEqual([r["action"] for r in records],
+                         ["account add", "account disable", "account add"])
+        self.assertRegex(records[0]["who"], r"^unix:\d+$")
+        self.assertEqual(records[1]["who"], "admin:root")
+        self.assertEqual((records[1]["before"]["state"], records[1]["after"]["state"]),
+                         ("active", "disabled"))
+        self.assertNotEqual(records[2]["outcome"], "done")
+        log = (self.master.state / "audit.log").read_text()
+        self.assertNotIn("verysecret", log)
+        self.assertNotIn("SCRAM", log)
+        self.assertEqual((self.master.state / "audit.log").stat().st_mode & 0o777, 0o600)
+        self.assertEqual((self.master.state / "admin.sock").stat().st_mode & 0o777, 0o600)
+
+    def test_exit_codes(self):
+        self.assertEqual(self.master.cli("account", "list")[0], 0)
+        code, _, err = self.master.cli("account", "show", "nobody@domain1.dom")
+        self.assertEqual((code, bool(err)), (1, True))
+        self.assertEqual(self.master.cli("account", "frobnicate")[0], 2)
+        self.assertEqual(self.master.cli("server", "set", "sv1", "wieght=5")[0], 2)
+        self.assertEqual(self.master.cli("account", "remove", "kate@domain1.dom")[0], 1)
+        self.assertEqual(self.master.cli("--api", "/nowhere", "status")[0], 1)
+
+    def test_imports_name_the_rows_they_reject(self):
+        rows = self.lab.folder / "accounts.csv"
+        rows.write_text("address,home\na1@domain1.dom,sv1\nbad,sv1\na2@domain1.dom,sv9\n")
+        code, out, err = self.master.cli("account", "import", str(rows))
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"line 3: .*\nline 4: ")
+        self.assertIn("nothing was written", out)
+        self.assertFalse(self.master.knows("a1@domain1.dom"))
+        self.master.do("account", "import", str(rows), "--partial")
+        self.assertTrue(self.master.knows("a1@domain1.dom"))
+        exported = self.master.do("account", "export", "--format", "jsonl")
+        self.assertIn("a1@domain1.dom", exported)
+
+
+class NodeFiles(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.master = cls.lab.master()
+
+    def test_check_says_what_is_wrong(self):
+        self.assertEqual(self.master.cli("check")[0], 0)
+        node = self.lab.node("fe1", ["frontend"], f"""
+[[listener]]
+address = "{self.master.cluster}"
+[[certificate]]
+chain = "/nowhere.crt"
+key = "/nowhere.key"
+""")
+        code, out, _ = node.cli("check")
+        self.assertEqual(code, 1)
+        self.assertIn("cluster init", out)
+        self.assertIn("/nowhere.crt", out)
+        node.file.write_text(node.file.read_text() + "\n[limits]\nconections = 3\n")
+        code, _, err = node.cli("check")
+        self.assertEqual(code, 1)
+        self.assertRegex(err, r"muster\.toml:\d+: unknown option \"conections\", "
+                              r"did you mean \"connections\"")
+
+    def test_a_node_of_no_cluster_does_not_serve(self):
+        node = self.lab.node("lost", ["frontend"])
+        code, _, err = node.cli("serve")
+        self.assertEqual(code, 1)
+        self.assertIn("cluster join", err)
+
+    def test_a_bad_file_changes_nothing_at_reload(self):
+        good = self.master.file.read_text()
+        self.master.file.write_text("[nonsense]\n")
+        code, _, err = self.master.cli("--api", str(self.master.state / "admin.sock"), "node",
+                                       "reload")
+        self.master.file.write_text(good)
+        self.assertEqual(code, 1)
+        self.assertIn("unknown section", err)
+        self.assertEqual(self.master.http("/healthz")[0], 200)
+        self.master.do("node", "reload")
+
+    def test_pages_from_the_option_table(self):
+        self.assertIn("## [node]", self.master.do("reference"))
+        sample = self.master.do("sample-config")
+        self.assertIn("[[listener]]", sample)
+        self.assertTrue(re.match(r"\.TH MUSTER\.TOML 5", self.master.do("manual")))
+
+
+if __name__ == "__main__":
+    unittest.main()
