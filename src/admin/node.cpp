@@ -84,7 +84,7 @@ Result<> Node::start_front_end() {
     settings->upstream.authorities += context_.identity.authority;
     upstream_settings_ = settings->upstream;
     front_end_ = std::make_unique<frontend::FrontEnd>(std::move(*settings), context_.replica,
-                                                      *topology_, health_);
+                                                      *topology_, health_, &verifier_, pool_);
     if (auto started = front_end_->start(); !started) return started;
     context_.sessions = &front_end_->sessions();
     if (auto used = use_certificates(context_.config); !used) return used;

@@ -8,6 +8,7 @@
 #include "admin/administration.h"
 #include "admin/node_context.h"
 #include "admin/node_file.h"
+#include "admin/peer_verifier.h"
 #include "backend/agent.h"
 #include "cluster/health.h"
 #include "cluster/topology.h"
@@ -55,6 +56,7 @@ private:
     NodeContext context_;
     cluster::HealthTable health_;
     std::unique_ptr<cluster::TopologyTable> topology_;
+    PeerVerifier verifier_{context_};
     frontend::UpstreamSettings upstream_settings_;
     std::unique_ptr<frontend::FrontEnd> front_end_;
     std::unique_ptr<frontend::HealthChecks> health_checks_;

@@ -38,11 +38,13 @@ Agent::Agent(net::Loop& loop, std::shared_ptr<state::Replica> replica,
     : loop_(loop),
       settings_(std::move(settings)),
       authority_settings_{settings_.server, settings_.mail_root, settings_.decoy_secret},
+      topology_(topology),
       replica_(std::move(replica)),
       view_(replica_, topology),
       shares_(view_, std::move(writer)),
       authority_{view_, authority_settings_, tokens_, shares_, let_in_},
-      relay_(loop, settings_.relay_socket, [this](std::string_view name) { return refused(name); }),
+      relay_(loop, settings_.relay_socket,
+             [this](std::string_view name) { return refused(name) && !lives_behind_master(name); }),
       session_end_(
           loop, pool_, {.base_dir = settings_.base_dir},
           [this](std::string_view name) { return refused(name); },
@@ -183,6 +185,18 @@ bool Agent::refused(std::string_view address) {
     if (standing->kind == Standing::Kind::Unknown)
         return let_in_.contains(name) || deleted_.contains(name);
     return standing->kind != Standing::Kind::Served;
+}
+
+/// On a foreign server that takes a master user: it cannot judge its own users' passwords for us,
+/// so any back end does, by the keys of the state.
+bool Agent::lives_behind_master(std::string_view address) {
+    const auto standing = standing_of(address, view_, authority_settings_);
+    if (!standing || standing->kind != Standing::Kind::Elsewhere) return false;
+    if (standing->facts.disabled) return false;
+    const auto topology = topology_.current();
+    const cluster::ServerView* home = topology->server(standing->facts.home.view());
+    return home != nullptr && home->server.kind == cluster::ServerKind::Foreign &&
+           home->server.login == cluster::LoginMode::Master;
 }
 
 std::string Agent::homes_of(std::string_view address) {

@@ -69,11 +69,13 @@ private:
     void watch();
     void changed(const std::vector<std::string>& addresses);
     [[nodiscard]] bool refused(std::string_view address);
+    [[nodiscard]] bool lives_behind_master(std::string_view address);
     [[nodiscard]] std::string homes_of(std::string_view address);
 
     net::Loop& loop_;
     AgentSettings settings_;
     AuthoritySettings authority_settings_;
+    const cluster::TopologyTable& topology_;
     std::shared_ptr<state::Replica> replica_;
     DirectoryView view_;
     TokenStore tokens_;

@@ -193,14 +193,15 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     }
     const auto route = find_route(peer, login);
     if (!route) co_return std::unexpected(route.error());
-    const auto message = message_for(login, route->login);
-    if (!message) co_return std::unexpected(message.error());
+    const auto entry = co_await entry_for(session, peer, login, *route);
+    if (!entry) co_return std::unexpected(entry.error());
     auto upstream = co_await worker_.upstream(listener_.service, *route, peer);
     if (!upstream) co_return std::unexpected(upstream.error());
 
     std::array<wire::ForwardField, 1> forward{{{"muster_account", route->login.view()}}};
-    UpstreamLogin start{{peer.client, peer.local, id_.view(), 5, {}}, login.mechanism, *message};
-    if (!wire::sasl::can_rewrite(login.mechanism) && login.name != route->login.text) {
+    UpstreamLogin start{
+        {peer.client, peer.local, id_.view(), 5, {}}, entry->mechanism, entry->message};
+    if (!wire::sasl::can_rewrite(entry->mechanism) && login.name != route->login.text) {
         start.introduction.forward = forward;
     }
     const auto success = co_await converse(session, **upstream, start);
@@ -212,6 +213,62 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     if (!ahead.empty()) co_await (*upstream)->stream().write(ahead);
     co_await client_.write(session.welcome(login, *success) + (*upstream)->take_rest());
     co_return (*upstream)->release();
+}
+
+Task<Result<Connection::Entry>> Connection::entry_for(ClientSession& session, const Peer& peer,
+                                                      const Login& login,
+                                                      const cluster::Route& route) {
+    using wire::sasl::Mechanism;
+    if (route.server->server.login == cluster::LoginMode::Own || !route.known()) {
+        auto message = message_for(login, route.login);
+        if (!message) co_return std::unexpected(message.error());
+        co_return Entry{login.mechanism, std::move(*message)};
+    }
+    const auto credentials = co_await verify(session, peer, login, route);
+    if (!credentials) co_return std::unexpected(credentials.error());
+    auto message =
+        wire::sasl::write_plain(route.login.view(), credentials->user, credentials->password);
+    if (!message) co_return std::unexpected(message.error());
+    co_return Entry{Mechanism::Plain, std::move(*message)};
+}
+
+Task<Result<EntryCredentials>> Connection::verify(ClientSession& session, const Peer& peer,
+                                                  const Login& login, const cluster::Route& route) {
+    const Shared& shared = worker_.shared();
+    if (shared.verifier == nullptr) {
+        co_return fail(ErrorKind::Unavailable, "unavailable", "no back end can judge credentials");
+    }
+    const bool by_token = route.server->server.login == cluster::LoginMode::Token;
+    auto message = message_for(login, route.login);
+    if (!message) co_return std::unexpected(message.error());
+    const VerifyRequest request{route.server->server.name,
+                                listener_.service,
+                                by_token,
+                                login.mechanism,
+                                *message,
+                                peer.client,
+                                id_};
+    auto step = co_await net::Blocking(worker_.loop(), shared.pool, [&shared, request] {
+        return shared.verifier->begin(request);
+    });
+    while (step && step->step.kind == SaslStep::Kind::Challenge) {
+        const auto answer = co_await session.ask(step->step.text);
+        if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
+        step = co_await net::Blocking(
+            worker_.loop(), shared.pool, [&shared, request, exchange = step->exchange, answer] {
+                return shared.verifier->answer(request, exchange, *answer);
+            });
+    }
+    if (!step) co_return std::unexpected(step.error());
+    if (step->step.kind == SaslStep::Kind::Denied) {
+        co_return fail(ErrorKind::Refused, "", "credentials refused by a back end");
+    }
+    if (step->token) co_return *step->token;
+    if (!by_token && route.server->credential) {
+        co_return EntryCredentials{route.server->credential->user,
+                                   route.server->credential->password};
+    }
+    co_return fail(ErrorKind::Unavailable, "unavailable", "no credentials for the server");
 }
 
 Task<Result<std::string>> Connection::converse(ClientSession& session, Upstream& upstream,

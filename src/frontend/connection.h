@@ -9,6 +9,7 @@
 #include "cluster/session_table.h"
 #include "frontend/client_session.h"
 #include "frontend/upstream.h"
+#include "frontend/verifier.h"
 #include "frontend/worker.h"
 #include "net/pump.h"
 #include "net/socket_stream.h"
@@ -43,11 +44,23 @@ public:
     [[nodiscard]] Connection* next() const { return next_; }
 
 private:
+    struct Entry {
+        wire::sasl::Mechanism mechanism;
+        std::string message;
+    };
+
     Task<bool> read_proxy_header(Peer& peer);
     Task<bool> admit(const Peer& peer);
     Task<bool> accept_tls();
     Task<Server> identify_and_hand_over(ClientSession& session, const Peer& peer);
     Task<Result<Server>> hand_over(ClientSession& session, const Peer& peer, const Login& login);
+    /// What the server is entered with when that is not what the client sent: has the client's
+    /// credentials judged at a back end first.
+    Task<Result<EntryCredentials>> verify(ClientSession& session, const Peer& peer,
+                                          const Login& login, const cluster::Route& route);
+    /// The first message for the server, and by which mechanism.
+    Task<Result<Entry>> entry_for(ClientSession& session, const Peer& peer, const Login& login,
+                                  const cluster::Route& route);
     /// Relays the SASL exchange; the text for the protocol's success line.
     Task<Result<std::string>> converse(ClientSession& session, Upstream& upstream,
                                        UpstreamLogin login);

@@ -5,12 +5,14 @@
 namespace muster::frontend {
 
 FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
-                   const cluster::TopologyTable& topology, cluster::HealthTable& health)
+                   const cluster::TopologyTable& topology, cluster::HealthTable& health,
+                   Verifier* verifier, net::BlockingPool& pool)
     : settings_(std::move(settings)),
       guard_(settings_.limits),
       hosts_(topology),
       sessions_(settings_.workers, settings_.limits.connections),
-      shared_{settings_, std::move(replica), topology, health, sessions_, guard_, hosts_} {
+      shared_{settings_, std::move(replica), topology, health, sessions_, guard_,
+              hosts_,    verifier,           pool} {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(shared_, i));
     }

@@ -18,7 +18,8 @@ class FrontEnd {
 public:
     /// What is passed by reference must outlive the front end.
     FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
-             const cluster::TopologyTable& topology, cluster::HealthTable& health);
+             const cluster::TopologyTable& topology, cluster::HealthTable& health,
+             Verifier* verifier, net::BlockingPool& pool);
     ~FrontEnd();
     FrontEnd(const FrontEnd&) = delete;
     FrontEnd& operator=(const FrontEnd&) = delete;

@@ -17,7 +17,9 @@
 #include "frontend/host_addresses.h"
 #include "frontend/settings.h"
 #include "frontend/target_table.h"
+#include "frontend/verifier.h"
 #include "frontend/warm_connections.h"
+#include "net/blocking_pool.h"
 #include "net/listener.h"
 #include "net/loop.h"
 
@@ -34,6 +36,8 @@ struct Shared {
     cluster::SessionTable& sessions;
     ClientGuard& guard;
     HostAddresses& hosts;
+    Verifier* verifier;  ///< null: no server is entered by token or master user
+    net::BlockingPool& pool;
 };
 
 /// Counted without a lock; names and help stand in worker.cpp.

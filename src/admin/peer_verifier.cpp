@@ -1,0 +1,98 @@
+#include "admin/peer_verifier.h"
+
+#include "admin/fan_out.h"
+#include "admin/peers.h"
+#include "base/base64.h"
+
+namespace muster::admin {
+namespace {
+
+using frontend::SaslStep;
+using frontend::VerifyRequest;
+using frontend::VerifyStep;
+using nlohmann::json;
+
+constexpr std::chrono::milliseconds kPatience{15'000};
+
+std::string_view dovecot_name(cluster::Service service) { return cluster::name(service); }
+
+Result<VerifyStep> step_from(const json& answer, const NodeName& judge) {
+    const std::string state = answer.value("state", "");
+    if (state == "challenge") {
+        return VerifyStep{{SaslStep::Kind::Challenge, answer.value("data", "")},
+                          judge.text + "/" + answer.value("exchange", ""),
+                          {}};
+    }
+    if (state == "accepted") {
+        VerifyStep step{{SaslStep::Kind::Accepted, {}}, {}, {}};
+        if (answer.contains("token")) {
+            step.token = frontend::EntryCredentials{answer["token"].value("id", ""),
+                                                    answer["token"].value("secret", "")};
+        }
+        return step;
+    }
+    if (state == "refused" && !answer.value("temporary", false)) {
+        return VerifyStep{{SaslStep::Kind::Denied, {}}, {}, {}};
+    }
+    return fail(ErrorKind::Unavailable, "unavailable", "node " + judge.text + " could not judge");
+}
+
+}  // namespace
+
+std::vector<NodeName> PeerVerifier::judges(const VerifyRequest& request) const {
+    const auto topology = node_.topology->current();
+    const cluster::ServerView* home = topology->server(request.home.view());
+    if (home != nullptr && !home->server.node.empty()) return {home->server.node};
+    std::vector<NodeName> nodes;
+    for (const cluster::Node& node : topology->parts().nodes) {
+        if (node.scope == cluster::NodeScope::Backend && !node.revoked) nodes.push_back(node.name);
+    }
+    return nodes;
+}
+
+Result<VerifyStep> PeerVerifier::ask(const NodeName& judge, json body,
+                                     const VerifyRequest& request) {
+    if (request.wants_token) body["token_for"] = dovecot_name(request.service);
+    Result<json> answer = fail(ErrorKind::Unavailable, "unavailable", "");
+    if (judge == node_.config.node.name && node_.hooks.authenticate) {
+        answer = node_.hooks.authenticate(body);
+    } else {
+        const auto peer = node_.peers != nullptr ? node_.peers->find(judge) : std::nullopt;
+        if (!peer) {
+            return fail(ErrorKind::Unavailable, "unavailable",
+                        "node " + judge.text + " is unknown");
+        }
+        net::HttpCall call{"POST", "/v1/authenticate"};
+        call.body = body.dump();
+        answer = body_of(node_.peers->call(*peer, call, kPatience));
+    }
+    if (!answer) {
+        return fail(ErrorKind::Unavailable, "unavailable",
+                    "node " + judge.text + ": " + answer.error().detail);
+    }
+    return step_from(*answer, judge);
+}
+
+Result<VerifyStep> PeerVerifier::begin(const VerifyRequest& request) {
+    const json body = {{"mechanism", wire::sasl::name(request.mechanism)},
+                       {"service", dovecot_name(request.service)},
+                       {"initial", base64_encode(request.message)},
+                       {"client", request.client.text()},
+                       {"session", request.session.text}};
+    Result<VerifyStep> step =
+        fail(ErrorKind::Unavailable, "unavailable", "there is no back end that could judge");
+    for (const NodeName& judge : judges(request)) {
+        step = ask(judge, body, request);
+        if (step) return step;
+    }
+    return step;
+}
+
+Result<VerifyStep> PeerVerifier::answer(const VerifyRequest& request, const std::string& exchange,
+                                        const std::string& answer) {
+    const std::size_t slash = exchange.find('/');
+    return ask(NodeName(exchange.substr(0, slash)),
+               {{"exchange", exchange.substr(slash + 1)}, {"data", answer}}, request);
+}
+
+}  // namespace muster::admin
