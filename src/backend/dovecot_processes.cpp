@@ -16,7 +16,7 @@
 namespace muster::backend {
 namespace {
 
-constexpr std::size_t kMaxDump = 64 * 1024 * 1024;
+constexpr std::size_t kMaxDump = std::size_t{64} << 20;
 constexpr int kAnvilSeconds = 5;
 
 namespace fs = std::filesystem;
