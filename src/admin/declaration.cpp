@@ -158,7 +158,7 @@ Result<> DeclarationWriter::finish() {
     return sink_(in_section_ ? "\n}\n}\n" : "{\"muster\": " + std::to_string(kFormat) + "}\n");
 }
 
-Result<Declaration> read_declaration(std::string_view text) {
+Result<Declaration> parse_declaration(std::string_view text) {
     json root;
     try {
         root = json::parse(text);

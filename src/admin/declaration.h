@@ -53,7 +53,7 @@ private:
 };
 
 /// Errors name the section and object that is wrong. Every entry is held against its own rules.
-Result<Declaration> read_declaration(std::string_view text);
+Result<Declaration> parse_declaration(std::string_view text);
 Result<Declaration> read_declaration(const nlohmann::json& root);
 
 struct Step {
