@@ -77,6 +77,12 @@ wire::Offer ClientSession::offer() const {
             .scram = !listener_.default_domain || host_.servers_map_names()};
 }
 
+Task<void> ClientSession::send_away(std::string farewell, std::string_view why) {
+    log::info("connection-ended",
+              {{"session", peer_.session}, {"client", peer_.client.text()}, {"reason", why}});
+    co_await client_.write(farewell);
+}
+
 bool ClientSession::count_command() { return ++commands_ <= host_.limits().commands_before_login; }
 
 }  // namespace muster::frontend

@@ -45,6 +45,10 @@ public:
 /// Identifies a client: one protocol's greeting, commands before login, and answers. Lives on its
 /// worker's thread, from accept until the hand-over; the pump outlives it.
 class ClientSession {
+protected:
+    static constexpr std::string_view kTooManyCommands = "too many commands before login";
+    static constexpr std::string_view kBadLine = "a line too long, or with bytes that are no text";
+
 public:
     ClientSession(SessionHost& host, const ListenerSettings& listener, net::SocketStream& client,
                   const Peer& peer)
@@ -86,6 +90,8 @@ protected:
     [[nodiscard]] wire::Offer offer() const;
     /// Counts a command; false when the client has had enough of them.
     [[nodiscard]] bool count_command();
+    /// Says farewell to a client that broke a bound, and why in the log.
+    Task<void> send_away(std::string farewell, std::string_view why);
 
     SessionHost& host_;
     const ListenerSettings& listener_;

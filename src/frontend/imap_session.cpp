@@ -29,7 +29,7 @@ Task<std::optional<Login>> ImapSession::identify() {
         if (!co_await read_command(assembler)) co_return std::nullopt;
         if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
         if (!count_command()) {
-            co_await client_.write("* BYE Too many commands before login.\r\n");
+            co_await send_away("* BYE Too many commands before login.\r\n", kTooManyCommands);
             co_return std::nullopt;
         }
         Step step = co_await serve(assembler.text());
@@ -43,23 +43,33 @@ Task<bool> ImapSession::read_command(wire::CommandAssembler& assembler) {
         const auto line = co_await reader_.line(host_.limits().line);
         if (!line) co_return false;
         if (line->fault != net::LineFault::None) {
-            co_await client_.write("* BYE The line is too long, or no text.\r\n");
+            co_await send_away("* BYE The line is too long, or no text.\r\n", kBadLine);
             co_return false;
         }
         const auto literal = assembler.add_line(line->text);
         if (!literal) {
-            co_await client_.write(std::string(imap::reply_tag(assembler.text())) + " BAD " +
-                                   literal.error().public_text + "\r\n");
-            const auto refused = assembler.refused_literal();
-            // The bytes of a refused non-synchronising literal would be read as commands.
-            if (refused && !refused->synchronising) co_return false;
-            assembler.clear();
-            if (!count_command()) co_return false;
+            if (!co_await refuse_literal(assembler, literal.error().public_text)) co_return false;
             continue;
         }
         if (!*literal) co_return true;
         if (!co_await read_literal(assembler, **literal)) co_return false;
     }
+}
+
+Task<bool> ImapSession::refuse_literal(wire::CommandAssembler& assembler, std::string why) {
+    const std::string reply =
+        std::string(imap::reply_tag(assembler.text())) + " BAD " + why + "\r\n";
+    const auto refused = assembler.refused_literal();
+    // The bytes of a refused non-synchronising literal would be read as commands.
+    if (refused && !refused->synchronising) {
+        co_await send_away(reply, "a literal too large");
+        co_return false;
+    }
+    co_await client_.write(reply);
+    assembler.clear();
+    if (count_command()) co_return true;
+    co_await send_away("* BYE Too many commands before login.\r\n", kTooManyCommands);
+    co_return false;
 }
 
 Task<bool> ImapSession::read_literal(wire::CommandAssembler& assembler, wire::Literal literal) {

@@ -34,6 +34,8 @@ private:
     /// a limit.
     Task<bool> read_command(wire::CommandAssembler& assembler);
     Task<bool> read_literal(wire::CommandAssembler& assembler, wire::Literal literal);
+    /// False: the conversation cannot go on.
+    Task<bool> refuse_literal(wire::CommandAssembler& assembler, std::string why);
     Task<Step> serve(std::string_view text);
     Task<Step> answer(std::string_view tag, std::string_view rest);
 

@@ -15,10 +15,12 @@ constexpr std::string_view kLoginTag = "M2";
 constexpr std::string_view kOtherTag = "M0";
 
 /// Codes that tell a client something about its own credentials (RFC 5530).
-constexpr std::array<std::string_view, 5> kCredentialCodes{
-    "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "PRIVACYREQUIRED", "CONTACTADMIN"};
-/// Codes of a server that would take the login at another time.
-constexpr std::array<std::string_view, 3> kTemporaryCodes{"UNAVAILABLE", "INUSE", "SERVERBUG"};
+constexpr std::array<std::string_view, 4> kCredentialCodes{
+    "AUTHENTICATIONFAILED", "AUTHORIZATIONFAILED", "EXPIRED", "CONTACTADMIN"};
+/// Codes of a server that would take the login at another time, or from a better neighbour: a
+/// server that misses privacy means our connection to it, not the client's to us.
+constexpr std::array<std::string_view, 4> kServerTroubleCodes{"UNAVAILABLE", "INUSE", "SERVERBUG",
+                                                              "PRIVACYREQUIRED"};
 
 }  // namespace
 
@@ -98,6 +100,9 @@ Task<Result<SaslStep>> ImapUpstream::begin_login(std::string introduction,
     if (!plain->authzid.empty() && plain->authzid != plain->authcid) {
         co_return broken("it offers no AUTH=PLAIN, which a login for another account needs");
     }
+    if (capabilities_ && capabilities_->has("LOGINDISABLED")) {
+        co_return broken("it offers neither AUTH=PLAIN nor LOGIN");
+    }
     const bool literal_plus =
         capabilities_ && (capabilities_->has("LITERAL+") || capabilities_->has("LITERAL-"));
     auto pieces = imap::write_login(kLoginTag, plain->authcid, plain->password, literal_plus);
@@ -148,7 +153,7 @@ Result<SaslStep> ImapUpstream::judge(const imap::Response& response) const {
         }
         return SaslStep{SaslStep::Kind::Accepted, text + "Logged in."};
     }
-    for (const std::string_view code : kTemporaryCodes) {
+    for (const std::string_view code : kServerTroubleCodes) {
         if (response.code_is(code)) {
             return fail(ErrorKind::Unavailable, "unavailable", std::string(response.text));
         }

@@ -23,12 +23,12 @@ Task<std::optional<Login>> Pop3Session::identify() {
         const auto line = co_await reader_.line(host_.limits().line);
         if (!line) co_return std::nullopt;
         if (line->fault != net::LineFault::None) {
-            co_await client_.write("-ERR The line is too long, or no text.\r\n");
+            co_await send_away("-ERR The line is too long, or no text.\r\n", kBadLine);
             co_return std::nullopt;
         }
         if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
         if (!count_command()) {
-            co_await client_.write("-ERR Too many commands before login.\r\n");
+            co_await send_away("-ERR Too many commands before login.\r\n", kTooManyCommands);
             co_return std::nullopt;
         }
         Step step = co_await serve(line->text);

@@ -71,7 +71,7 @@ Task<Result<SaslStep>> Pop3Upstream::begin(const UpstreamLogin& login) {
     const std::string_view mechanism = wire::sasl::name(login.mechanism);
     if (login.mechanism == wire::sasl::Mechanism::Plain &&
         !capabilities_.has_word("SASL", "PLAIN")) {
-        co_return co_await begin_user_pass(login.message);
+        co_return co_await begin_user_pass(std::move(commands), login.message);
     }
     std::string initial = login.message.empty() ? "=" : base64_encode(login.message);
     const bool is_inline = initial.size() <= kInlineInitial;
@@ -91,16 +91,23 @@ Task<Result<SaslStep>> Pop3Upstream::begin(const UpstreamLogin& login) {
     co_return co_await answer(std::move(initial));
 }
 
-Task<Result<SaslStep>> Pop3Upstream::begin_user_pass(std::string_view message) {
+Task<Result<SaslStep>> Pop3Upstream::begin_user_pass(std::string introduction,
+                                                     std::string_view message) {
     const auto plain = wire::sasl::parse_plain(message);
     if (!plain) co_return std::unexpected(plain.error());
+    if (!plain->authzid.empty() && plain->authzid != plain->authcid) {
+        co_return broken("it offers no SASL PLAIN, which a login for another account needs");
+    }
     const auto user = pop3::write_command("USER", plain->authcid);
     const auto pass = pop3::write_command("PASS", plain->password);
     if (!user) co_return std::unexpected(user.error());
     if (!pass) co_return std::unexpected(pass.error());
-    if (auto taken = co_await send_and_expect_ok(*user); !taken) {
-        co_return SaslStep{SaslStep::Kind::Denied, {}};
+    co_await stream_->write(introduction + *user);
+    if (!introduction.empty()) {
+        if (auto taken = co_await expect_ok(); !taken) co_return std::unexpected(taken.error());
     }
+    auto known = co_await outcome();
+    if (!known || known->kind != SaslStep::Kind::Accepted) co_return known;
     co_await stream_->write(*pass);
     co_return co_await outcome();
 }
@@ -122,8 +129,9 @@ Task<Result<SaslStep>> Pop3Upstream::outcome() {
         case pop3::ResponseKind::Ok: co_return SaslStep{SaslStep::Kind::Accepted, "Logged in."};
         case pop3::ResponseKind::Err: break;
     }
-    // RFC 3206 and 2449: SYS/… and IN-USE are not about the credentials.
-    if (response->code.starts_with("SYS/") || response->code == "IN-USE") {
+    // RFC 3206 and 2449: these are not about the credentials.
+    if (response->code.starts_with("SYS/") || response->code == "IN-USE" ||
+        response->code == "LOGIN-DELAY") {
         co_return fail(ErrorKind::Unavailable, "unavailable", std::string(response->text));
     }
     co_return SaslStep{SaslStep::Kind::Denied, {}};

@@ -18,7 +18,7 @@ private:
     Task<Result<>> request_tls() override;
     Task<Result<>> learn_capabilities() override;
 
-    Task<Result<SaslStep>> begin_user_pass(std::string_view message);
+    Task<Result<SaslStep>> begin_user_pass(std::string introduction, std::string_view message);
     Task<Result<SaslStep>> outcome();
     /// One answer that must be +OK.
     Task<Result<>> expect_ok();

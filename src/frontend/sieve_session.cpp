@@ -31,7 +31,8 @@ Task<std::optional<Login>> SieveSession::identify() {
         if (!co_await read_text(assembler)) co_return std::nullopt;
         if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
         if (!count_command()) {
-            co_await answer("BYE", {}, "Too many commands before login.");
+            co_await send_away(sieve::write_response("BYE", {}, "Too many commands before login."),
+                               kTooManyCommands);
             co_return std::nullopt;
         }
         Step step = co_await serve(assembler.text());
@@ -54,7 +55,7 @@ Task<bool> SieveSession::read_text(wire::CommandAssembler& assembler) {
             problem = added.error().public_text;
         }
         if (!problem.empty()) {
-            co_await answer("BYE", {}, problem);
+            co_await send_away(sieve::write_response("BYE", {}, problem), problem);
             co_return false;
         }
         if (!literal) co_return true;

@@ -102,7 +102,8 @@ Task<Result<SaslStep>> SieveUpstream::outcome() {
         if (response->code_is("SASL")) success = "(" + response->code + ") ";
         co_return SaslStep{SaslStep::Kind::Accepted, success + "\"Logged in.\""};
     }
-    if (response->code_is("TRYLATER")) {
+    // A server that wants encryption means our connection to it, not the client's to us.
+    if (response->code_is("TRYLATER") || response->code_is("ENCRYPT-NEEDED")) {
         co_return fail(ErrorKind::Unavailable, "unavailable", response->text);
     }
     co_return SaslStep{SaslStep::Kind::Denied, {}};

@@ -24,6 +24,8 @@ Task<Result<>> Upstream::open() {
 
 Task<Result<std::string_view>> Upstream::line() {
     constexpr std::size_t kMaxLine = 16384;
+    constexpr unsigned kMaxLines = 1000;
+    if (++lines_ > kMaxLines) co_return broken("lines without end");
     const auto read = co_await reader_.line(kMaxLine);
     if (!read) co_return broken("it closed the connection");
     if (read->fault != net::LineFault::None) co_return broken("a line too long, or no text");

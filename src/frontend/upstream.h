@@ -65,13 +65,15 @@ protected:
     /// Once encrypted: capabilities from before TLS are void (RFC 3501, 6.2.1).
     virtual Task<Result<>> learn_capabilities() = 0;
 
-    /// A line of at most 16 KiB; its text is valid until the next one.
+    /// A line of at most 16 KiB; its text is valid until the next one. A server that never comes
+    /// to an end is cut off.
     Task<Result<std::string_view>> line();
     static std::unexpected<Error> broken(std::string_view what);
 
     std::unique_ptr<net::SocketStream> stream_;
     net::LineReader reader_;
     std::shared_ptr<const UpstreamTarget> target_;
+    unsigned lines_ = 0;  ///< read so far
 };
 
 std::unique_ptr<Upstream> make_upstream(std::unique_ptr<net::SocketStream> stream,

@@ -40,8 +40,8 @@ std::optional<Literal> parse_announcement(std::string_view text) {
 Result<std::optional<Literal>> trailing_literal(std::string_view line) {
     if (!line.ends_with('}')) return std::nullopt;
     auto open = line.rfind('{');
-    if (open == std::string_view::npos || ends_inside_quotes(line.substr(0, open)))
-        return syntax("Unterminated string");
+    if (open == std::string_view::npos) return std::nullopt;  // an atom may end with a brace
+    if (ends_inside_quotes(line.substr(0, open))) return syntax("Unterminated string");
     auto literal = parse_announcement(line.substr(open));
     bool separate = open == 0 || line[open - 1] == ' ' || line[open - 1] == '(';
     if (!literal || !separate) return syntax("Invalid literal");
@@ -49,8 +49,10 @@ Result<std::optional<Literal>> trailing_literal(std::string_view line) {
 }
 
 Result<std::optional<Literal>> CommandAssembler::add_line(std::string_view line) {
-    if (text_.size() + line.size() > limits_.total)
+    if (text_.size() + line.size() > limits_.total) {
+        refused_ = trailing_literal(line).value_or(std::nullopt);
         return fail(ErrorKind::Limit, "Command too long");
+    }
     text_ += line;
     auto literal = trailing_literal(line);
     if (!literal || !*literal) return literal;

@@ -31,7 +31,7 @@ struct Literal {
 inline constexpr std::uint32_t kLiteralTooLarge = std::numeric_limits<std::uint32_t>::max();
 
 /// Whether a line (without CRLF) ends with a literal's announcement outside a quoted string.
-/// Syntax error: it ends with `}` but not with a valid announcement after a space or bracket.
+/// Syntax error: it ends with `{…}` but not with a valid announcement after a space or bracket.
 Result<std::optional<Literal>> trailing_literal(std::string_view line);
 
 struct CommandLimits {

@@ -121,9 +121,9 @@ def steps_of(text, where):
 
 def service_of(section):
     """imap, pop3 or sieve of "imaps", "imap-clear" …"""
-    found = re.match(r"imap|pop3|sieve", section.words[-1])
+    found = re.match(r"imap|pop3|sieve", section.words[0])
     if not found:
-        raise Malformed(f"{section.where}: no such service or listener: {section.words[-1]}")
+        raise Malformed(f"{section.where}: no such service or listener: {section.words[0]}")
     return found.group()
 
 

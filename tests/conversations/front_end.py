@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import warnings
 
 HERE = pathlib.Path(__file__).resolve().parent
 BINARY = os.environ.get("MUSTER_BINARY", str(HERE / "../../build/src/muster"))
@@ -72,11 +73,13 @@ class Certificates:
 
     def client_context(self, options):
         context = ssl.create_default_context(cafile=self.path("ca"))
-        versions = {"1.0": ssl.TLSVersion.TLSv1, "1.1": ssl.TLSVersion.TLSv1_1,
-                    "1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+        versions = {"1.1": ssl.TLSVersion.TLSv1_1, "1.2": ssl.TLSVersion.TLSv1_2,
+                    "1.3": ssl.TLSVersion.TLSv1_3}
         if "version" in options:
             context.set_ciphers("ALL:@SECLEVEL=0")
-            context.minimum_version = context.maximum_version = versions[options["version"]]
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that 1.1 is old is what is tested
+                context.minimum_version = context.maximum_version = versions[options["version"]]
         if options.get("verify") == "no":
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -239,6 +242,7 @@ class FrontEnd:
             self.kill()
             return ["the node did not end when told to:\n" + self.tail()]
         self.log.thread.join(ENDING)
+        self.process.stderr.close()
         troubles = [] if code == 0 else [f"the node ended with {code}:\n" + self.tail()]
         if any(REPORT.search(line) for line in self.log.lines):
             troubles.append("a sanitizer reported:\n" + "\n".join(
@@ -253,4 +257,5 @@ class FrontEnd:
         self.process.kill()
         self.process.wait()
         self.log.thread.join(ENDING)
+        self.process.stderr.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,4 +1,5 @@
 """One side of one connection: carries out steps, and keeps what was said for when it fails."""
+import itertools
 import random
 import socket
 import ssl
@@ -6,7 +7,7 @@ import struct
 
 import wording
 
-PATIENCE = 30  # seconds that any one step may take; far above what a step needs
+PATIENCE = 20  # seconds that any one step may take; far above what a step needs
 SHOWN = 300  # bytes of a line that a transcript shows
 
 
@@ -213,7 +214,11 @@ class Player:
             pass
 
     def story(self):
-        return "\n".join([f"{self.name}:"] + self.transcript)
+        lines = [f"{self.name}:"]
+        for line, again in itertools.groupby(self.transcript):
+            count = sum(1 for _ in again)
+            lines.append(line if count == 1 else f"{line}   ({count} times)")
+        return "\n".join(lines)
 
 
 class Client(Player):

@@ -124,7 +124,7 @@ class Stage:
     # --- the clients
 
     def connect(self, section):
-        listener = section.words[-1]
+        listener = section.words[0]
         name = section.options.get("name", listener)
         address, port = self.front_end.address_of(listener)
         source = self.client_address(section.options.get("from", "1"))
@@ -146,7 +146,7 @@ class Stage:
                     server.wait_for_check(PATIENCE)
             self.log_start = len(self.front_end.log.lines)
             for section in self.conversation.of_kind("client"):
-                name = section.options.get("name", section.words[-1])
+                name = section.options.get("name", section.words[0])
                 again = "again" in section.words
                 player = self.clients[name] if again else self.connect(section)
                 player.run(section.steps)

@@ -27,14 +27,15 @@ TEST(TrailingLiteral, announcements) {
 }
 
 TEST(TrailingLiteral, none) {
-    for (auto line : {"", "a NOOP", R"(a LOGIN "{5}")", "a LOGIN {5} ", "a LOGIN {5}x", "{"})
+    for (auto line : {"", "a NOOP", R"(a LOGIN "{5}")", "a LOGIN {5} ", "a LOGIN {5}x", "{", "}",
+                      "a LOGIN kate pass}"})
         EXPECT_EQ(trailing_literal(line), std::nullopt) << line;
 }
 
 TEST(TrailingLiteral, broken) {
-    for (auto line : {"}", "a LOGIN }", "a LOGIN {}", "a LOGIN {+}", "a LOGIN {-1}", "a LOGIN {5-}",
-                      "a LOGIN {5++}", "a LOGIN { 5}", "a LOGIN x{5}", "a LOGIN {{5}",
-                      R"(a LOGIN "x {5})", R"(a LOGIN "x\" {5})", "a LOGIN ~{5}", "a LOGIN {0x5}"})
+    for (auto line : {"a LOGIN {}", "a LOGIN {+}", "a LOGIN {-1}", "a LOGIN {5-}", "a LOGIN {5++}",
+                      "a LOGIN { 5}", "a LOGIN x{5}", "a LOGIN {{5}", R"(a LOGIN "x {5})",
+                      R"(a LOGIN "x\" {5})", "a LOGIN ~{5}", "a LOGIN {0x5}"})
         EXPECT_EQ(trailing_literal(line).error().kind, ErrorKind::Syntax) << line;
 }
 
