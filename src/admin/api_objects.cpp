@@ -9,6 +9,7 @@
 #include "base/password.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "net/pki.h"
 
 namespace muster::admin {
 namespace {
@@ -188,6 +189,9 @@ Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& 
         const auto key = text_field(object, "key");
         if (!key) return std::unexpected(key.error());
         if (key->starts_with("-----BEGIN")) {
+            const auto chain = text_field(object, "chain");
+            if (!chain) return std::unexpected(chain.error());
+            if (auto fine = net::belong_together(*chain, *key); !fine) return fine;
             object["key"] = base64_encode(seal(*key, node.identity.seal_secret()));
         }
     }

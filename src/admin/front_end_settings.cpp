@@ -1,10 +1,15 @@
 #include "admin/front_end_settings.h"
 
 #include "admin/files.h"
+#include "base/base64.h"
+#include "base/log.h"
 #include "cluster/address.h"
+#include "net/pki.h"
 
 namespace muster::admin {
 namespace {
+
+constexpr std::size_t kLargestSealedKey = 64 * 1024;
 
 net::Duration milliseconds(std::chrono::seconds seconds) { return seconds; }
 
@@ -49,6 +54,33 @@ frontend::Limits limits(const LimitSettings& from) {
             .idle_sieve = milliseconds(from.idle_sieve)};
 }
 
+Result<std::vector<net::TlsCertificate>> read_certificates(const NodeConfig& config) {
+    std::vector<net::TlsCertificate> certificates;
+    for (const CertificateFiles& files : config.certificates) {
+        auto chain = read_file(files.chain);
+        if (!chain) return wrong("certificate.chain", chain.error());
+        auto key = read_file(files.key);
+        if (!key) return wrong("certificate.key", key.error());
+        certificates.push_back({std::move(*chain), std::move(*key), files.names});
+    }
+    return certificates;
+}
+
+Result<net::TlsCertificate> opened_certificate(const cluster::Certificate& sealed,
+                                               const SealSecret& secret) {
+    if (secret.bytes.size() != kSealKeyBytes) {
+        return fail(ErrorKind::Refused, "this node has not got the cluster's secret");
+    }
+    const auto bytes = base64_decode(sealed.key, kLargestSealedKey);
+    if (!bytes) return std::unexpected(bytes.error());
+    auto key = unseal(*bytes, secret);
+    if (!key) return std::unexpected(key.error());
+    if (auto fine = net::belong_together(sealed.chain, *key); !fine) {
+        return std::unexpected(fine.error());
+    }
+    return net::TlsCertificate{sealed.chain, std::move(*key), sealed.names};
+}
+
 }  // namespace
 
 Result<frontend::Settings> front_end_settings(const NodeConfig& config) {
@@ -78,18 +110,27 @@ Result<frontend::Settings> front_end_settings(const NodeConfig& config) {
 }
 
 Result<std::shared_ptr<const net::TlsServer>> file_certificates(const NodeConfig& config) {
-    std::vector<net::TlsCertificate> certificates;
-    for (const CertificateFiles& files : config.certificates) {
-        auto chain = read_file(files.chain);
-        if (!chain) return wrong("certificate.chain", chain.error());
-        auto key = read_file(files.key);
-        if (!key) return wrong("certificate.key", key.error());
-        certificates.push_back({std::move(*chain), std::move(*key), files.names});
+    return all_certificates(config, {}, SealSecret::key(std::string(kSealKeyBytes, '\0')));
+}
+
+Result<std::shared_ptr<const net::TlsServer>> all_certificates(
+    const NodeConfig& config, const std::vector<cluster::Certificate>& in_state,
+    const SealSecret& secret) {
+    auto certificates = read_certificates(config);
+    if (!certificates) return std::unexpected(certificates.error());
+    for (const cluster::Certificate& one : in_state) {
+        auto opened = opened_certificate(one, secret);
+        if (opened) {
+            certificates->push_back(std::move(*opened));
+        } else {
+            log::error("certificate-unusable",
+                       {{"certificate", one.name}, {"reason", opened.error().detail}});
+        }
     }
-    if (certificates.empty()) return std::shared_ptr<const net::TlsServer>();
-    return net::TlsServer::create(certificates, config.tls_minimum == "1.3"
-                                                    ? net::TlsVersion::Tls13
-                                                    : net::TlsVersion::Tls12);
+    if (certificates->empty()) return std::shared_ptr<const net::TlsServer>();
+    return net::TlsServer::create(*certificates, config.tls_minimum == "1.3"
+                                                     ? net::TlsVersion::Tls13
+                                                     : net::TlsVersion::Tls12);
 }
 
 }  // namespace muster::admin

@@ -91,7 +91,19 @@ Result<> Node::start_front_end() {
     health_checks_ = std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_,
                                                               health_, front_end_->hosts());
     health_checks_->start();
+    topology_->on_change([this](const std::shared_ptr<const cluster::Topology>&) {
+        loop_.post([this] { follow_certificates(); });
+    });
     return {};
+}
+
+void Node::follow_certificates() {
+    if (stopping_ || topology_->current()->certificates() == shown_certificates_) return;
+    if (auto used = use_certificates(context_.config); !used) {
+        log::error("certificates-refused", {{"reason", used.error().detail}});
+    } else {
+        log::info("certificates", {{"in_state", shown_certificates_.size()}});
+    }
 }
 
 Result<> Node::start_agent() {
@@ -105,9 +117,11 @@ Result<> Node::start_agent() {
 }
 
 Result<> Node::use_certificates(const NodeConfig& config) {
-    auto certificates = file_certificates(config);
+    auto in_state = topology_->current()->certificates();
+    auto certificates = all_certificates(config, in_state, context_.identity.seal_secret());
     if (!certificates) return std::unexpected(certificates.error());
     front_end_->use_certificates(std::move(*certificates));
+    shown_certificates_ = std::move(in_state);
     return {};
 }
 

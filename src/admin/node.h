@@ -45,6 +45,8 @@ private:
     Result<> open_state();
     Result<> start_front_end();
     Result<> start_agent();
+    /// Takes up certificates of the state as soon as they change.
+    void follow_certificates();
     Result<> use_certificates(const NodeConfig& config);
     void offer_hooks();
     Task<void> drain_then_end();
@@ -62,6 +64,7 @@ private:
     std::unique_ptr<frontend::HealthChecks> health_checks_;
     std::unique_ptr<backend::Agent> agent_;
     std::unique_ptr<Administration> administration_;
+    std::vector<cluster::Certificate> shown_certificates_;
     bool stopping_ = false;
 };
 

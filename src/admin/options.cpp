@@ -139,8 +139,9 @@ constexpr std::array kOptions{
         "Group that may use dict_socket (that of Dovecot's auth service); empty: only our user."},
     Option{"backend", "auth_socket", Path, R"("")", "", "",
            "Dovecot's auth socket, for SASL exchanges; empty: auth-muster in base_dir."},
-    Option{"backend", "lookup_listen", Text, R"("")", "", "",
-           "ADDRESS:PORT on loopback where Dovecot 2.4's scripts ask for accounts; empty: nowhere."},
+    Option{
+        "backend", "lookup_listen", Text, R"("")", "", "",
+        "ADDRESS:PORT on loopback where Dovecot 2.4's scripts ask for accounts; empty: nowhere."},
     Option{"backend", "mail_root", Path, R"("/var/mail/muster")", "", "",
            "Folder under which accounts have their homes, by account id."},
     Option{"backend", "mail_uid", Number, "0", "", "0..4294967294",

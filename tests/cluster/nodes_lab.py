@@ -152,8 +152,8 @@ class Lab:
         node.start()
         return node
 
-    def member(self, master, name, roles, scope):
-        node = self.node(name, roles)
+    def member(self, master, name, roles, scope, extra=""):
+        node = self.node(name, roles, extra)
         token = master.ask("token", "add", "--scope", scope)
         node.do("cluster", "join", "--master", master.cluster, "--pin", token["pin"],
                 "--token-stdin", stdin=token["token"] + "\n")
@@ -164,6 +164,18 @@ class Lab:
         for node in self.nodes:
             node.stop()
         shutil.rmtree(self.folder)
+
+
+def shown_names(address, authority, server_name):
+    """The names of the certificate that a TLS listener shows; empty when it is not to be trusted."""
+    host, port = address.rsplit(":", 1)
+    context = ssl.create_default_context(cadata=authority)
+    try:
+        with socket.create_connection((host, int(port)), timeout=10) as plain, \
+                context.wrap_socket(plain, server_hostname=server_name) as stream:
+            return [name for _, name in stream.getpeercert()["subjectAltName"]]
+    except OSError:
+        return []
 
 
 def stranger_status(address):

@@ -3,7 +3,7 @@ import json
 import re
 import unittest
 
-from nodes_lab import Lab, stranger_status, wait_for
+from nodes_lab import Lab, free_port, shown_names, stranger_status, wait_for
 
 
 def set_up_directory(master):
@@ -109,6 +109,37 @@ class Membership(unittest.TestCase):
         self.assertTrue(names["fe1"]["reachable"])
         self.assertEqual(names["fe1"]["replica"]["phase"], "following")
         self.assertEqual(names["m1"]["replica"]["phase"], "master")
+
+
+class Certificates(unittest.TestCase):
+    def test_certificates_of_the_state_are_shown_and_replaced_without_a_restart(self):
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.master()
+        address = f"127.0.0.1:{free_port()}"
+        front_end = lab.member(master, "fe1", ["frontend"], "frontend", f"""
+[[listener]]
+address = "{address}"
+tls = "implicit"
+""")
+        authority = json.loads(master.http("/v1/authority", "root", "rootpass")[1])["certificate"]
+        for round, names in enumerate(("mail.domain1.dom", "mail.domain1.dom,more.domain1.dom")):
+            base = f"{lab.folder}/mail{round}"
+            master.do("certificate", "issue", f"mail{round}", "--names", names, "--out",
+                      str(lab.folder))
+            master.do("certificate", "set", "mail", "--chain", base + ".crt", "--key",
+                      base + ".key", "--names", names)
+            wait_for(lambda: shown_names(address, authority, "mail.domain1.dom") ==
+                     names.split(","), 5)
+        key = (lab.folder / "mail1.key").read_text().splitlines()[1]
+        for file in front_end.state.glob("*"):
+            if file.is_file():
+                self.assertNotIn(key.encode(), file.read_bytes(), file)
+        code, _, err = master.cli("certificate", "set", "bad", "--chain",
+                                  str(lab.folder / "mail0.crt"), "--key",
+                                  str(lab.folder / "mail1.key"))
+        self.assertEqual(code, 1)
+        self.assertIn("does not belong", err)
 
 
 class MasterAway(unittest.TestCase):
