@@ -27,7 +27,7 @@ Task<Result<Login>> ClientSession::read_sasl(wire::sasl::AuthRequest request) {
     auto message = wire::sasl::decode(*initial);
     if (!message) co_return std::unexpected(message.error());
     const auto identity = wire::sasl::identity(*mechanism, *message);
-    if (!identity) co_return std::unexpected(identity.error());
+    if (!identity) co_return fail(ErrorKind::Syntax, identity.error().public_text);
     co_return Login{{}, *mechanism, identity->account(), std::move(*message)};
 }
 

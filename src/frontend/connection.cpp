@@ -180,6 +180,10 @@ Result<cluster::Route> Connection::find_route(const Peer& peer, const Login& log
     }
     worker_.targets().follow(located->topology);
     auto route = cluster::route(*located, listener_.service, worker_.shared().settings.node);
+    // The public text of Refused is a code that a server gave; there is none.
+    if (!route && route.error().kind == ErrorKind::Refused) {
+        return fail(ErrorKind::Refused, "", route.error().detail);
+    }
     if (route && !route->known() && !worker_.may_hand_on_unknown()) {
         return fail(ErrorKind::Refused, "", "too many unknown names");
     }

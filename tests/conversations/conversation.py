@@ -138,9 +138,12 @@ def login_steps(section, step):
 
 
 def make_section(where, line):
-    options = {name: value.strip('"') for name, value in WORD.findall(line)}
-    words = WORD.sub("", line).split()
-    return Section(where, words[0], words[1:], options, [])
+    kind, _, rest = line.partition(" ")
+    named = ""
+    if kind in ("domain", "account", "alias"):  # names may look like options
+        named, _, rest = rest.partition(" ")
+    options = {name: value.strip('"') for name, value in WORD.findall(rest)}
+    return Section(where, kind, [named] * bool(named) + WORD.sub("", rest).split(), options, [])
 
 
 def parse_step(line, where, section):

@@ -72,6 +72,7 @@ class FakeServer:
         self.scripts = self.cut(section.steps)
         self.claimed = [False] * len(self.scripts)
         self.completed = [False] * len(self.scripts)
+        self.used = 0
         self.failure = None
         self.changed = threading.Condition()
         self.players = []
@@ -141,9 +142,10 @@ class FakeServer:
 
     def finish(self, number, player):
         with self.changed:
-            if number is not None:
-                self.completed[number] = True
-            elif player.is_used():
+            if self.scripts:
+                self.completed[-1 if number is None else number] = True
+            self.used += player.is_used()
+            if self.used > len(self.scripts):
                 self.failure = self.failure or "more connections than it has scripts for"
             self.changed.notify_all()
 

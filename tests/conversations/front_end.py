@@ -59,9 +59,9 @@ class Certificates:
     def authority(self, name):
         self.openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
                      "-nodes", "-keyout", self.path(name, "key"), "-out", self.path(name),
-                     "-days", "30", "-subj", f"/CN=Authority {name}")
+                     "-days", "365", "-subj", f"/CN=Authority {name}")
 
-    def issue(self, name, authority, names, days=30):
+    def issue(self, name, authority, names, days=365):
         self.openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                      "-keyout", self.path(name, "key"), "-out", self.path(name, "csr"),
                      "-subj", f"/CN={name}")
