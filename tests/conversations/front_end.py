@@ -1,5 +1,6 @@
 """The program under test: one node that is master and front end, its API, its certificates."""
 import http.client
+import itertools
 import json
 import os
 import pathlib
@@ -18,21 +19,20 @@ HERE = pathlib.Path(__file__).resolve().parent
 BINARY = os.environ.get("MUSTER_BINARY", str(HERE / "../../build/src/muster"))
 STARTING = 60  # seconds; far above what it needs
 ENDING = 30
-FRONT = "127.0.0.1"
-DEDICATED = "127.0.0.77"
 BALANCERS = "127.200.0.0/16"
 REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|runtime error:|UndefinedBehavior")
 
-# name after the protocol: TLS, default domain, address, balancers
+# name after the protocol: TLS, default domain, balancers
 LISTENERS = {
-    "": ("starttls", "", FRONT, ""),
-    "s": ("implicit", "", FRONT, ""),
-    "-clear": ("none", "", FRONT, ""),
-    "-default": ("none", "example.org", FRONT, ""),
-    "-dedicated": ("none", "", DEDICATED, ""),
-    "-balanced": ("none", "", FRONT, BALANCERS),
-    "s-balanced": ("implicit", "", FRONT, BALANCERS),
+    "": ("starttls", "", ""),
+    "s": ("implicit", "", ""),
+    "-clear": ("none", "", ""),
+    "-default": ("none", "example.org", ""),
+    "-dedicated": ("none", "", ""),
+    "-balanced": ("none", "", BALANCERS),
+    "s-balanced": ("implicit", "", BALANCERS),
 }
+numbers = itertools.count(os.getpid() * 256)
 
 
 class Certificates:
@@ -42,7 +42,7 @@ class Certificates:
         self.folder = pathlib.Path(folder)
         self.authority("ca")
         self.authority("stranger")
-        self.issue("front", "ca", ["DNS:mail.example.org", "DNS:localhost", "IP:127.0.0.1"])
+        self.issue("front", "ca", ["DNS:mail.example.org", "DNS:localhost"])
         self.issue("good", "ca", ["DNS:home.example.org"])
         self.issue("other-name", "ca", ["DNS:elsewhere.example.org"])
         self.issue("unknown-authority", "stranger", ["DNS:home.example.org"])
@@ -143,19 +143,27 @@ class Log:
                     return None
 
 
-def free_port(address):
-    with socket.socket() as probe:
+def free_ports(names, address):
+    """A port for each name, all of them held until the last is chosen."""
+    probes = {name: socket.socket() for name in names}
+    for probe in probes.values():
         probe.bind((address, 0))
-        return probe.getsockname()[1]
+    ports = {name: probe.getsockname()[1] for name, probe in probes.items()}
+    for probe in probes.values():
+        probe.close()
+    return ports
 
 
 class FrontEnd:
     def __init__(self, settings, certificates):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-conversations-"))
         self.certificates = certificates
-        self.ports = {f"{service}{suffix}": free_port(listener[2])
-                      for service in ("imap", "pop3", "sieve")
-                      for suffix, listener in LISTENERS.items()}
+        # Addresses of its own: listeners share ports (SO_REUSEPORT) with whoever takes the same.
+        number = next(numbers)
+        self.address = f"127.{64 + number // 256 % 64}.{number % 256}.1"
+        self.dedicated = self.address[:-1] + "77"
+        self.ports = free_ports([f"{service}{suffix}" for service in ("imap", "pop3", "sieve")
+                                 for suffix in LISTENERS], self.address)
         file = self.folder / "muster.toml"
         file.write_text(self.node_file(dict(settings)))
         environment = dict(os.environ, SSL_CERT_FILE=certificates.path("ca"))
@@ -181,7 +189,8 @@ class FrontEnd:
         lines = [f"[{section}]\n" + "\n".join(body) for section, body in sections.items()]
         for name, port in self.ports.items():
             service = re.match("imap|pop3|sieve", name).group()
-            tls, domain, address, balancers = LISTENERS[name[len(service):]]
+            tls, domain, balancers = LISTENERS[name[len(service):]]
+            address = self.address_of(name)[0]
             lines.append(f'[[listener]]\nprotocol = "{service}"\ntls = "{tls}"\n'
                          f'address = "{address}:{port}"\ndefault_domain = "{domain}"')
             if balancers:
@@ -191,8 +200,8 @@ class FrontEnd:
         return "\n".join(lines) + "\n"
 
     def address_of(self, listener):
-        service = re.match("imap|pop3|sieve", listener).group()
-        return LISTENERS[listener[len(service):]][2], self.ports[listener]
+        address = self.dedicated if listener.endswith("-dedicated") else self.address
+        return address, self.ports[listener]
 
     def request(self, method, path, body=None):
         connection = UnixConnection(str(self.folder / "admin.sock"))

@@ -77,7 +77,7 @@ class Stage:
             entry["case"] = options["case"]
         preferred = {}
         if "address" in options:
-            preferred["addresses"] = [options["address"]]
+            preferred["addresses"] = [self.front_end.dedicated]
         if "tls_name" in options:
             preferred["tls_names"] = [options["tls_name"]]
         if preferred:
