@@ -162,18 +162,34 @@ void Agent::watch() {
 }
 
 void Agent::changed(const std::vector<std::string>& addresses) {
-    for (const auto& address : addresses) {
-        const auto standing = standing_of(address, view_, authority_settings_);
-        if (standing && standing->kind == Standing::Kind::Unknown) {
-            if (deleted_.size() >= kMostDeleted) deleted_.clear();
-            deleted_.insert(address);
-        }
-        if (standing && standing->kind == Standing::Kind::Served) continue;
-        if (let_in_.contains(address))
-            session_end_.changed(address);
-        else
-            session_end_.look_at_all();
+    for (const auto& address : addresses) changed(address);
+}
+
+void Agent::changed(const std::string& address) {
+    const auto standing = standing_of(address, view_, authority_settings_);
+    if (!standing) return;
+    const auto known = let_in_.find(address);
+    if (standing->kind == Standing::Kind::Served) {
+        const auto home = home_path(settings_.mail_root, standing->facts.id, standing->facts.epoch);
+        // Another account by the same name, or its mailbox begun anew.
+        if (known != let_in_.end() && known->second != home) tasks_.spawn(end_former(address));
+        return;
     }
+    if (standing->kind == Standing::Kind::Unknown) {
+        if (deleted_.size() >= kMostDeleted) deleted_.clear();
+        deleted_.insert(address);
+    }
+    if (known != let_in_.end())
+        session_end_.changed(address);
+    else
+        session_end_.look_at_all();
+}
+
+Task<void> Agent::end_former(std::string address) {
+    const auto ended = co_await session_end_.kick(address);
+    if (!ended)
+        log::warning("sessions-not-ended",
+                     {{"account", address}, {"reason", ended.error().detail}});
 }
 
 /// Names that we do not know are refused only if they were accounts: Dovecot may have users of

@@ -68,6 +68,8 @@ private:
     Task<void> serve(net::Accepted accepted, DictAccess access);
     void watch();
     void changed(const std::vector<std::string>& addresses);
+    void changed(const std::string& address);
+    Task<void> end_former(std::string address);
     [[nodiscard]] bool refused(std::string_view address);
     [[nodiscard]] bool lives_behind_master(std::string_view address);
     [[nodiscard]] std::string homes_of(std::string_view address);
@@ -80,7 +82,7 @@ private:
     DirectoryView view_;
     TokenStore tokens_;
     SharedMailboxes shares_;
-    std::unordered_set<std::string> let_in_;
+    LetIn let_in_;
     std::unordered_set<std::string> deleted_;  ///< accounts, lately
     Authority authority_;
     AuthenticateRelay relay_;

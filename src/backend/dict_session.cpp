@@ -30,7 +30,8 @@ Answer Authority::userdb(const UserdbQuery& query) {
     const auto standing = standing_of(query.name, view, settings);
     if (standing && standing->kind == Standing::Kind::Served) {
         if (let_in.size() >= kMostLetIn) let_in.clear();
-        let_in.insert(standing->facts.address.text);
+        const AccountFacts& facts = standing->facts;
+        let_in[facts.address.text] = home_path(settings.mail_root, facts.id, facts.epoch);
     }
     return userdb_answer(standing, settings);
 }

@@ -3,7 +3,7 @@
 
 #include <map>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 #include "backend/account_authority.h"
@@ -16,13 +16,16 @@ namespace muster::backend {
 /// Which socket a connection came in on: password keys are for Dovecot's auth service only.
 enum class DictAccess : std::uint8_t { Auth, Mail };
 
+/// Accounts that userdb answers gave a home, with that home: by address.
+using LetIn = std::unordered_map<std::string, std::string>;
+
 /// What the sessions of one agent share; all on the agent's loop.
 struct Authority {
     AccountView& view;
     const AuthoritySettings& settings;
     TokenStore& tokens;
     SharedMailboxes& shares;
-    std::unordered_set<std::string>& let_in;  ///< accounts that userdb answers gave a home
+    LetIn& let_in;
 
     /// userdb_answer(), remembering whom it let in.
     [[nodiscard]] Answer userdb(const UserdbQuery& query);

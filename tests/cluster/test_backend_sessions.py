@@ -148,6 +148,16 @@ class Ending(unittest.TestCase):
         self.assertEqual({service for service, _ in processes("sv3", account["address"])},
                          {"imap", "lmtp"})
 
+    def test_a_new_epoch_ends_sessions_and_begins_a_new_home(self):
+        account = self.account()
+        line = self.imap(account)
+        line.ask("a APPEND INBOX {14+}\r\nSubject: x\r\n\r\n", "^a OK")
+        demo.api("PATCH", f"/v1/accounts/{account['address']}", {"epoch": 1})
+        line.closed()
+        demo.wait_everywhere(account["address"], lambda seen: seen["epoch"] == 1)
+        self.assertIn(" 0 EXISTS", "\n".join(self.imap(account).heard))
+        self.assertEqual([home.name for home in demo.homes("sv2", account["id"])], ["0", "1"])
+
     def test_what_changed_while_the_agent_was_away_is_caught_up_with(self):
         account = self.account(home="sv3")
         line = harness.Line(demo.sv["sv3"]["imap"])  # past the front ends, which would end it

@@ -41,7 +41,7 @@ protected:
         accounts, [this](std::string to, std::string from, std::optional<std::string> value) {
             return write(std::move(to), std::move(from), std::move(value));
         }};
-    std::unordered_set<std::string> let_in;
+    LetIn let_in;
     Authority authority{accounts, settings, tokens, shares, let_in};
 };
 
@@ -57,7 +57,7 @@ TEST_F(Dict, RemembersWhomItGaveAHome) {
     accounts.add("ada@d", {});
     accounts.add("off@d", {}).disabled = true;
     talk("Lshared/userdb/ada@d\tada@d\nLshared/userdb/off@d\toff@d\n");
-    EXPECT_EQ(let_in, std::unordered_set<std::string>{"ada@d"});
+    EXPECT_EQ(let_in, (LetIn{{"ada@d", "/mail/id/id0/0"}}));
 }
 
 TEST_F(Dict, MailProcessesSeeNoKeysAndNoHomes) {

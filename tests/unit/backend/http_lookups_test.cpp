@@ -23,7 +23,7 @@ protected:
     AuthoritySettings settings{ServerName("sv1"), "/mail", "secret"};
     TokenStore tokens;
     SharedMailboxes shares{accounts, {}};
-    std::unordered_set<std::string> let_in;
+    LetIn let_in;
     Authority authority{accounts, settings, tokens, shares, let_in};
 };
 
