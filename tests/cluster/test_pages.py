@@ -1,0 +1,68 @@
+"""Pages that are made from the program equal what it says; links between pages lead somewhere."""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PROGRAM = os.environ["MUSTER_BINARY"]
+
+
+def output_of(*command):
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+class MadePages(unittest.TestCase):
+    maxDiff = 2000
+
+    def check(self, page, *command):
+        self.assertEqual((ROOT / page).read_text(), output_of(*command),
+                         f"make it anew: {' '.join(command)} > {page}")
+
+    def test_reference(self):
+        self.check("docs/reference.md", PROGRAM, "reference")
+
+    def test_sample_node_file(self):
+        self.check("docs/muster.toml.sample", PROGRAM, "sample-config")
+
+    def test_manual_of_the_node_file(self):
+        self.check("docs/man/muster.toml.5", PROGRAM, "manual")
+
+    def test_manual_of_the_commands(self):
+        self.check("docs/man/muster.1", sys.executable, str(ROOT / "tools/make_cli_manual.py"),
+                   PROGRAM)
+
+
+class Links(unittest.TestCase):
+    def test_every_link_between_pages_leads_to_a_file(self):
+        pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+        for page in pages:
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
+                with self.subTest(page=page.name, target=target):
+                    self.assertTrue((page.parent / target).exists())
+
+
+class Protocols(unittest.TestCase):
+    def known_tests(self):
+        names = {path.stem for path in (ROOT / "tests/conversations").glob("*.conversation")}
+        for path in (ROOT / "tests/unit").glob("*/*.cpp"):
+            found = re.findall(r"^TEST(?:_[FP])?\((\w+),\s*(\w+)\)", path.read_text(), re.M)
+            names.update(f"{suite}.{name}" for suite, name in found)
+        for path in (ROOT / "tests/cluster").glob("test_*.py"):
+            found = re.findall(r"^    def (test_\w+)", path.read_text(), re.M)
+            names.update(f"{path.stem}.{name}" for name in found)
+        return names
+
+    def test_every_test_that_a_table_names_exists(self):
+        known = self.known_tests()
+        for page in sorted((ROOT / "docs/protocols").glob("*.md")):
+            for row in re.findall(r"^\|.*\|$", page.read_text(), re.M):
+                for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
+                    with self.subTest(page=page.name, name=name):
+                        self.assertIn(name, known)
+
+
+if __name__ == "__main__":
+    unittest.main()
