@@ -11,8 +11,8 @@ namespace muster::admin {
 namespace {
 
 constexpr net::Duration kWatchInterval{1'000};
-constexpr std::chrono::seconds kFirstReport{15};
-constexpr std::chrono::hours kReportInterval{6};
+constexpr std::chrono::seconds kFirstLook{15};
+constexpr std::chrono::seconds kLookInterval{15};
 
 Result<std::vector<Network>> networks(const std::vector<std::string>& texts) {
     std::vector<Network> parsed;
@@ -154,14 +154,14 @@ Task<void> Administration::obey(cluster::AdminState wanted) {
 }
 
 Task<void> Administration::watch() {
-    auto next_report = net::Clock::now() + kFirstReport;
+    auto next_look = net::Clock::now() + kFirstLook;
     while (!node_.stopping) {
         const auto topology = node_.topology->current();
         const cluster::Node* self = topology->node(node_.config.node.name.text);
         if (self != nullptr) co_await obey(self->admin);
-        if (net::Clock::now() >= next_report) {
-            next_report = net::Clock::now() + kReportInterval;
-            co_await net::Blocking(*node_.control, *node_.pool, [this] { report_alarms(node_); });
+        if (net::Clock::now() >= next_look) {
+            next_look = net::Clock::now() + kLookInterval;
+            co_await net::Blocking(*node_.control, *node_.pool, [this] { alarms_.look(node_); });
         }
         if (node_.stopping) break;
         net::Sleep pause(*node_.control, kWatchInterval);

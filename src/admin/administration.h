@@ -8,6 +8,7 @@
 #include "admin/administrators.h"
 #include "admin/api.h"
 #include "admin/cluster_api.h"
+#include "admin/node_alarms.h"
 #include "admin/node_context.h"
 #include "admin/peers.h"
 #include "net/http_server.h"
@@ -50,6 +51,7 @@ private:
     std::unique_ptr<state::Follower> follower_;
     std::jthread follower_thread_;
     net::Sleep* watching_ = nullptr;
+    AlarmReporter alarms_;
     TaskGroup tasks_;
     cluster::AdminState obeyed_ = cluster::AdminState::Up;
     std::optional<Endpoint> admin_at_;

@@ -1,5 +1,7 @@
 #include "admin/node_alarms.h"
 
+#include <algorithm>
+
 #include "admin/files.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -9,6 +11,7 @@ namespace muster::admin {
 namespace {
 
 constexpr auto kStale = std::chrono::minutes(15);
+constexpr std::chrono::hours kTellAgain{6};
 
 void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool severe) {
     alarms.push_back({std::move(about), std::move(text), severe});
@@ -49,7 +52,7 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
     return alarms;
 }
 
-void report_alarms(const NodeContext& node) {
+void AlarmReporter::look(const NodeContext& node) {
     for (const NamedCertificate& certificate : watched_certificates(node)) {
         const auto facts = net::read_certificate(certificate.chain);
         if (!facts) continue;
@@ -60,12 +63,21 @@ void report_alarms(const NodeContext& node) {
                        {{"certificate", certificate.about}})
             .set(static_cast<double>(ends.count()));
     }
-    const auto alarms = node_alarms(node);
+    auto alarms = node_alarms(node);
     metrics::gauge("muster_alarms", "Alarms of this node").set(static_cast<double>(alarms.size()));
+    if (net::Clock::now() >= tell_again_) {
+        tell_again_ = net::Clock::now() + kTellAgain;
+        told_.clear();
+    }
     for (const Alarm& alarm : alarms) {
+        const bool known = std::ranges::any_of(told_, [&alarm](const Alarm& told) {
+            return told.about == alarm.about && told.text == alarm.text;
+        });
+        if (known) continue;
         log::write(alarm.severe ? log::Level::Error : log::Level::Warning, "alarm",
                    {{"about", alarm.about}, {"text", alarm.text}});
     }
+    told_ = std::move(alarms);
 }
 
 }  // namespace muster::admin

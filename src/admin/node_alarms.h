@@ -5,12 +5,21 @@
 
 #include "admin/alarms.h"
 #include "admin/node_context.h"
+#include "net/timer.h"
 
 namespace muster::admin {
 
 std::vector<Alarm> node_alarms(const NodeContext& node);
 
-/// Logs them, and sets the metrics `muster_alarms` and `muster_certificate_ends_timestamp_seconds`.
-void report_alarms(const NodeContext& node);
+/// Sets the metrics `muster_alarms` and `muster_certificate_ends_timestamp_seconds`, and logs each
+/// alarm when it is new and again every six hours. Owned by Administration; one caller at a time.
+class AlarmReporter {
+public:
+    void look(const NodeContext& node);
+
+private:
+    std::vector<Alarm> told_;
+    net::Clock::time_point tell_again_{};
+};
 
 }  // namespace muster::admin

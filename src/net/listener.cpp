@@ -110,6 +110,8 @@ Endpoint Listener::local() const { return local_endpoint(descriptor_.fd()); }
 void Listener::close() {
     descriptor_.abort(EndReason::Draining);
     disarm();
+    // Who connects from now on is refused at once, and not left waiting in the backlog.
+    ::shutdown(descriptor_.fd(), SHUT_RD);
 }
 
 void Listener::wait() { descriptor_.wait(Direction::Read, *this); }
