@@ -297,7 +297,7 @@ class Demo:
         for pid in list(self.pids):  # what a test has stopped must be able to end
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGCONT)
-        with contextlib.suppress(subprocess.SubprocessError):
+        with contextlib.suppress(subprocess.SubprocessError, OSError):
             subprocess.run([self.binary, "demo", "--stop", "--dir", self.dir], timeout=60,
                            capture_output=True, stdin=subprocess.DEVNULL)
         for pid in self.pids:
