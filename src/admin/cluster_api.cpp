@@ -83,6 +83,9 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, state::Scope 
             log::error("feed_failed", {{"reason", piece.error().detail}});
             co_return;
         }
+        // A node that was removed, or may see less now, hears nothing further.
+        const auto still = member(exchange.request().peer_pin);
+        if (!still || state_scope(still->scope) != scope) break;
         co_await exchange.send(*piece);
         if (stream.more() || stream.over()) continue;
         co_await exchange.pause(state::kMarkInterval);
