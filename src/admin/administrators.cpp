@@ -59,7 +59,9 @@ Result<AdministratorRights> Administrators::verify(const std::string& name,
 
 Result<AdministratorRights> Administrators::ask_master(const std::string& authorization) {
     net::HttpCall call{"POST", "/v1/administrators/verify"};
-    call.body = json{{"authorization", authorization}}.dump();
+    // A header may hold any bytes.
+    call.body =
+        json{{"authorization", authorization}}.dump(-1, ' ', false, json::error_handler_t::replace);
     const auto reply = node_.peers->call_master(call);
     if (!reply) return std::unexpected(reply.error());
     const json answer = json::parse(reply->body, nullptr, false);

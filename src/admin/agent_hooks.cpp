@@ -36,6 +36,8 @@ constexpr std::array kRoutes{
     ApiRoute{"DELETE", "/v1/shared-acl/{}/{}", RunsOn::Master, "share remove", set_share},
 };
 
+// The node outlives what its agent asks for.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> write_share(NodeContext& node, std::string to, std::string from,
                            std::optional<std::string> value) {
     ApiCall call;

@@ -172,6 +172,8 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
     return json_response(*result);
 }
 
+// An exchange outlives its handler.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<bool> Api::serve_health(net::HttpExchange& exchange) {
     const std::string& path = exchange.request().path;
     net::HttpResponse response;
@@ -240,4 +242,5 @@ Task<void> Api::serve_as(net::HttpExchange& exchange, Caller caller) {
     co_await exchange.respond(std::move(response));
 }
 
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 }  // namespace muster::admin

@@ -92,6 +92,18 @@ struct Job {
 
 using Work = std::function<ApiResult(Job&)>;
 
+/// Nothing else would catch what is thrown on a blocking thread.
+ApiResult attempt(const Work& work, Job& job) {
+    try {
+        return work(job);
+    } catch (const std::exception& exception) {
+        return fail(ErrorKind::Io, "internal error", exception.what());
+    }
+}
+
+// An exchange and the node outlive the handlers of the exchange.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+
 /// Answers with JSON lines: {"progress": …} about once a second, at the end {"result": …} or
 /// {"error": …}.
 Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Work work) {
@@ -99,7 +111,7 @@ Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Wor
     job->waiting = &exchange;
     net::Loop* const loop = node.control;
     node.pool->submit([job, loop, work = std::move(work)] {
-        ApiResult result = work(*job);
+        ApiResult result = attempt(work, *job);
         {
             const std::scoped_lock lock(job->mutex);
             job->result = std::move(result);
@@ -156,7 +168,11 @@ Task<void> send_produced(NodeContext& node, net::HttpExchange& exchange, std::st
     for (;;) {
         const auto count = co_await net::Blocking(*node.control, *node.pool,
                                                   [&] { return (*spool)->read(piece); });
-        if (!count || *count == 0) break;
+        if (!count) {
+            log::error("export_cut_off", {{"reason", count.error().detail}});
+            co_return;  // without finish(): the client learns that it has not got everything
+        }
+        if (*count == 0) break;
         co_await exchange.send(std::string_view(piece).substr(0, *count));
     }
     co_await exchange.finish();
@@ -204,7 +220,7 @@ ApiResult import_from(NodeContext& node, Spool& spool, cluster::ImportOptions op
         write_audit(node, caller, "account import", nullptr, report.error().detail);
         return std::unexpected(report.error());
     }
-    const json result = shown(*report);
+    json result = shown(*report);
     json summary = result;
     summary.erase("rejected_rows");
     write_audit(node, caller, "account import", summary, report->written ? "done" : "not written");
@@ -337,5 +353,7 @@ Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Ca
     }
     co_return true;
 }
+
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
 }  // namespace muster::admin

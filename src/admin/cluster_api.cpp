@@ -33,6 +33,8 @@ std::optional<cluster::Node> ClusterApi::member(const std::string& pin) const {
     return std::nullopt;
 }
 
+// An exchange outlives its handler.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
     if (request.path == "/v1/join" && request.method == "POST") {
@@ -155,4 +157,5 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
     co_await api_.serve_as(exchange, std::move(caller));
 }
 
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 }  // namespace muster::admin

@@ -129,7 +129,7 @@ Result<> Node::use_certificates(const NodeConfig& config) {
 void Node::offer_hooks() {
     NodeHooks& hooks = context_.hooks;
     hooks.reload = [this] {
-        return net::run_on<Result<>>(loop_, [this]() -> Task<Result<>> { co_return reload(); });
+        return net::run_on<Result<>>(loop_, [this] { return reload_here(); });
     };
     if (!front_end_) return;
     hooks.check_server = [this](const cluster::Server& server, const std::string& account,
@@ -183,6 +183,8 @@ Task<void> Node::drain_then_end() {
         loop_.stop_when_idle();
     });
 }
+
+Task<Result<>> Node::reload_here() { co_return reload(); }
 
 Result<> Node::reload() {
     auto fresh = read_node_file(file_);

@@ -39,6 +39,7 @@ public:
     void stop();
     /// On the control loop: reads the node file again. A bad file changes nothing.
     Result<> reload();
+    Task<Result<>> reload_here();
     [[nodiscard]] net::Loop& loop() { return loop_; }
 
 private:

@@ -1,5 +1,6 @@
 #include "admin/peer_verifier.h"
 
+#include "admin/api.h"
 #include "admin/fan_out.h"
 #include "admin/peers.h"
 #include "base/base64.h"
@@ -16,23 +17,31 @@ constexpr std::chrono::milliseconds kPatience{15'000};
 
 std::string_view dovecot_name(cluster::Service service) { return cluster::name(service); }
 
+/// Whatever another node sent: what is no text counts as an empty one.
+std::string text(const json& object, const char* field) {
+    return text_field(object, field).value_or("");
+}
+
 Result<VerifyStep> step_from(const json& answer, const NodeName& judge) {
-    const std::string state = answer.value("state", "");
+    const std::string state = text(answer, "state");
+    VerifyStep step;
     if (state == "challenge") {
-        return VerifyStep{{SaslStep::Kind::Challenge, answer.value("data", "")},
-                          judge.text + "/" + answer.value("exchange", ""),
-                          {}};
+        step.step = {SaslStep::Kind::Challenge, text(answer, "data")};
+        step.exchange = judge.text + "/" + text(answer, "exchange");
+        return step;
     }
     if (state == "accepted") {
-        VerifyStep step{{SaslStep::Kind::Accepted, {}}, {}, {}};
+        step.step = {SaslStep::Kind::Accepted, {}};
+        step.account = text(answer, "account");
         if (answer.contains("token")) {
-            step.token = frontend::EntryCredentials{answer["token"].value("id", ""),
-                                                    answer["token"].value("secret", "")};
+            const json& token = answer["token"];
+            step.token = frontend::EntryCredentials{text(token, "id"), text(token, "secret")};
         }
         return step;
     }
-    if (state == "refused" && !answer.value("temporary", false)) {
-        return VerifyStep{{SaslStep::Kind::Denied, {}}, {}, {}};
+    if (state == "refused" && answer.contains("temporary") && answer["temporary"] == false) {
+        step.step = {SaslStep::Kind::Denied, {}};
+        return step;
     }
     return fail(ErrorKind::Unavailable, "unavailable", "node " + judge.text + " could not judge");
 }

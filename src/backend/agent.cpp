@@ -113,6 +113,8 @@ Result<> Agent::listen_http() {
     return {};
 }
 
+// An exchange outlives its handler.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> Agent::answer_http(net::HttpExchange& exchange) {
     co_await exchange.respond(http_lookup(exchange.request(), authority_, settings_.lookup_secret));
 }

@@ -2,9 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <future>
-
 #include "base/base64.h"
+#include "net/run_on.h"
 
 namespace muster::backend {
 namespace {
@@ -13,20 +12,6 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxMessage = 12'000;
 constexpr std::size_t kMaxName = 255;
-
-template <typename T>
-Task<void> deliver(Task<T> task, std::promise<T>& promise) {
-    promise.set_value(co_await std::move(task));
-}
-
-/// Runs the task that `make` gives on the loop, and waits for it here.
-template <typename T, typename Make>
-T on_loop(net::Loop& loop, Make make) {
-    std::promise<T> promise;
-    auto future = promise.get_future();
-    loop.post([&] { loop.tasks().spawn(deliver<T>(make(), promise)); });
-    return future.get();
-}
 
 Result<std::string> text_of(const json& object, const char* name, std::size_t limit) {
     const auto found = object.find(name);
@@ -43,6 +28,7 @@ Result<std::string> message_of(const json& object, const char* name) {
     return base64_decode(*text, kMaxMessage);
 }
 
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters): it never suspends
 Task<Result<Token>> issue(Agent& agent, std::string account, std::string service) {
     co_return agent.issue_token(account, service);
 }
@@ -50,7 +36,7 @@ Task<Result<Token>> issue(Agent& agent, std::string account, std::string service
 }  // namespace
 
 Result<std::size_t> AgentCalls::end_sessions(const std::string& address) {
-    return on_loop<Result<std::size_t>>(loop_, [&] { return agent_.kick(address); });
+    return net::run_on<Result<std::size_t>>(loop_, [&] { return agent_.kick(address); });
 }
 
 Result<json> AgentCalls::issue_token(const json& request) {
@@ -59,7 +45,7 @@ Result<json> AgentCalls::issue_token(const json& request) {
     const auto service = text_of(request, "service", kMaxName);
     if (!service) return std::unexpected(service.error());
     const auto token =
-        on_loop<Result<Token>>(loop_, [&] { return issue(agent_, *account, *service); });
+        net::run_on<Result<Token>>(loop_, [&] { return issue(agent_, *account, *service); });
     if (!token) return std::unexpected(token.error());
     return json{{"id", token->id}, {"secret", token->secret}};
 }
@@ -72,12 +58,12 @@ Result<json> AgentCalls::authenticate(const json& request) {
         if (!exchange) return std::unexpected(exchange.error());
         const auto data = message_of(request, "data");
         if (!data) return std::unexpected(data.error());
-        step = on_loop<Result<AuthStep>>(
+        step = net::run_on<Result<AuthStep>>(
             loop_, [&] { return agent_.authenticate().answer(*exchange, *data); });
     } else {
         auto begin = authenticate_request(request);
         if (!begin) return std::unexpected(begin.error());
-        step = on_loop<Result<AuthStep>>(
+        step = net::run_on<Result<AuthStep>>(
             loop_, [&] { return agent_.authenticate().begin(std::move(*begin)); });
     }
     if (!step) return std::unexpected(step.error());

@@ -42,7 +42,9 @@ private:
 
 namespace {
 
+// The exchange is go_on()'s own.
 template <typename Exchange>
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<auth::Message>> next_message(Exchange& exchange) {
     auto line = co_await exchange.reader().line(auth::kMaxLine);
     if (!line || line->fault != net::LineFault::None) co_return no_answer("ended the conversation");
@@ -118,6 +120,8 @@ Task<Result<AuthStep>> AuthenticateRelay::go_on(std::unique_ptr<Exchange> exchan
     co_return step;
 }
 
+// The exchange is go_on()'s own.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<AuthStep>> AuthenticateRelay::converse(Exchange& exchange, std::string line) {
     if (!exchange.greeted) {
         line = auth::write_handshake(static_cast<std::uint32_t>(::getpid())) + line;

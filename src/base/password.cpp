@@ -86,8 +86,9 @@ Result<bool> verify_scram(const EVP_MD* hash, std::string_view text, std::string
         text.remove_prefix(i == 3 ? text.size() : comma + 1);
     }
     unsigned iterations = 0;
-    const char* end = parts[0].data() + parts[0].size();
-    const auto parsed = std::from_chars(parts[0].data(), end, iterations);
+    const char* const begin = parts[0].data();
+    const char* const end = begin + parts[0].size();
+    const auto parsed = std::from_chars(begin, end, iterations);
     const auto salt = base64_decode(parts[1], 256);
     const auto stored = base64_decode(parts[2], kMaxDigest);
     if (parsed.ec != std::errc{} || parsed.ptr != end || iterations == 0 ||

@@ -8,6 +8,8 @@ namespace muster::frontend {
 namespace {
 
 /// LMTP and submission greet alike (RFC 5321, 4.3.1); nothing more is asked of them.
+// The caller owns the stream and awaits at once.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> read_smtp_greeting(net::Stream& stream) {
     net::LineReader reader(stream);
     const auto line = co_await reader.line(1024);
@@ -68,6 +70,8 @@ Task<void> HealthChecks::check(cluster::CheckTarget which,
                 {"reason", change->reason}});
 }
 
+// check() holds the topology that the server belongs to.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
                                          cluster::Service service) {
     const auto target = targets_.target(server, service);

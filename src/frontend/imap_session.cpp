@@ -38,6 +38,8 @@ Task<std::optional<Login>> ImapSession::identify() {
     }
 }
 
+// The assembler is identify()'s own.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<bool> ImapSession::read_command(wire::CommandAssembler& assembler) {
     for (;;) {
         const auto line = co_await reader_.line(host_.limits().line);
@@ -78,6 +80,7 @@ Task<bool> ImapSession::read_literal(wire::CommandAssembler& assembler, wire::Li
     co_return bytes&& assembler.add_literal(*bytes).has_value();
 }
 
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<ImapSession::Step> ImapSession::serve(std::string_view text) {
     const auto command = imap::parse_command(text);
     if (!command) {

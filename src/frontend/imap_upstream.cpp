@@ -63,7 +63,7 @@ Task<Result<>> ImapUpstream::expect_ok(std::string_view tag) {
     }
 }
 
-Task<Result<SaslStep>> ImapUpstream::begin(const UpstreamLogin& login) {
+Task<Result<SaslStep>> ImapUpstream::begin(UpstreamLogin login) {
     std::string commands;
     if (target_->introduce == cluster::Introduce::Xclient) {
         auto introduction = imap::write_introduction(kIntroductionTag, login.introduction);

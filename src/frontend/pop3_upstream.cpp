@@ -60,7 +60,7 @@ Task<Result<>> Pop3Upstream::send_and_expect_ok(std::string command) {
     co_return co_await expect_ok();
 }
 
-Task<Result<SaslStep>> Pop3Upstream::begin(const UpstreamLogin& login) {
+Task<Result<SaslStep>> Pop3Upstream::begin(UpstreamLogin login) {
     std::string commands;
     const bool introduce = target_->introduce == cluster::Introduce::Xclient && takes_xclient_;
     if (introduce) {

@@ -41,6 +41,8 @@ Task<std::optional<Login>> SieveSession::identify() {
     }
 }
 
+// The assembler belongs to the caller, who awaits at once.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<bool> SieveSession::read_text(wire::CommandAssembler& assembler) {
     for (;;) {
         const auto line = co_await reader_.line(command_limits().total);

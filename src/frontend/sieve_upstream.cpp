@@ -59,7 +59,7 @@ Task<Result<>> SieveUpstream::expect_ok() {
     co_return Result<>{};
 }
 
-Task<Result<SaslStep>> SieveUpstream::begin(const UpstreamLogin& login) {
+Task<Result<SaslStep>> SieveUpstream::begin(UpstreamLogin login) {
     std::string commands;
     const bool introduce = target_->introduce == cluster::Introduce::Xclient &&
                            target_->kind == cluster::ServerKind::Dovecot;

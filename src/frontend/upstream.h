@@ -49,7 +49,7 @@ public:
     /// connection may then wait for its client.
     Task<Result<>> open();
     /// Tells who the client is and starts the login, in one packet where the protocol allows it.
-    virtual Task<Result<SaslStep>> begin(const UpstreamLogin& login) = 0;
+    virtual Task<Result<SaslStep>> begin(UpstreamLogin login) = 0;
     /// The client's answer (base64) to a challenge.
     virtual Task<Result<SaslStep>> answer(std::string base64) = 0;
 

@@ -33,6 +33,7 @@ struct VerifyStep {
     SaslStep step;         ///< a challenge's text is base64
     std::string exchange;  ///< goes with the answer to a challenge
     std::optional<EntryCredentials> token;
+    std::string account;  ///< after Accepted: whose credentials they were
 };
 
 /// Thread-safe; calls block for as long as the other node takes. Errors: nobody could judge.

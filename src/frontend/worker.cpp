@@ -82,6 +82,8 @@ void Worker::accept(net::Accepted accepted, const ListenerSettings& listener) {
     loop_.tasks().spawn(serve(accepted, listener));
 }
 
+// The settings outlive the workers.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> Worker::serve(net::Accepted accepted, const ListenerSettings& listener) {
     Connection connection(*this, listener, accepted.fd);
     // A listener on one address says itself where the client came in.
@@ -209,6 +211,8 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::upstream(cluster::Service servic
     co_return made;
 }
 
+// Both callers hold the route until the connection stands.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<std::unique_ptr<Upstream>>> Worker::connect(
     std::shared_ptr<const UpstreamTarget> target, const cluster::Route& route,
     std::string proxy_header) {
@@ -236,6 +240,7 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::connect(
                    "server " + target->server.text + ": " + why);
 }
 
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> Worker::warm_up(std::shared_ptr<const UpstreamTarget> target, cluster::Route route) {
     warm_.expect(target);
     auto made = co_await connect(target, route, {});

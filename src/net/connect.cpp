@@ -24,6 +24,8 @@ void set_option(int fd, int level, int option) {
 
 }  // namespace
 
+// A loop outlives its tasks.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
                                                     std::optional<IpAddress> source,
                                                     Duration limit) {

@@ -120,6 +120,7 @@ private:
     bool woken_ = false;
     bool answered_ = false;
     bool chunked_ = false;
+    bool unfinished_ = false;  // begin() without finish()
     bool keep_alive_ = true;
     bool invited_ = false;
     bool stopping_ = false;
@@ -148,7 +149,7 @@ Task<bool> HttpServer::Connection::next_request() {
     parser_->body_limit(boost::none);
     request_.headers.clear();
     request_.query.clear();
-    answered_ = chunked_ = invited_ = woken_ = false;
+    answered_ = chunked_ = unfinished_ = invited_ = woken_ = false;
     if (held_.empty() && !co_await fill(limits_.idle_time)) co_return false;
     stream_.expire_after(limits_.header_time);
     boost::system::error_code error = feed();
@@ -240,6 +241,7 @@ Task<void> HttpServer::Connection::begin(HttpResponse head) {
     if (!parser_->is_done()) keep_alive_ = false;
     chunked_ = parser_->get().version() >= 11;
     if (!chunked_) keep_alive_ = false;
+    unfinished_ = true;
     const std::string text =
         head_of(head, chunked_ ? "Transfer-Encoding: chunked" : "Connection: close", true);
     co_await write(text);
@@ -255,6 +257,7 @@ Task<void> HttpServer::Connection::send(std::string_view piece) {
 }
 
 Task<void> HttpServer::Connection::finish() {
+    unfinished_ = false;
     if (chunked_ && request_.method != "HEAD") co_await write("0\r\n\r\n");
 }
 
@@ -275,7 +278,7 @@ void HttpServer::Connection::wake() {
 
 Task<bool> HttpServer::Connection::ended() {
     if (!answered_) co_await respond({500, R"({"error":"no answer"})"});
-    if (!keeps_alive()) co_return false;
+    if (!keeps_alive() || unfinished_) co_return false;
     while (!parser_->is_done()) {
         const auto piece = co_await next_piece();
         if (!piece) co_return false;
@@ -317,7 +320,7 @@ Result<> HttpServer::listen_local(const std::filesystem::path& path) {
     return {};
 }
 
-void HttpServer::replace_tls(std::shared_ptr<const TlsServer> tls) {
+void HttpServer::replace_tls(const std::shared_ptr<const TlsServer>& tls) {
     for (const auto& port : ports_) {
         if (port->tls) port->tls = tls;
     }
@@ -333,7 +336,9 @@ void HttpServer::accept(Port& port, Accepted accepted) {
     tasks_.spawn(serve(port, accepted));
 }
 
-Task<void> HttpServer::converse(SocketStream& stream, const Port& port, const Accepted& accepted) {
+// Ports live as long as the server, which waits for its tasks; the stream is serve()'s own.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+Task<void> HttpServer::converse(SocketStream& stream, const Port& port, Accepted accepted) {
     HttpRequest peer;
     peer.peer = accepted.peer;
     if (port.local) peer.local_user = user_of(accepted.fd);
@@ -370,6 +375,7 @@ Task<void> HttpServer::serve(Port& port, Accepted accepted) {
     open_.erase(&stream);
 }
 
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> HttpServer::close() {
     closing_ = true;
     for (const auto& port : ports_) port->listener->close();

@@ -70,7 +70,7 @@ public:
     /// A unix socket that only the user of the process may open.
     Result<> listen_local(const std::filesystem::path& path);
     /// New connections of TLS listeners use `tls`.
-    void replace_tls(std::shared_ptr<const TlsServer> tls);
+    void replace_tls(const std::shared_ptr<const TlsServer>& tls);
 
     /// Stops accepting, aborts what runs, and returns when all of it has ended.
     Task<void> close();
@@ -80,7 +80,7 @@ private:
     class Connection;
 
     Task<void> serve(Port& port, Accepted accepted);
-    Task<void> converse(SocketStream& stream, const Port& port, const Accepted& accepted);
+    Task<void> converse(SocketStream& stream, const Port& port, Accepted accepted);
     void accept(Port& port, Accepted accepted);
 
     Loop& loop_;

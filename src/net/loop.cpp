@@ -22,11 +22,11 @@ void Loop::run() { impl_->context.run(); }
 
 void Loop::stop() { impl_->context.stop(); }
 
-void Loop::stop_when_idle() { farewell_.spawn(stop_after(tasks_, *this)); }
+void Loop::stop_when_idle() { farewell_.spawn(stop_after_tasks()); }
 
-Task<void> Loop::stop_after(TaskGroup& tasks, Loop& loop) {
-    co_await tasks.drained();
-    loop.stop();
+Task<void> Loop::stop_after_tasks() {
+    co_await tasks_.drained();
+    stop();
 }
 
 void Loop::post(std::function<void()> work) { boost::asio::post(impl_->context, std::move(work)); }

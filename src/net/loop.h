@@ -36,7 +36,7 @@ public:
     [[nodiscard]] Impl& impl() { return *impl_; }
 
 private:
-    static Task<void> stop_after(TaskGroup& tasks, Loop& loop);
+    Task<void> stop_after_tasks();
 
     TaskGroup tasks_;
     TaskGroup farewell_;

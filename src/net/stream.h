@@ -52,8 +52,10 @@ public:
     Task<void> write(std::string_view data);
 };
 
-/// Runs `phase` under a deadline on `stream`, and lifts the deadline when it returns.
+/// Runs `phase` under a deadline on `stream`, and lifts the deadline when it returns. `stream`
+/// outlives `phase`, which uses it.
 template <typename T>
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<T> within(Stream& stream, Duration limit, Task<T> phase) {
     stream.expire_after(limit);
     if constexpr (std::is_void_v<T>) {
