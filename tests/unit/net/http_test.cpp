@@ -59,6 +59,11 @@ Task<void> count_up(HttpExchange& exchange) {
     co_await exchange.finish();
 }
 
+Task<void> break_off(HttpExchange& exchange) {
+    co_await exchange.begin({});
+    co_await exchange.send("half of it");
+}
+
 Task<void> tell_pin(HttpExchange& exchange) {
     HttpResponse response;
     response.body = exchange.request().peer_pin;
@@ -207,6 +212,14 @@ Task<void> be_silent(HttpExchange& exchange) {
     co_await exchange.begin({});
     co_await exchange.send("first");
     co_await exchange.pause(Duration(60'000));
+}
+
+TEST(Http, AnAnswerThatIsNotFinishedIsNoAnswer) {
+    const Served served(break_off);
+    HttpClient client(plain(served.port));
+    const auto reply = client.call({"GET", "/"});
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().kind, ErrorKind::Unavailable);
 }
 
 TEST(Http, ASilentStreamEnds) {
