@@ -14,6 +14,7 @@ add_compile_options(
 add_link_options(-fuse-ld=lld -Wl,-z,relro,-z,now)
 
 if(MUSTER_SANITIZE)
+  set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -DNDEBUG")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)
 else()

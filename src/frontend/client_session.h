@@ -31,8 +31,9 @@ public:
     virtual ~SessionHost() = default;
 
     [[nodiscard]] virtual const Limits& limits() const = 0;
-    /// Capabilities before login for this listener, from what its domains' servers can do.
-    [[nodiscard]] virtual const wire::Capabilities& capabilities(const ListenerSettings&) = 0;
+    /// What is announced before login, as the protocol writes it, from what the servers can do.
+    [[nodiscard]] virtual const std::string& announcement(const ListenerSettings& listener,
+                                                          const wire::Offer& offer) = 0;
     /// Whether every server learns the account beside a SCRAM message, which signs the name that
     /// the client knows.
     [[nodiscard]] virtual bool servers_map_names() = 0;

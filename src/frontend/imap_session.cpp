@@ -206,8 +206,8 @@ std::string ImapSession::farewell(net::EndReason reason) const {
     }
 }
 
-std::string ImapSession::capability_words() const {
-    return imap::write_capabilities(imap::before_login(host_.capabilities(listener_), offer()));
+const std::string& ImapSession::capability_words() const {
+    return host_.announcement(listener_, offer());
 }
 
 }  // namespace muster::frontend

@@ -47,7 +47,7 @@ private:
     Task<Step> login(Command command);
     Task<Step> authenticate(Command command);
 
-    [[nodiscard]] std::string capability_words() const;
+    [[nodiscard]] const std::string& capability_words() const;
 };
 
 }  // namespace muster::frontend

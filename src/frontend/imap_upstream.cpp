@@ -27,13 +27,21 @@ constexpr std::array<std::string_view, 4> kServerTroubleCodes{"UNAVAILABLE", "IN
 Task<Result<>> ImapUpstream::read_greeting() {
     const auto text = co_await line();
     if (!text) co_return std::unexpected(text.error());
+    KnownGreeting& known = target_->greeting;
+    if (!known.line.empty() && known.line == *text) {
+        capabilities_ = known.capabilities;
+        co_return Result<>{};
+    }
     const auto greeting = imap::parse_response(*text);
     if (!greeting) co_return broken("the greeting");
     // PREAUTH would be somebody's mailbox, but whose? (RFC 3501, 7.1.4)
     if (greeting->status != imap::Status::Ok) {
         co_return broken("greeted with " + std::string(text->substr(0, 100)));
     }
-    capabilities_ = imap::capabilities_in(*greeting);
+    if (auto found = imap::capabilities_in(*greeting)) {
+        capabilities_ = std::make_shared<const wire::Capabilities>(std::move(*found));
+    }
+    known = {std::string(*text), capabilities_};
     co_return Result<>{};
 }
 
@@ -56,7 +64,9 @@ Task<Result<>> ImapUpstream::expect_ok(std::string_view tag) {
         if (!text) co_return std::unexpected(text.error());
         const auto response = imap::parse_response(*text);
         if (!response) co_return broken(*text);
-        if (auto found = imap::capabilities_in(*response)) capabilities_ = std::move(found);
+        if (auto found = imap::capabilities_in(*response)) {
+            capabilities_ = std::make_shared<const wire::Capabilities>(std::move(*found));
+        }
         if (response->kind != imap::ResponseKind::Tagged || response->tag != tag) continue;
         if (response->status == imap::Status::Ok) co_return Result<>{};
         co_return broken(text->substr(0, 100));

@@ -26,8 +26,8 @@ private:
     /// Waits for the tagged answer to `tag`; keeps capabilities it passes.
     Task<Result<>> expect_ok(std::string_view tag);
 
-    std::optional<wire::Capabilities> capabilities_;
-    std::string untagged_capabilities_;  ///< seen during the login
+    std::shared_ptr<const wire::Capabilities> capabilities_;  ///< null: not told yet
+    std::string untagged_capabilities_;                       ///< seen during the login
 };
 
 }  // namespace muster::frontend

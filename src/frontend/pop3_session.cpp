@@ -56,8 +56,7 @@ Task<Pop3Session::Step> Pop3Session::answer(std::string_view line) {
 }
 
 Task<Pop3Session::Step> Pop3Session::capa(Command) {
-    co_await client_.write(
-        pop3::write_capabilities(pop3::before_login(host_.capabilities(listener_), offer())));
+    co_await client_.write(host_.announcement(listener_, offer()));
     co_return Again{};
 }
 

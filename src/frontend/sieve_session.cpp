@@ -21,7 +21,8 @@ wire::CommandLimits SieveSession::command_limits() const {
 }
 
 Task<void> SieveSession::greet() {
-    co_await client_.write(capability_listing() + sieve::write_response("OK", {}, "Ready."));
+    co_await client_.write(host_.announcement(listener_, offer()) +
+                           sieve::write_response("OK", {}, "Ready."));
 }
 
 Task<std::optional<Login>> SieveSession::identify() {
@@ -155,10 +156,6 @@ std::string SieveSession::farewell(net::EndReason reason) const {
             return sieve::write_response("BYE", "TRYLATER", "Going away; please connect again.");
         default: return {};
     }
-}
-
-std::string SieveSession::capability_listing() const {
-    return sieve::write_capabilities(sieve::before_login(host_.capabilities(listener_), offer()));
 }
 
 }  // namespace muster::frontend

@@ -42,7 +42,6 @@ private:
     Task<Step> noop(Command command);
     Task<Step> logout(Command command);
 
-    [[nodiscard]] std::string capability_listing() const;
     [[nodiscard]] wire::CommandLimits command_limits() const;
 };
 

@@ -1,6 +1,9 @@
 #include "frontend/target_table.h"
 
 #include "cluster/capabilities.h"
+#include "wire/imap.h"
+#include "wire/pop3.h"
+#include "wire/sieve.h"
 
 namespace muster::frontend {
 namespace {
@@ -45,13 +48,23 @@ wire::Capabilities as_capabilities(Service service, const cluster::Announcement&
     return capabilities;
 }
 
+std::string written(Service service, const wire::Capabilities& common, const wire::Offer& offer) {
+    switch (service) {
+        case Service::Pop3:
+            return wire::pop3::write_capabilities(wire::pop3::before_login(common, offer));
+        case Service::Sieve:
+            return wire::sieve::write_capabilities(wire::sieve::before_login(common, offer));
+        default: return wire::imap::write_capabilities(wire::imap::before_login(common, offer));
+    }
+}
+
 }  // namespace
 
 void TargetTable::follow(const std::shared_ptr<const cluster::Topology>& topology) {
     if (topology == topology_) return;
     topology_ = topology;
     targets_.clear();
-    capabilities_.clear();
+    announcements_.clear();
 }
 
 Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster::ServerView& view,
@@ -88,11 +101,16 @@ Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const std::stri
     return slot;
 }
 
-const wire::Capabilities& TargetTable::capabilities(Service service) {
-    const auto found = capabilities_.find(service);
-    if (found != capabilities_.end()) return found->second;
-    const auto announcement = cluster::common_announcement(*topology_, service, {});
-    return capabilities_.emplace(service, as_capabilities(service, announcement)).first->second;
+const std::string& TargetTable::announcement(Service service, const wire::Offer& offer) {
+    const auto bit = [](bool flag, unsigned place) { return flag ? 1U << place : 0U; };
+    const unsigned key =
+        bit(offer.tls, 0) | bit(offer.starttls, 1) | bit(offer.cleartext, 2) | bit(offer.scram, 3);
+    std::string& text = announcements_[{service, key}];
+    if (!text.empty()) return text;
+    const auto common =
+        as_capabilities(service, cluster::common_announcement(*topology_, service, {}));
+    text = written(service, common, offer);
+    return text;
 }
 
 bool TargetTable::servers_map_names() const {

@@ -24,7 +24,8 @@ public:
     /// Errors: the server's TLS trust cannot be used.
     Result<std::shared_ptr<const UpstreamTarget>> target(const cluster::ServerView& server,
                                                          cluster::Service service);
-    const wire::Capabilities& capabilities(cluster::Service service);
+    /// What a listener announces before login, as the protocol writes it.
+    const std::string& announcement(cluster::Service service, const wire::Offer& offer);
     /// All are Dovecots that take forwarded fields, so that SCRAM works for names without domain.
     [[nodiscard]] bool servers_map_names() const;
     /// The next source address for `server`; empty: the kernel chooses.
@@ -38,8 +39,8 @@ private:
     std::map<std::pair<const cluster::ServerView*, cluster::Service>,
              std::shared_ptr<const UpstreamTarget>>
         targets_;
-    std::map<cluster::Service, wire::Capabilities> capabilities_;
-    std::map<std::string, std::shared_ptr<const net::TlsClient>> trusts_;  // by authorities
+    std::map<std::pair<cluster::Service, unsigned>, std::string> announcements_;  // by offer
+    std::map<std::string, std::shared_ptr<const net::TlsClient>> trusts_;         // by authorities
     std::size_t next_source_ = 0;
 };
 

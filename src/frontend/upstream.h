@@ -12,11 +12,18 @@
 #include "frontend/login.h"
 #include "net/line_reader.h"
 #include "net/socket_stream.h"
+#include "wire/capabilities.h"
 #include "wire/introduction.h"
 
 namespace muster::frontend {
 
-/// How one service of one server is reached; made once for each snapshot of the topology.
+/// What a server said of itself last, so that the same words are not parsed for each connection.
+struct KnownGreeting {
+    std::string line;
+    std::shared_ptr<const wire::Capabilities> capabilities;
+};
+
+/// How one service of one server is reached; made once a worker for each snapshot of the topology.
 struct UpstreamTarget {
     ServerName server;
     cluster::ServerKind kind = cluster::ServerKind::Dovecot;
@@ -25,6 +32,7 @@ struct UpstreamTarget {
     cluster::Introduce introduce = cluster::Introduce::Xclient;
     std::shared_ptr<const net::TlsClient> trust;  ///< null when tls is None
     std::string tls_name;
+    mutable KnownGreeting greeting{};  ///< IMAP; the worker's thread only
 };
 
 /// A login as it goes to the server. Views must outlive begin().

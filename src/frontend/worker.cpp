@@ -144,9 +144,10 @@ void Worker::kick(cluster::SessionHandle handle, std::string reason) {
     loop_.post([this, handle, reason = std::move(reason)] { sessions().kick(handle, reason); });
 }
 
-const wire::Capabilities& Worker::capabilities(const ListenerSettings& listener) {
+const std::string& Worker::announcement(const ListenerSettings& listener,
+                                        const wire::Offer& offer) {
     targets_.follow(directory_.topology());
-    return targets_.capabilities(listener.service);
+    return targets_.announcement(listener.service, offer);
 }
 
 bool Worker::servers_map_names() {

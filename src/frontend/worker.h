@@ -72,7 +72,8 @@ public:
 
     // For the sessions of this worker.
     [[nodiscard]] const Limits& limits() const override { return shared_.settings.limits; }
-    [[nodiscard]] const wire::Capabilities& capabilities(const ListenerSettings&) override;
+    [[nodiscard]] const std::string& announcement(const ListenerSettings& listener,
+                                                  const wire::Offer& offer) override;
     [[nodiscard]] bool servers_map_names() override;
     [[nodiscard]] std::shared_ptr<const net::TlsServer> certificates() override {
         return certificates_;

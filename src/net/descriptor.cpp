@@ -31,6 +31,15 @@ void Descriptor::wait(Direction direction, WaitOp& op) {
     place = &op;
 }
 
+bool Descriptor::withdraw(Direction direction, WaitOp& op) {
+    for (WaitOp*& waiter : side(direction).waiters) {
+        if (waiter != &op) continue;
+        waiter = nullptr;
+        return true;
+    }
+    return false;
+}
+
 void Descriptor::happened(std::uint32_t events) {
     constexpr std::uint32_t kBroken = EPOLLERR | EPOLLHUP;
     if ((events & kBroken) != 0) failed_ = true;

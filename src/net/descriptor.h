@@ -52,6 +52,9 @@ public:
     /// ended()). Never from within wait().
     void wait(Direction direction, WaitOp& op);
 
+    /// Takes a wait back; false when it is too late, and ready() will be called.
+    bool withdraw(Direction direction, WaitOp& op);
+
     /// Aborts waits now and from now on. The first reason stays.
     void abort(EndReason reason);
     [[nodiscard]] EndReason ended() const { return ended_; }

@@ -9,9 +9,10 @@
 namespace muster::net {
 namespace {
 
-constexpr std::size_t kPipeBytes = 256 * 1024;
+constexpr std::size_t kPipeBytes = 1024 * 1024;  // pipe-max-size of an ordinary user
 constexpr std::size_t kCopyBytes = 64 * 1024;
-constexpr int kMovesATurn = 8;  // then other sessions have their turn
+constexpr ssize_t kBulkBytes = 16 * 1024;  // less at a time is copied: one system call saved
+constexpr int kMovesATurn = 8;             // then other sessions have their turn
 constexpr std::size_t kPipesKept = 64;
 constexpr Duration kFarewell{30'000};  // for the second side to end after the first
 constexpr int kIdleLooks = 4;          // the idle timer looks four times an idle limit
@@ -111,7 +112,8 @@ void Pump::move(Leg& leg) {
         if (!write_or_hold(leg, *held)) return;
     }
     for (int moves = 0; moves < kMovesATurn; ++moves) {
-        if (!(leg.bulk && spliced_ ? splice_once(leg) : copy_once(leg))) return;
+        const bool by_pipe = spliced_ && (leg.bulk || leg.in_pipe != 0);
+        if (!(by_pipe ? splice_once(leg) : copy_once(leg))) return;
     }
     // Others have their turn. A wait to write ends at once, or when there is room for more.
     wait(leg, leg.to, Direction::Write);
@@ -126,10 +128,10 @@ bool Pump::splice_once(Leg& leg) {
             if (!would_block()) return over(EndReason::PeerGone), false;
             leg.from.descriptor().exhausted(Direction::Read);
             pipes.give_back(std::exchange(leg.pipe, {}), true);
-            leg.bulk = false;
             return wait(leg, leg.from, Direction::Read), false;
         }
         leg.in_pipe = static_cast<std::uint32_t>(in);
+        leg.bulk = in >= kBulkBytes;
     }
     const ssize_t out = splice_some(leg.pipe.out, leg.to.descriptor().fd(), leg.in_pipe);
     if (out < 0 && would_block()) {
@@ -143,6 +145,7 @@ bool Pump::splice_once(Leg& leg) {
 }
 
 bool Pump::copy_once(Leg& leg) {
+    if (leg.pipe.in >= 0) pipes.give_back(std::exchange(leg.pipe, {}), true);
     static thread_local std::string buffer(kCopyBytes, '\0');
     const Attempt read = leg.from.try_read(buffer);
     switch (read.state) {
@@ -152,7 +155,7 @@ bool Pump::copy_once(Leg& leg) {
         case Attempt::State::Moved: break;
     }
     leg.bytes += read.bytes;
-    leg.bulk = read.bytes == kCopyBytes;
+    leg.bulk = read.bytes >= static_cast<std::size_t>(kBulkBytes);
     return write_or_hold(leg, std::string_view(buffer).substr(0, read.bytes));
 }
 
@@ -178,8 +181,16 @@ void Pump::wait(Leg& leg, SocketStream& stream, Direction direction) {
 
 void Pump::end(Leg& leg) {
     leg.state = Leg::State::Ended;
-    const Leg& other = &leg == &up_ ? down_ : up_;
+    Leg& other = &leg == &up_ ? down_ : up_;
     if (other.state == Leg::State::Ended) return;
+    // A client whose server has gone and that has said nothing more need not be waited for. With
+    // bytes of its unread, closing would send a reset that may overtake the last answer.
+    Descriptor& client = up_.from.descriptor();
+    const bool is_silent = &leg == &down_ && !client.promising(Direction::Read);
+    if (is_silent && client.withdraw(Direction::Read, other)) {
+        other.state = Leg::State::Ended;
+        return;
+    }
     leg.to.shutdown_write();
     quiet_looks_ = kIdleLooks;
     leg.from.descriptor().loop().arm(*this, kFarewell);

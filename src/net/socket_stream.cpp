@@ -12,7 +12,8 @@ namespace muster::net {
 SocketStream::~SocketStream() {
     if (!tls_ || descriptor_.ended() == EndReason::TlsFailed) return;
     // close_notify, as far as it fits into the socket's buffer: nobody waits for the peer's.
-    if (SSL_is_init_finished(tls_.get())) SSL_shutdown(tls_.get());
+    const bool is_sent = (SSL_get_shutdown(tls_.get()) & SSL_SENT_SHUTDOWN) != 0;
+    if (SSL_is_init_finished(tls_.get()) && !is_sent) SSL_shutdown(tls_.get());
 }
 
 Attempt SocketStream::try_read(std::span<char> into) {
@@ -84,6 +85,7 @@ void SocketStream::shutdown_write() {
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> SocketStream::accept_tls(const TlsServer& server) {
     tls_ = server.session(descriptor_.fd());
+    if (!descriptor_.promising(Direction::Read)) co_await descriptor_.ready(Direction::Read);
     co_return co_await handshake();
 }
 

@@ -12,14 +12,17 @@
 
 #include "frontend/client_session.h"
 #include "net/loop.h"
+#include "wire/imap.h"
 
 namespace muster::frontend {
 
 class FakeHost final : public SessionHost {
 public:
     [[nodiscard]] const Limits& limits() const override { return limits_; }
-    [[nodiscard]] const wire::Capabilities& capabilities(const ListenerSettings&) override {
-        return capabilities_;
+    [[nodiscard]] const std::string& announcement(const ListenerSettings&,
+                                                  const wire::Offer& offer) override {
+        announced_ = wire::imap::write_capabilities(wire::imap::before_login(capabilities_, offer));
+        return announced_;
     }
     [[nodiscard]] bool servers_map_names() override { return false; }
     [[nodiscard]] std::shared_ptr<const net::TlsServer> certificates() override { return nullptr; }
@@ -27,6 +30,7 @@ public:
 
     Limits limits_;
     wire::Capabilities capabilities_;
+    std::string announced_;
     bool draining_ = false;
 };
 

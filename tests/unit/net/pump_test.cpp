@@ -91,6 +91,7 @@ TEST_F(PumpTest, MovesBothDirectionsAndEndsWhenBothSidesEnded) {
         shutdown(client_fd, SHUT_WR);
     });
     run();
+    client_side.reset();
     client.join();
     server_side.reset();
     server.join();
