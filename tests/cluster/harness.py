@@ -8,6 +8,7 @@ conversations (Line), SCRAM, and waiting for events instead of sleeping.
 
 Everything a Demo starts ends with close(), whatever happened in between.
 """
+import atexit
 import base64
 import contextlib
 import hashlib
@@ -26,6 +27,7 @@ import socket
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.parse
 
@@ -33,6 +35,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("MUSTER_BINARY", ROOT / "build" / "src" / "muster")).resolve()
 BUILD = BINARY.parent.parent
 MAIL_HOST = "mail.domain1.dom"  # the name in the front ends' certificates
+
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that clean-ups run
 
 
 def wait_for(look, what, seconds=20):
@@ -271,6 +276,8 @@ class Demo:
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-t-"))
         os.chmod(self.dir, 0o755)
         self.pids = set()
+        self.closed = False
+        atexit.register(self.close)  # a test that is ended from outside ends its cluster, too
         try:
             self._start()
         except BaseException:
@@ -292,6 +299,9 @@ class Demo:
             self.pids |= {row["pid"], row.get("engine_pid", row["pid"])}
 
     def close(self):
+        if self.closed:
+            return
+        self.closed = True
         for row in getattr(self, "sv", {}).values():
             self.pids |= set(children_of(row["engine_pid"]))
         for pid in list(self.pids):  # what a test has stopped must be able to end
@@ -304,10 +314,23 @@ class Demo:
             if is_alive(pid):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
+        broken = self._broken()
         if os.environ.get("MUSTER_KEEP"):
             print("kept", self.dir)
         else:
             shutil.rmtree(self.dir, ignore_errors=True)
+        if broken:
+            raise AssertionError("a node ended by a bug:\n" + broken)
+
+    def _broken(self):
+        """What a failed check or a sanitizer said in any node's log."""
+        said = ""
+        for path in self.dir.glob("*/muster.log"):
+            text = path.read_text(errors="replace")
+            found = re.search(r"muster: bug:|Sanitizer:|runtime error:", text)
+            if found:
+                said += f"{path.parent.name}: {text[found.start():found.start() + 4000]}\n"
+        return said
 
     def api(self, method, target, body=None, node="sv1"):
         """A call to that node's admin socket."""
