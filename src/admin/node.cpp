@@ -1,5 +1,6 @@
 #include "admin/node.h"
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "admin/agent_hooks.h"
@@ -160,7 +161,7 @@ void Node::run() { loop_.run(); }
 void Node::stop() {
     if (std::exchange(stopping_, true)) {
         log::warning("stopping-at-once");
-        return loop_.stop();
+        std::_Exit(0);  // the state is safe at any moment; sessions end with their sockets
     }
     loop_.tasks().spawn(drain_then_end());
 }
