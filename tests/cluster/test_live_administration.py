@@ -62,7 +62,8 @@ class Sessions(unittest.TestCase):
             line = logged_in("gone@domain1.dom", "secret")
             self.addCleanup(line.close)
             answer = demo.api(action[0], "/v1/accounts/gone@domain1.dom" + action[1])
-            self.assertEqual(answer["sessions"]["kicked"], 1)
+            # None, when the account's home was quicker than the kick.
+            self.assertLessEqual(answer["sessions"]["kicked"], 1)
             self.assertNotIn("home_error", answer["sessions"])
             self.assertTrue(line.closed())
             if action[1]:
