@@ -278,6 +278,7 @@ class Demo:
         self.pids = set()
         self.closed = False
         atexit.register(self.close)  # a test that is ended from outside ends its cluster, too
+        self.started = []
         try:
             self._start()
         except BaseException:
@@ -314,6 +315,8 @@ class Demo:
             if is_alive(pid):
                 with contextlib.suppress(OSError):
                     os.kill(pid, signal.SIGKILL)
+        for process in self.started:
+            process.wait(20)
         broken = self._broken()
         if os.environ.get("MUSTER_KEEP"):
             print("kept", self.dir)
@@ -331,6 +334,57 @@ class Demo:
             if found:
                 said += f"{path.parent.name}: {text[found.start():found.start() + 4000]}\n"
         return said
+
+    def row(self, name):
+        return self.fe.get(name) or self.sv[name]
+
+    def _launch(self, log, *command):
+        with open(log, "ab") as file:
+            process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+                                       stdout=file, stderr=file, start_new_session=True)
+        self.started.append(process)
+        self.pids.add(process.pid)
+        return process.pid
+
+    def end_node(self, name, how=signal.SIGKILL):
+        """Ends a node's process and waits until it is gone."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.row(name)["pid"], how)
+        wait_for(lambda: not is_alive(self.row(name)["pid"]), f"{name} to end")
+
+    def start_node(self, name):
+        """Starts a node that has ended; returns once it is ready."""
+        if is_alive(self.row(name)["pid"]):
+            return
+        folder = self.dir / name
+        self.row(name)["pid"] = self._launch(folder / "muster.log", self.binary, "serve",
+                                             "--config", folder / "muster.toml")
+        wait_for(lambda: self.is_ready(name), f"{name} to be ready")
+
+    def start_engine(self, name):
+        """Starts a back end's Dovecot that has ended; returns once it greets."""
+        if is_alive(self.sv[name]["engine_pid"]):
+            return
+        folder = self.dir / name
+        self.sv[name]["engine_pid"] = self._launch(
+            folder / "dovecot.out", shutil.which("dovecot", path="/usr/sbin:/usr/bin"), "-F", "-c",
+            folder / "dovecot" / "dovecot.conf")
+
+        def greets():
+            with contextlib.suppress(OSError), self.server_line(name, "imap") as line:
+                return line.hear("OK")
+        wait_for(greets, f"the Dovecot of {name}")
+
+    def is_ready(self, name):
+        host, port = self.row(name)["admin"].rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=5)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
 
     def api(self, method, target, body=None, node="sv1"):
         """A call to that node's admin socket."""
