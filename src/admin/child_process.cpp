@@ -60,12 +60,13 @@ Result<pid_t> start_child(const ChildCommand& command) {
 
 bool is_running(pid_t pid, const std::string& mark) {
     if (pid <= 0) return false;
-    waitpid(pid, nullptr, WNOHANG);  // if it is a child that has ended
+    // A child of ours needs no mark: until it has become its program it bears our command line.
+    const pid_t ended = waitpid(pid, nullptr, WNOHANG);
+    if (ended >= 0) return ended == 0;
     const std::string stat = proc_file(pid, "stat");
     const std::size_t name_end = stat.rfind(") ");
     if (name_end == std::string::npos || stat.compare(name_end, 3, ") Z") == 0) return false;
-    const std::string command_line = proc_file(pid, "cmdline");
-    return command_line.empty() || command_line.find(mark) != std::string::npos;  // empty: in exec
+    return proc_file(pid, "cmdline").find(mark) != std::string::npos;
 }
 
 void end_processes(const std::vector<pid_t>& pids, const std::string& mark,

@@ -21,7 +21,8 @@ struct ChildCommand {
 /// Starts it in a session of its own, so that a Ctrl-C at the terminal is ours alone.
 Result<pid_t> start_child(const ChildCommand& command);
 
-/// Whether the process runs and its command line or program contains `mark` (pids are reused).
+/// Whether the process runs and is a child of ours, or its command line contains `mark` (pids are
+/// reused).
 bool is_running(pid_t pid, const std::string& mark);
 
 /// SIGTERM to all, SIGKILL after `patience` to those left. Returns when all have ended.

@@ -72,10 +72,18 @@ std::vector<Awaited> awaited(const DemoPlan& plan) {
 }
 
 Result<> all_alive(const RunningDemo& running) {
+    const std::string& dir = running.plan.dir;
     for (const auto& [name, pid] : running.processes.nodes) {
-        if (is_running(pid, running.plan.dir)) continue;
-        return fail(ErrorKind::Unavailable, name + " ended while starting; see " +
-                                                running.plan.dir + "/" + name + "/muster.log");
+        if (is_running(pid, dir)) continue;
+        return fail(ErrorKind::Unavailable,
+                    name + " ended while starting; see " + dir + "/" + name + "/muster.log");
+    }
+    for (const auto& [name, pid] : running.processes.engines) {
+        if (is_running(pid, dir)) continue;
+        return fail(ErrorKind::Unavailable, "the Dovecot of " + name +
+                                                " ended while starting; see dovecot.out and "
+                                                "dovecot.log in " +
+                                                dir + "/" + name);
     }
     return {};
 }
