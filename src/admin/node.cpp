@@ -33,9 +33,17 @@ Result<NodeIdentity> identity_of(const NodeConfig& config) {
     return identity;
 }
 
+cluster::HealthPolicy health_policy(const NodeConfig& config) {
+    cluster::HealthPolicy policy;
+    policy.interval = config.upstream.check_interval;
+    policy.fast_interval = std::min(policy.fast_interval, policy.interval);
+    return policy;
+}
+
 }  // namespace
 
-Node::Node(NodeConfig config, std::string file) : file_(std::move(file)) {
+Node::Node(NodeConfig config, std::string file)
+    : file_(std::move(file)), health_(health_policy(config)) {
     context_.config = std::move(config);
     context_.control = &loop_;
     context_.pool = &pool_;
