@@ -5,6 +5,8 @@
 #include "admin/administrators.h"
 #include "admin/join.h"
 #include "base/log.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
 #include "state/feed.h"
 
 namespace muster::admin {
@@ -33,6 +35,13 @@ std::optional<cluster::Node> ClusterApi::member(const std::string& pin) const {
     return std::nullopt;
 }
 
+bool ClusterApi::is_member_still(const cluster::Node& member) const {
+    const auto entry = node_.directory->get(cluster::node_key(member.name));
+    if (!entry || !*entry) return false;
+    const auto now = cluster::decode_node(member.name.view(), (*entry)->value);
+    return now && !now->revoked && now->pin == member.pin && now->scope == member.scope;
+}
+
 // An exchange outlives its handler.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
@@ -49,21 +58,20 @@ Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
 
 Task<void> ClusterApi::serve_member(net::HttpExchange& exchange, cluster::Node member) {
     const std::string& path = exchange.request().path;
-    const state::Scope scope = state_scope(member.scope);
-    if (path == "/v1/changes") co_return co_await stream_changes(exchange, scope);
+    if (path == "/v1/changes") co_return co_await stream_changes(exchange, std::move(member));
     if (path == "/v1/copy" || path == "/v1/digests") {
-        co_return co_await send_page(exchange, scope);
+        co_return co_await send_page(exchange, std::move(member));
     }
     co_await serve_forwarded(exchange, std::move(member));
 }
 
-Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, state::Scope scope) {
+Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node member) {
     const auto query = state::parse_feed_query(exchange.request().query);
     if (!query || !node_.is_master()) {
         const Error error{ErrorKind::Refused, "", "not a master"};
         co_return co_await exchange.respond(error_response(query ? error : query.error()));
     }
-    state::ChangeStream stream(*node_.directory, scope, query->since);
+    state::ChangeStream stream(*node_.directory, state_scope(member.scope), query->since);
     net::Loop& loop = *node_.control;
     // The watch speaks from whatever thread wrote; only the loop may wake the exchange. `alive`
     // outlives a wake-up that is on its way when the stream ends.
@@ -79,15 +87,17 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, state::Scope 
     head.content_type = "application/jsonl";
     co_await exchange.begin(head);
     while (!stream.over() && !node_.stopping) {
-        const auto piece =
-            co_await net::Blocking(loop, *node_.pool, [&stream] { return stream.next(); });
+        bool may_hear = false;
+        const auto piece = co_await net::Blocking(loop, *node_.pool, [&] {
+            auto next = stream.next();
+            may_hear = is_member_still(member);  // asked last: nothing after a removal is sent
+            return next;
+        });
         if (!piece) {
             log::error("feed_failed", {{"reason", piece.error().detail}});
             co_return;
         }
-        // A node that was removed, or may see less now, hears nothing further.
-        const auto still = member(exchange.request().peer_pin);
-        if (!still || state_scope(still->scope) != scope) break;
+        if (!may_hear) break;
         co_await exchange.send(*piece);
         if (stream.more() || stream.over()) continue;
         co_await exchange.pause(state::kMarkInterval);
@@ -95,7 +105,8 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, state::Scope 
     co_await exchange.finish();
 }
 
-Task<void> ClusterApi::send_page(net::HttpExchange& exchange, state::Scope scope) {
+Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node member) {
+    const state::Scope scope = state_scope(member.scope);
     const auto query = state::parse_feed_query(exchange.request().query);
     if (!query || !node_.is_master()) {
         const Error error{ErrorKind::Refused, "", "not a master"};

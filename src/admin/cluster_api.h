@@ -19,8 +19,11 @@ public:
 
 private:
     [[nodiscard]] std::optional<cluster::Node> member(const std::string& pin) const;
-    Task<void> stream_changes(net::HttpExchange& exchange, state::Scope scope);
-    Task<void> send_page(net::HttpExchange& exchange, state::Scope scope);
+    /// Whether the node is still what it was, by the store: the topology follows that a moment
+    /// later. Blocks.
+    [[nodiscard]] bool is_member_still(const cluster::Node& member) const;
+    Task<void> stream_changes(net::HttpExchange& exchange, cluster::Node member);
+    Task<void> send_page(net::HttpExchange& exchange, cluster::Node member);
     Task<void> join(net::HttpExchange& exchange);
     Task<void> serve_member(net::HttpExchange& exchange, cluster::Node member);
     /// A call that another node passes on for somebody.
