@@ -184,9 +184,10 @@ Task<bool> Api::serve_health(net::HttpExchange& exchange) {
     } else if (path == "/healthz") {
         response.body = "ok\n";
     } else if (path == "/readyz") {
-        const bool ready = node_.replica->filled() && !node_.draining && !node_.stopping;
+        const bool filled = node_.replica->filled() && node_.topology->version() != 0;
+        const bool ready = filled && !node_.draining && !node_.stopping;
         response.status = ready ? 200 : 503;
-        response.body = ready ? "ready\n" : node_.replica->filled() ? "draining\n" : "no replica\n";
+        response.body = ready ? "ready\n" : filled ? "draining\n" : "no replica\n";
     } else {
         co_return false;
     }

@@ -21,7 +21,9 @@ const std::shared_ptr<const Topology>& Directory::topology() {
 }
 
 Result<Located> Directory::locate(std::string_view login, const LoginContext& context) {
-    if (!reader_.replica()->filled()) {
+    // A copy that has just become whole is read into the topology a moment later; until then every
+    // domain would look like a stranger's.
+    if (!reader_.replica()->filled() || table_.version() == 0) {
         return fail(ErrorKind::Unavailable, "try again later", "directory-never-filled");
     }
     auto name = parse_login(login);
