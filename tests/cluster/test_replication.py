@@ -104,8 +104,7 @@ class Scopes(Case):
                 connection.request("GET", target)
                 response = connection.getresponse()
                 body = response.read()
-            self.assertNotIn(b"SCRAM", body, target)
-            self.assertNotIn(b'"key/', body, target)
+            self.assertFalse(re.search(rb'\{SCRAM|"key/|"admin/', body), target)
 
 
 class Streaming(Case):
@@ -152,12 +151,16 @@ class Damage(Case):
     def wait_until_whole(self):
         def whole():
             replica = demo.api("GET", "/v1/status?here=1", node="fe1")["replica"]
-            return replica["filled"] and replica["phase"] == "following"
+            return (replica["filled"] and replica["phase"] == "following"
+                    and len(self.replicas()) == 1 and self.is_sound(self.replica()))
         wait_for(whole, "a whole copy")
-        wait_for(lambda: len(self.replicas()) == 1, "the damaged copy's removal")
-        with contextlib.closing(sqlite3.connect(f"file:{self.replica()}?mode=ro",
-                                                uri=True)) as store:
-            self.assertEqual(store.execute("PRAGMA integrity_check").fetchall(), [("ok",)])
+
+    def is_sound(self, path):
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as store:
+            try:
+                return store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+            except sqlite3.DatabaseError:
+                return False
 
     def check(self, start, length):
         self.addCleanup(demo.start_node, "fe1")
@@ -179,18 +182,29 @@ class Damage(Case):
         self.check(8192, size - 8192)
 
     def test_destroyed_while_it_serves(self):
-        before = self.damages()
-        self.overwrite(self.replica(), 4096, os.stat(self.replica()).st_size - 4096)
+        """With more accounts than the node remembers pages of."""
+        self.fill("bulk", 5_000)
+        before, path = self.damages(), self.replica()
+        for file in (path, path.with_name(path.name + "-wal")):
+            size = os.stat(file).st_size
+            self.overwrite(file, min(4096, size), max(size - 4096, 0))
+        looked = iter(range(5_000))
 
         def noticed():
             # A change makes look-ups read the file again instead of pages that they remember.
             demo.api("POST", "/v1/accounts", {"address": self.new_address(), "home": "sv1"})
-            with contextlib.suppress(AssertionError, OSError):
-                self.login("kate@domain1.dom", "fe1", demo.password("kate@domain1.dom"))
+            with contextlib.suppress(harness.ApiError):
+                demo.show(f"bulk{next(looked)}@domain1.dom", "fe1")
             return self.damages() > before
         wait_for(noticed, "the damage to be said")
         self.wait_until_whole()
+        self.assertIsNotNone(demo.show("bulk4711@domain1.dom", "fe1"))
         self.assert_everybody_serves()
+
+    def fill(self, name, count):
+        rows = "address,home\n" + "".join(f"{name}{n}@domain1.dom,sv1\n" for n in range(count))
+        demo.cli("account", "import", "--format", "csv", "-", text=rows)
+        demo.wait_everywhere(f"{name}{count - 1}@domain1.dom")
 
     def test_not_a_database_at_all(self):
         self.addCleanup(demo.start_node, "fe1")
