@@ -2,7 +2,6 @@
 those who are not concerned notice nothing."""
 import contextlib
 import os
-import pathlib
 import re
 import signal
 import socket
