@@ -84,7 +84,7 @@ Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster:
                           .trust = nullptr,
                           .tls_name = server.tls_name.empty() ? server.host : server.tls_name};
     if (target.tls != cluster::TlsMode::None) {
-        auto made = trust(server.ca + settings_.authorities);
+        auto made = trust(server.ca);
         if (!made) return std::unexpected(made.error());
         target.trust = *made;
     }
@@ -92,10 +92,11 @@ Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster:
     return slot;
 }
 
-Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const std::string& authorities) {
-    auto& slot = trusts_[authorities];
+Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const std::string& own) {
+    auto& slot = trusts_[own];
     if (slot) return slot;
-    auto made = net::TlsClient::create({net::TlsTrust::Kind::Authority, authorities, {}});
+    auto made = net::TlsClient::create(
+        {net::TlsTrust::Kind::Authority, own + settings_.authorities, {}, own.empty()});
     if (!made) return made;
     slot = *made;
     return slot;

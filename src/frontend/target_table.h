@@ -32,7 +32,8 @@ public:
     std::optional<IpAddress> source(const cluster::Server& server);
 
 private:
-    Result<std::shared_ptr<const net::TlsClient>> trust(const std::string& authorities);
+    /// `own` is the entry's `ca`; a server without one may be certified by a public authority.
+    Result<std::shared_ptr<const net::TlsClient>> trust(const std::string& own);
 
     const UpstreamSettings& settings_;
     std::shared_ptr<const cluster::Topology> topology_;

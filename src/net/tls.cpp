@@ -171,10 +171,10 @@ Result<std::shared_ptr<const TlsClient>> TlsClient::create(TlsTrust trust,
         return client;
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
-    if (client->trust_.authorities.empty()) {
+    if (client->trust_.authorities.empty() || client->trust_.system_too) {
         SSL_CTX_set_default_verify_paths(context);
-        return client;
     }
+    if (client->trust_.authorities.empty()) return client;
     const Bio text = memory(client->trust_.authorities);
     X509_STORE* store = SSL_CTX_get_cert_store(context);
     int count = 0;

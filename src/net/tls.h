@@ -64,6 +64,7 @@ struct TlsTrust {
     Kind kind = Kind::Authority;
     std::string authorities;
     std::string pin;
+    bool system_too = false;  ///< Authority: the system's are trusted besides `authorities`
 };
 
 class TlsClient {

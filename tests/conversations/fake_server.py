@@ -11,10 +11,6 @@ HOST = "127.0.0.1"
 PROBE = re.compile(rb"(\S+ )?(CAPA|CAPABILITY|STLS|STARTTLS)")  # what a check asks, too
 
 
-class Unused(Exception):
-    """A connection that asked for nothing: a health check, or one kept warm."""
-
-
 class ServerSide(Player):
     def __init__(self, name, sock, context, certificate):
         super().__init__(name, "S:", sock, context)
@@ -42,7 +38,7 @@ class ServerSide(Player):
             raise Mismatch(f"no PROXY header: {header!r}")
         block = self.take(struct.unpack(">H", header[14:16])[0])
         if header[12] == 0x20:
-            raise Unused  # LOCAL: a check of the front end's own
+            return  # LOCAL: a check of the front end's own
         source = f"{socket.inet_ntoa(block[:4])}:{struct.unpack('>H', block[8:10])[0]}"
         if header[12:14] != b"\x21\x11" or source != text:
             raise Mismatch(f"PROXY header of {source}, {header[12:14]!r}")
@@ -52,8 +48,8 @@ class ServerSide(Player):
         return bool(self.buffer) or any(not PROBE.fullmatch(line) for line in self.asked)
 
     def take(self, count):
-        while len(self.buffer) < count:
-            self.fill_buffer()
+        while len(self.buffer) < count:  # not a byte more: TLS may follow
+            self.fill_buffer(count - len(self.buffer))
         taken, self.buffer = self.buffer[:count], self.buffer[count:]
         return taken
 
@@ -131,8 +127,6 @@ class FakeServer:
         try:
             player.run(script)
             self.finish(number, player)
-        except Unused:
-            self.release(number, player)
         except Gone as error:
             self.fail(error) if player.is_used() else self.release(number, player)
         except Mismatch as error:
@@ -166,8 +160,15 @@ class FakeServer:
     def wait_for_check(self, patience):
         """Until the front end has looked at it once and left."""
         with self.changed:
-            if not self.changed.wait_for(lambda: self.closed_unused or self.failure, patience):
+            seen = self.changed.wait_for(
+                lambda: self.closed_unused or any(self.completed) or self.failure, patience)
+            if not seen:
                 raise Mismatch(f"server {self.name}: nobody checked it")
+
+    def wait_for_completed(self, count, patience):
+        with self.changed:
+            if not self.changed.wait_for(lambda: sum(self.completed) >= count, patience):
+                raise Mismatch(f"server {self.name}: fewer than {count} scripts ended")
 
     def verdict(self, patience):
         """What went wrong, or None. Waits until its scripts are through."""

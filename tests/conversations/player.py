@@ -96,8 +96,8 @@ class Player:
 
     # --- expecting
 
-    def fill_buffer(self):
-        chunk = self.sock.recv(65536)
+    def fill_buffer(self, most=65536):
+        chunk = self.sock.recv(most)
         if not chunk:
             self.ended = True
             raise Gone(f"the connection was closed; left unread: {shown(self.buffer)}")
@@ -224,6 +224,11 @@ class Player:
 class Client(Player):
     def __init__(self, name, sock, context):
         super().__init__(name, "C:", sock, context)
+
+    def do_completed(self, text):
+        """Waits until that many scripts of a server have come to their end: `completed home 2`."""
+        name, _, count = text.partition(" ")
+        self.context.await_scripts(name, int(count))
 
     def do_tls(self, text):
         """The handshake; the front end's certificate must be good for the name asked for."""

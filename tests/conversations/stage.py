@@ -35,7 +35,16 @@ class Stage:
             lines = self.front_end.log.lines[self.log_start:]
             raise Mismatch("not in the log:\n      " + "\n      ".join(lines))
 
+    def await_scripts(self, name, count):
+        for server in self.servers:
+            if server.name == name:
+                server.wait_for_completed(count, PATIENCE)
+
     # --- the state
+
+    def marker(self):
+        """A domain that tells this conversation's state from that of the one before."""
+        return f"conversation{self.number}.test"
 
     def state_name(self, server):
         return f"{server}-{self.number}"  # health is remembered by name
@@ -61,6 +70,7 @@ class Stage:
                 entry["admin"] = options["admin"]
             if "login" in options:
                 entry["login"] = options["login"]
+            self.front_end.kept_warm += 2 * int(options.get("cache", 0))  # by each worker
             service = {"port": server.port, "tls": options.get("tls", "none"),
                        "cache": int(options.get("cache", 0))}
             if "capabilities" in options:
@@ -86,7 +96,7 @@ class Stage:
 
     def declaration(self):
         servers = self.server_entries()
-        domains = {DOMAIN: self.domain_entry(None, list(servers))}
+        domains = {DOMAIN: self.domain_entry(None, list(servers)), self.marker(): {"servers": []}}
         for section in self.conversation.of_kind("domain"):
             domains[section.words[0]] = self.domain_entry(section, list(servers))
         accounts = {}
@@ -107,19 +117,12 @@ class Stage:
     def declare(self):
         declaration = self.declaration()
         self.front_end.call("POST", "/v1/cluster/apply", declaration)
-        accounts = list(declaration["accounts"])
-        if not accounts:
-            return
-        # The front end's threads take a new picture of the servers a moment later.
+        # The front end's threads take a new picture of domains and servers a moment later.
         until = time.monotonic() + PATIENCE
-        home = declaration["accounts"][accounts[0]]["home"]
-        while True:
-            located = self.front_end.ask(f"/v1/accounts/{accounts[0]}/locate")
-            reasons = located.get("services", {}).values()
-            if located.get("home") == home and not any("missing" in r for r in reasons):
-                return
+        while "not ours" in (answer := self.front_end.ask(
+                f"/v1/accounts/nobody@{self.marker()}/locate")).get("error", ""):
             if time.monotonic() > until:
-                raise Mismatch(f"the front end does not learn the servers: {located}")
+                raise Mismatch(f"the front end does not learn its domains: {answer}")
 
     # --- the clients
 

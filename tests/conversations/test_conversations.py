@@ -7,6 +7,8 @@ import concurrent.futures
 import os
 import pathlib
 import queue
+import signal
+import sys
 import tempfile
 import threading
 import unittest
@@ -54,7 +56,8 @@ class Theatre:
         seats = threading.Semaphore(LANES)
         for settings, waiting in sorted(by_settings.items(), key=lambda item: -item[1].qsize()):
             for _ in range(min(LANES, 1 + waiting.qsize() // A_LANE_FOR_EACH)):
-                thread = threading.Thread(target=self.lane, args=(settings, waiting, seats))
+                thread = threading.Thread(target=self.lane, args=(settings, waiting, seats),
+                                          daemon=True)
                 self.threads.append(thread)
                 thread.start()
 
@@ -145,6 +148,7 @@ class Suite(unittest.TestSuite):
 def load_tests(_loader, tests, _pattern):
     if not os.path.exists(BINARY):
         raise FileNotFoundError(f"{BINARY} is not built; MUSTER_BINARY names another one")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # with what atexit has to do
     return Suite(tests)
 
 
