@@ -292,6 +292,12 @@ Task<Result<std::string>> Connection::converse(ClientSession& session, Upstream&
         if (steps == kMaxSteps) {
             co_return fail(ErrorKind::Unavailable, "unavailable", "an endless SASL exchange");
         }
+        // PLAIN is one message, and may have been a LOGIN or PASS, whose client expects no
+        // challenge; of other mechanisms only what they say goes to a stranger, no other text of a
+        // server.
+        if (login.mechanism == wire::sasl::Mechanism::Plain || !wire::sasl::decode(step->text)) {
+            co_return fail(ErrorKind::Unavailable, "unavailable", "a challenge out of place");
+        }
         auto answer = co_await session.ask(step->text);
         if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
         step = co_await guarded(upstream.stream(), limit, upstream.answer(std::move(*answer)));

@@ -1,5 +1,6 @@
 """One side of one connection: carries out steps, and keeps what was said for when it fails."""
 import itertools
+import json
 import random
 import socket
 import ssl
@@ -224,6 +225,32 @@ class Player:
 class Client(Player):
     def __init__(self, name, sock, context):
         super().__init__(name, "C:", sock, context)
+
+    def do_api(self, text):
+        """`api METHOD PATH [JSON]`: an administrator's call; `has` and `not` look at the answer."""
+        method, _, rest = text.partition(" ")
+        path, _, body = rest.partition(" ")
+        status, answer = self.context.front_end.request(
+            method, path, json.loads(body) if body else None)
+        self.block = [json.dumps(answer)]
+        self.transcript.append(f"  API      {text}: {status} {self.block[0]}")
+        if status != 200:
+            raise Mismatch(f"{status} {self.block[0]}")
+
+    def do_crowd(self, text):
+        """So many more connections like this one, each left in another bad way."""
+        ways = ("do_close", "do_reset", "talk", "half_close")
+        for number in range(int(text)):
+            sock = socket.create_connection(self.sock.getpeername(), PATIENCE,
+                                            (self.sock.getsockname()[0], 0))
+            one = Client("one of a crowd", sock, self.context)
+            way = ways[number % len(ways)]
+            if way == "talk":
+                one.send(b"\x16\x03\x01 x LOGIN {5}\r\n" * (number % 7))
+            if way == "half_close":
+                sock.shutdown(socket.SHUT_WR)
+                one.do_hang("")
+            (one.do_reset if way == "do_reset" else one.do_close)("")
 
     def do_completed(self, text):
         """Waits until that many scripts of a server have come to their end: `completed home 2`."""
