@@ -70,6 +70,8 @@ public:
     [[nodiscard]] virtual std::string refusal(const Login& login, const Error& error) const = 0;
     /// The last words to a client whose session ends before it logged in.
     [[nodiscard]] virtual std::string farewell(net::EndReason reason) const = 0;
+    /// To a client that may come back later.
+    [[nodiscard]] virtual std::string turned_away(std::string_view text) const = 0;
 
     /// What the client sent ahead of our answer; goes to its server.
     [[nodiscard]] std::string take_rest() { return reader_.take_rest(); }

@@ -145,7 +145,10 @@ Task<bool> Connection::admit(const Peer& peer) {
               {{"session", id_}, {"client", peer.client.text()}, {"reason", why}});
     if (listener_.tls == cluster::TlsMode::Implicit) co_return false;
     const auto session = make_session(worker_, listener_, client_, peer);
-    co_await client_.write(session->farewell(net::EndReason::Draining));
+    const bool failures = verdict == ClientGuard::Verdict::TooManyFailures;
+    co_await client_.write(session->turned_away(failures
+                                                    ? "Too many failed logins; try again later."
+                                                    : "Too many connections; try again later."));
     co_return false;
 }
 

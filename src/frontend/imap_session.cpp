@@ -201,9 +201,13 @@ std::string ImapSession::refusal(const Login& login, const Error& error) const {
 std::string ImapSession::farewell(net::EndReason reason) const {
     switch (reason) {
         case net::EndReason::Deadline: return "* BYE Login took too long.\r\n";
-        case net::EndReason::Draining: return "* BYE Going away; please connect again.\r\n";
+        case net::EndReason::Draining: return turned_away("Going away; please connect again.");
         default: return {};
     }
+}
+
+std::string ImapSession::turned_away(std::string_view text) const {
+    return "* BYE " + std::string(text) + "\r\n";
 }
 
 const std::string& ImapSession::capability_words() const {

@@ -134,9 +134,13 @@ std::string Pop3Session::refusal(const Login&, const Error& error) const {
 std::string Pop3Session::farewell(net::EndReason reason) const {
     switch (reason) {
         case net::EndReason::Deadline: return "-ERR Login took too long.\r\n";
-        case net::EndReason::Draining: return "-ERR [SYS/TEMP] Going away; connect again.\r\n";
+        case net::EndReason::Draining: return turned_away("Going away; please connect again.");
         default: return {};
     }
+}
+
+std::string Pop3Session::turned_away(std::string_view text) const {
+    return "-ERR [SYS/TEMP] " + std::string(text) + "\r\n";
 }
 
 }  // namespace muster::frontend

@@ -152,10 +152,13 @@ std::string SieveSession::farewell(net::EndReason reason) const {
     switch (reason) {
         case net::EndReason::Deadline:
             return sieve::write_response("BYE", {}, "Login took too long.");
-        case net::EndReason::Draining:
-            return sieve::write_response("BYE", "TRYLATER", "Going away; please connect again.");
+        case net::EndReason::Draining: return turned_away("Going away; please connect again.");
         default: return {};
     }
+}
+
+std::string SieveSession::turned_away(std::string_view text) const {
+    return sieve::write_response("BYE", "TRYLATER", text);
 }
 
 }  // namespace muster::frontend

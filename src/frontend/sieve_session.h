@@ -18,6 +18,7 @@ public:
     [[nodiscard]] std::string welcome(const Login& login, std::string_view text) const override;
     [[nodiscard]] std::string refusal(const Login& login, const Error& error) const override;
     [[nodiscard]] std::string farewell(net::EndReason reason) const override;
+    [[nodiscard]] std::string turned_away(std::string_view text) const override;
 
 private:
     struct Again {};
