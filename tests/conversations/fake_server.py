@@ -12,9 +12,16 @@ PROBE = re.compile(rb"(\S+ )?(CAPA|CAPABILITY|STLS|STARTTLS)")  # what a check a
 
 
 class ServerSide(Player):
-    def __init__(self, name, sock, context, certificate):
-        super().__init__(name, "S:", sock, context)
-        self.certificate = certificate
+    def __init__(self, server, sock):
+        super().__init__(f"server {server.name} {server.service}", "S:", sock, server.context)
+        self.server = server
+        self.certificate = server.options.get("certificate", "good")
+
+    def send(self, raw):
+        super().send(raw)
+        with self.server.changed:
+            self.server.said += raw
+            self.server.changed.notify_all()
 
     def do_tls(self, _):
         server = self.context.certificates.server_context(self.certificate)
@@ -69,6 +76,7 @@ class FakeServer:
         self.claimed = [False] * len(self.scripts)
         self.completed = [False] * len(self.scripts)
         self.used = 0
+        self.said = b""  # on all its connections
         self.failure = None
         self.changed = threading.Condition()
         self.players = []
@@ -120,8 +128,7 @@ class FakeServer:
         number = self.claim()
         # A further connection than the scripts know is a check, or it will fail the conversation.
         script = self.scripts[-1 if number is None else number] if self.scripts else []
-        player = ServerSide(f"server {self.name} {self.service}", sock, self.context,
-                            self.options.get("certificate", "good"))
+        player = ServerSide(self, sock)
         with self.changed:
             self.players.append(player)
         try:
@@ -164,6 +171,11 @@ class FakeServer:
                 lambda: self.closed_unused or any(self.completed) or self.failure, patience)
             if not seen:
                 raise Mismatch(f"server {self.name}: nobody checked it")
+
+    def wait_for_words(self, text, count, patience):
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.said.count(text) >= count, patience):
+                raise Mismatch(f"server {self.name}: said it less often")
 
     def wait_for_completed(self, count, patience):
         with self.changed:

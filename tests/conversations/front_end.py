@@ -40,8 +40,8 @@ running = set()
 @atexit.register
 def end_what_runs():
     """When the tests were interrupted."""
-    for process in list(running):
-        process.kill()
+    for front_end in list(running):
+        front_end.kill()
 
 
 class Certificates:
@@ -179,7 +179,7 @@ class FrontEnd:
         self.process = subprocess.Popen([BINARY, "serve", "--config", str(file)],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, env=environment)
-        running.add(self.process)
+        running.add(self)
         self.log = Log(self.process.stderr)
         if not self.log.wait(re.compile(r"\bstarted\b"), 0, STARTING):
             self.kill()
@@ -262,7 +262,7 @@ class FrontEnd:
         except subprocess.TimeoutExpired:
             self.kill()
             return ["the node did not end when told to:\n" + self.tail()]
-        running.discard(self.process)
+        running.discard(self)
         self.log.thread.join(ENDING)
         self.process.stderr.close()
         troubles = [] if code == 0 else [f"the node ended with {code}:\n" + self.tail()]
@@ -278,7 +278,7 @@ class FrontEnd:
     def kill(self):
         self.process.kill()
         self.process.wait()
-        running.discard(self.process)
+        running.discard(self)
         self.log.thread.join(ENDING)
         self.process.stderr.close()
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -255,7 +255,12 @@ class Client(Player):
     def do_completed(self, text):
         """Waits until that many scripts of a server have come to their end: `completed home 2`."""
         name, _, count = text.partition(" ")
-        self.context.await_scripts(name, int(count))
+        self.context.server(name).wait_for_completed(int(count), PATIENCE)
+
+    def do_said(self, text):
+        """Waits until a server has said something so many times: `said home 2 OK done`."""
+        name, count, words = text.split(" ", 2)
+        self.context.server(name).wait_for_words(wording.encode(words), int(count), PATIENCE)
 
     def do_tls(self, text):
         """The handshake; the front end's certificate must be good for the name asked for."""

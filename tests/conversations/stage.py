@@ -35,10 +35,8 @@ class Stage:
             lines = self.front_end.log.lines[self.log_start:]
             raise Mismatch("not in the log:\n      " + "\n      ".join(lines))
 
-    def await_scripts(self, name, count):
-        for server in self.servers:
-            if server.name == name:
-                server.wait_for_completed(count, PATIENCE)
+    def server(self, name):
+        return next(server for server in self.servers if server.name == name)
 
     # --- the state
 

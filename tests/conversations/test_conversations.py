@@ -98,6 +98,7 @@ class Theatre:
             thread.join()
         if self.folder:
             self.folder.cleanup()
+        self.threads, self.folder = [], None
 
 
 theatre = Theatre()
@@ -113,6 +114,10 @@ class TheEnd(unittest.TestCase):
     def test_no_socket_was_left_and_every_front_end_ended_well(self):
         theatre.close()
         self.assertEqual([], theatre.troubles, "\n".join(theatre.troubles))
+
+
+def tearDownModule():
+    theatre.close()
 
 
 def make_test(path):
