@@ -3,7 +3,6 @@
 #include "admin/api.h"
 #include "admin/peers.h"
 #include "backend/agent_calls.h"
-#include "backend/dovecot_processes.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 
@@ -79,13 +78,6 @@ backend::ShareWriter share_writer(NodeContext& node) {
 void offer_agent(NodeContext& node, backend::Agent& agent) {
     const backend::AgentCalls calls(*node.control, agent);
     node.hooks.authenticate = [calls](const json& body) { return authenticate(calls, body); };
-    node.hooks.account_processes = [base = node.config.backend.base_dir](const std::string& who) {
-        json titles = json::array();
-        const auto found = backend::account_processes(base, who, "");
-        if (!found) return titles;
-        for (const backend::DovecotProcess& process : *found) titles.push_back(process.title);
-        return titles;
-    };
     node.hooks.end_account = [calls](const cluster::Account& account) -> Result<> {
         backend::AgentCalls own = calls;
         const auto ended = own.end_sessions(account.address.text);

@@ -266,30 +266,14 @@ ApiResult set_admin(NodeContext& node, ApiCall& call, const char* state) {
 ApiResult drain(NodeContext& node, ApiCall& call) { return set_admin(node, call, "drain"); }
 ApiResult resume(NodeContext& node, ApiCall& call) { return set_admin(node, call, "up"); }
 
-/// Servers are proven from a front end, since it is front ends that must be trusted.
-ApiResult check_elsewhere(NodeContext& node, const ApiCall& call) {
-    net::HttpCall out{"POST", call.path};
-    if (!call.body.is_null()) out.body = call.body.dump();
-    if (call.caller.is_node) return fail(ErrorKind::Refused, "not a front end");
-    for (const PeerAddress& peer : node.peers->others()) {
-        auto answer = body_of(node.peers->call(peer, out, std::chrono::minutes(1)));
-        if (!answer) continue;
-        (*answer)["from"] = peer.name.text;
-        return answer;
-    }
-    return fail(ErrorKind::Unavailable, "no front end answers: ask one of them (--api)");
-}
-
 ApiResult check_server(NodeContext& node, ApiCall& call) {
-    if (!node.hooks.check_server) return check_elsewhere(node, call);
+    if (!node.hooks.check_server) {
+        return fail(ErrorKind::Refused, "servers are checked from a front end: ask one of them");
+    }
     const auto topology = node.topology->current();
     const cluster::ServerView* server = topology->server(call.names[0]);
     if (server == nullptr) return fail(ErrorKind::NotFound, "there is no server " + call.names[0]);
-    const auto account = text_field(call.body, "account");
-    const auto password = text_field(call.body, "password");
-    if (!account || !password) return fail(ErrorKind::Syntax, "account and password are texts");
-    return json{{"server", call.names[0]},
-                {"proofs", node.hooks.check_server(server->server, *account, *password)}};
+    return json{{"server", call.names[0]}, {"proofs", node.hooks.check_server(server->server)}};
 }
 
 #define MUSTER_OBJECT_ROUTES(path, noun, reads)                                             \

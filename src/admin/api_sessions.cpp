@@ -159,14 +159,6 @@ ApiResult end_account(NodeContext& node, ApiCall& call) {
     return json{{"ended", account->address.text}};
 }
 
-ApiResult account_processes(NodeContext& node, ApiCall& call) {
-    if (!call.caller.is_node) return fail(ErrorKind::Refused, "for members of the cluster");
-    if (!node.hooks.account_processes) return fail(ErrorKind::Refused, "not a back end");
-    const auto address = text_field(call.body, "address");
-    if (!address) return std::unexpected(address.error());
-    return json{{"processes", node.hooks.account_processes(*address)}};
-}
-
 ApiResult authenticate(NodeContext& node, ApiCall& call) {
     if (!call.caller.is_node) return fail(ErrorKind::Refused, "for members of the cluster");
     if (!node.hooks.authenticate) return fail(ErrorKind::Refused, "not a back end");
@@ -178,7 +170,6 @@ constexpr std::array kRoutes{
     ApiRoute{"POST", "/v1/sessions/kick", RunsOn::AnyNode, "session kick", kick},
     ApiRoute{"POST", "/v1/kick", RunsOn::AnyNode, "", kick_here},
     ApiRoute{"POST", "/v1/end-account", RunsOn::AnyNode, "", end_account},
-    ApiRoute{"POST", "/v1/account-processes", RunsOn::AnyNode, "", account_processes},
     ApiRoute{"POST", "/v1/authenticate", RunsOn::AnyNode, "", authenticate},
 };
 

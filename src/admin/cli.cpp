@@ -156,10 +156,6 @@ Result<std::string> Commands::new_password(const std::string& question) const {
     return options_.password_stdin ? password_from_stdin() : ask_new_password(question);
 }
 
-Result<std::string> Commands::old_password(const std::string& question) const {
-    return options_.password_stdin ? password_from_stdin() : ask_password(question);
-}
-
 int run_cli(int argc, char** argv) {
     CLI::App app("Muster makes many mail servers one.", "muster");
     Commands commands(app);

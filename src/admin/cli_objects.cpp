@@ -138,16 +138,10 @@ void print_proofs(const json& answer) {
                      {{"PROOF", "step"}, {"OK", "ok"}, {"DETAIL", "detail"}}));
 }
 
-Result<> check_server(Commands& commands, const std::string& name, const std::string& account) {
-    json body = json::object();
-    if (!account.empty()) {
-        const auto password = commands.old_password("Password of " + account);
-        if (!password) return std::unexpected(password.error());
-        body = {{"account", account}, {"password", *password}};
-    }
+Result<> check_server(Commands& commands, const std::string& name) {
     const auto client = commands.api();
     if (!client) return std::unexpected(client.error());
-    const auto answer = (*client)->call("POST", path_of("/v1/servers/", name, "/check"), body);
+    const auto answer = (*client)->call("POST", path_of("/v1/servers/", name, "/check"));
     if (!answer) return std::unexpected(answer.error());
     if (commands.options().json) {
         commands.print_json(*answer);
@@ -160,21 +154,6 @@ Result<> check_server(Commands& commands, const std::string& name, const std::st
         }
     }
     return {};
-}
-
-void add_check_verb(Commands& commands, CLI::App* group) {
-    struct Arguments {
-        std::string name;
-        std::string account;
-    };
-    const auto arguments = std::make_shared<Arguments>();
-    CLI::App* verb = commands.verb(
-        group, "check", "Prove from a front end: TLS, trust, and with --account a login",
-        [&commands, arguments] {
-            return check_server(commands, arguments->name, arguments->account);
-        });
-    verb->add_option("name", arguments->name, "Name")->required();
-    verb->add_option("--account", arguments->account, "An account of that server to log in as");
 }
 
 void add_alias_commands(Commands& commands) {
@@ -311,7 +290,9 @@ void add_object_commands(Commands& commands) {
             add_state_verbs(commands, group, verbs.noun, verbs.path);
         }
         if (std::string(verbs.noun) == "server") {
-            add_check_verb(commands, group);
+            add_named_verb(
+                commands, group, "check", "Prove trust, TLS and what it logs",
+                [&commands](const std::string& name) { return check_server(commands, name); });
         }
     }
     add_alias_commands(commands);

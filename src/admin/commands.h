@@ -55,8 +55,6 @@ public:
     Result<> confirm(const std::string& question) const;
     /// From --password-stdin, else asked for twice.
     Result<std::string> new_password(const std::string& question) const;
-    /// The same for one that is known already: asked for once.
-    Result<std::string> old_password(const std::string& question) const;
     void print_json(const nlohmann::json& value) const;
 
 private:

@@ -8,7 +8,6 @@
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
-#include "admin/server_check.h"
 #include "base/log.h"
 #include "net/run_on.h"
 #include "state/sqlite_store.h"
@@ -141,11 +140,6 @@ void Node::offer_hooks() {
         return net::run_on<Result<>>(loop_, [this] { return reload_here(); });
     };
     if (!front_end_) return;
-    hooks.check_server = [this](const cluster::Server& server, const std::string& account,
-                                const std::string& password) {
-        return check_server(context_, upstream_settings_, front_end_->hosts(), server,
-                            {account, password});
-    };
     hooks.kick = [this](const cluster::SessionFilter& filter, const std::string& reason) {
         return front_end_->kick(filter, reason);
     };

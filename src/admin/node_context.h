@@ -39,13 +39,8 @@ struct NodeHooks {
     std::function<Result<>(const cluster::Account&)> end_account;
     /// A SASL exchange with this back end's Dovecot, as the backend folder defines it.
     std::function<Result<nlohmann::json>(const nlohmann::json&)> authenticate;
-    /// Proves a server end to end, with an account's password if there is one: an object with
-    /// "step", "ok" and "detail" for each proof.
-    std::function<nlohmann::json(const cluster::Server&, const std::string& account,
-                                 const std::string& password)>
-        check_server;
-    /// The titles of the processes that have an account open on this back end.
-    std::function<nlohmann::json(const std::string& address)> account_processes;
+    /// Proves a server end to end: one object with "step", "ok" and "detail" for each proof.
+    std::function<nlohmann::json(const cluster::Server&)> check_server;
     /// Reads the node file again; an error changes nothing.
     std::function<Result<>()> reload;
     /// Stops taking new sessions, or takes them again.
