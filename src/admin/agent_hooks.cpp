@@ -30,7 +30,16 @@ ApiResult set_share(NodeContext& node, ApiCall& call) {
     return json{{"key", key}};
 }
 
+// ---- probes
+
+ApiResult show_probe(NodeContext& node, ApiCall& call) {
+    if (!call.caller.is_node) return fail(ErrorKind::Refused, "for members of the cluster");
+    if (!node.hooks.probe) return fail(ErrorKind::Refused, "not a back end");
+    return node.hooks.probe(call.names[0]);
+}
+
 constexpr std::array kRoutes{
+    ApiRoute{"GET", "/v1/probes/{}", RunsOn::AnyNode, "", show_probe},
     ApiRoute{"PUT", "/v1/shared-acl/{}/{}", RunsOn::Master, "share set", set_share},
     ApiRoute{"DELETE", "/v1/shared-acl/{}/{}", RunsOn::Master, "share remove", set_share},
 };
@@ -78,6 +87,10 @@ backend::ShareWriter share_writer(NodeContext& node) {
 void offer_agent(NodeContext& node, backend::Agent& agent) {
     const backend::AgentCalls calls(*node.control, agent);
     node.hooks.authenticate = [calls](const json& body) { return authenticate(calls, body); };
+    node.hooks.probe = [calls](const std::string& login) {
+        backend::AgentCalls own = calls;
+        return own.probe(login);
+    };
     node.hooks.end_account = [calls](const cluster::Account& account) -> Result<> {
         backend::AgentCalls own = calls;
         const auto ended = own.end_sessions(account.address.text);

@@ -134,8 +134,11 @@ void add_state_verbs(Commands& commands, CLI::App* group, const std::string& nou
 }
 
 void print_proofs(const json& answer) {
-    say(format_table(answer.value("proofs", json::array()),
-                     {{"PROOF", "step"}, {"OK", "ok"}, {"DETAIL", "detail"}}));
+    say("server " + answer.value("server", "") + ", seen from front end " +
+        answer.value("from", "") + "\n");
+    say(format_table(
+        answer.value("proofs", json::array()),
+        {{"SERVICE", "service"}, {"PROOF", "step"}, {"RESULT", "result"}, {"DETAIL", "detail"}}));
 }
 
 Result<> check_server(Commands& commands, const std::string& name) {
@@ -149,7 +152,7 @@ Result<> check_server(Commands& commands, const std::string& name) {
         print_proofs(*answer);
     }
     for (const json& proof : answer->value("proofs", json::array())) {
-        if (!proof.value("ok", false)) {
+        if (proof.value("result", "") == "failed") {
             return fail(ErrorKind::Refused, "server " + name + " did not pass every proof");
         }
     }
@@ -291,7 +294,7 @@ void add_object_commands(Commands& commands) {
         }
         if (std::string(verbs.noun) == "server") {
             add_named_verb(
-                commands, group, "check", "Prove trust, TLS and what it logs",
+                commands, group, "check", "Prove trust, TLS, client address and session id",
                 [&commands](const std::string& name) { return check_server(commands, name); });
         }
     }

@@ -8,6 +8,7 @@
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
+#include "admin/server_proofs.h"
 #include "base/log.h"
 #include "net/run_on.h"
 #include "state/sqlite_store.h"
@@ -103,6 +104,8 @@ Result<> Node::start_front_end() {
     topology_->on_change([this](const std::shared_ptr<const cluster::Topology>&) {
         loop_.post([this] { follow_certificates(); });
     });
+    server_check_ = std::make_unique<frontend::ServerCheck>(loop_, upstream_settings_, *topology_,
+                                                            front_end_->hosts());
     return {};
 }
 
@@ -142,6 +145,9 @@ void Node::offer_hooks() {
     if (!front_end_) return;
     hooks.kick = [this](const cluster::SessionFilter& filter, const std::string& reason) {
         return front_end_->kick(filter, reason);
+    };
+    hooks.check_server = [this](const cluster::Server& server) {
+        return prove_server(context_, *server_check_, server);
     };
     hooks.drain = [this](bool draining) {
         context_.draining = draining;

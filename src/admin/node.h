@@ -14,6 +14,7 @@
 #include "cluster/topology.h"
 #include "frontend/front_end.h"
 #include "frontend/health_checks.h"
+#include "frontend/server_check.h"
 #include "net/blocking_pool.h"
 #include "net/loop.h"
 #include "state/replica.h"
@@ -63,6 +64,7 @@ private:
     frontend::UpstreamSettings upstream_settings_;
     std::unique_ptr<frontend::FrontEnd> front_end_;
     std::unique_ptr<frontend::HealthChecks> health_checks_;
+    std::unique_ptr<frontend::ServerCheck> server_check_;
     std::unique_ptr<backend::Agent> agent_;
     std::unique_ptr<Administration> administration_;
     std::vector<cluster::Certificate> shown_certificates_;

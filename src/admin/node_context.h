@@ -39,7 +39,10 @@ struct NodeHooks {
     std::function<Result<>(const cluster::Account&)> end_account;
     /// A SASL exchange with this back end's Dovecot, as the backend folder defines it.
     std::function<Result<nlohmann::json>(const nlohmann::json&)> authenticate;
-    /// Proves a server end to end: one object with "step", "ok" and "detail" for each proof.
+    /// What Dovecot said of a made-up login: {"client","session"}, or NotFound.
+    std::function<Result<nlohmann::json>(const std::string& login)> probe;
+    /// Proves a server end to end: one object with "service", "step", "result", "ok" and "detail"
+    /// for each proof.
     std::function<nlohmann::json(const cluster::Server&)> check_server;
     /// Reads the node file again; an error changes nothing.
     std::function<Result<>()> reload;

@@ -53,6 +53,10 @@ public:
     /// smtp). NotFound, or Unavailable when the account is not served here.
     Result<Token> issue_token(std::string_view address, std::string_view service);
     AuthenticateRelay& authenticate() { return relay_; }
+    /// What Dovecot said of a probe's login; empty when it asked for no such name lately.
+    [[nodiscard]] std::optional<Probe> probe(std::string_view name) const {
+        return authority_.probes.find(name, ProbeMemory::Clock::now());
+    }
     /// Ends the account's sessions that run now; returns the number of processes.
     Task<Result<std::size_t>> kick(std::string address) {
         return session_end_.kick(std::move(address));

@@ -33,6 +33,10 @@ Task<Result<Token>> issue(Agent& agent, std::string account, std::string service
     co_return agent.issue_token(account, service);
 }
 
+Task<std::optional<Probe>> find_probe(Agent& agent, std::string name) {
+    co_return agent.probe(name);
+}
+
 }  // namespace
 
 Result<std::size_t> AgentCalls::end_sessions(const std::string& address) {
@@ -48,6 +52,13 @@ Result<json> AgentCalls::issue_token(const json& request) {
         net::run_on<Result<Token>>(loop_, [&] { return issue(agent_, *account, *service); });
     if (!token) return std::unexpected(token.error());
     return json{{"id", token->id}, {"secret", token->secret}};
+}
+
+Result<json> AgentCalls::probe(const std::string& name) {
+    const auto probe =
+        on_loop<std::optional<Probe>>(loop_, [&] { return find_probe(agent_, name); });
+    if (!probe) return fail(ErrorKind::NotFound, "its Dovecot asked for no such login");
+    return json{{"client", probe->client}, {"session", probe->session}};
 }
 
 Result<json> AgentCalls::authenticate(const json& request) {

@@ -22,6 +22,9 @@ public:
     /// {"account","service"} → {"id","secret"}: one login within a minute.
     Result<nlohmann::json> issue_token(const nlohmann::json& request);
 
+    /// What Dovecot said of a probe's login: {"client","session"}, or NotFound.
+    Result<nlohmann::json> probe(const std::string& name);
+
     /// A step of a SASL exchange; messages are base64. Begins with
     ///   {"mechanism","service","initial"?,"client"? "ADDRESS:PORT","session"?}
     /// and goes on with {"exchange","data"}. Answers are

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/endpoint.h"
+
 namespace muster::backend {
 namespace {
 
@@ -45,13 +47,34 @@ std::string escaped(std::string_view text) {
     return result;
 }
 
+/// Whether `text` is `CLIENT/SESSION`; a session id may hold slashes.
+bool is_origin(std::string_view text) {
+    const auto client = take_part(text);
+    return client && (client->empty() || IpAddress::parse(*client));
+}
+
+/// Where RESOLVED ends: both it and the session id may hold slashes, but it is an address or
+/// empty, and an address of the client comes next. The end of the text when none comes.
+std::size_t end_of_resolved(std::string_view text) {
+    for (std::size_t at = 0; (at = text.find('/', at)) != std::string_view::npos; ++at) {
+        const bool complete = at == 0 || text.substr(0, at).contains('@');
+        if (complete && is_origin(text.substr(at + 1))) return at;
+    }
+    return text.size();
+}
+
 std::optional<DictQuery> passdb(std::string_view rest, std::string_view user) {
     const auto mechanism = take_part(rest);
     if (!mechanism) return std::nullopt;
     std::string_view name = user;
-    if (user.empty()) name = rest.substr(0, rest.rfind('/'));
+    if (user.empty()) name = rest.substr(0, rest.find('/'));
     if (!take_prefix(rest, name) || !take_prefix(rest, "/")) return std::nullopt;
-    return PassdbQuery{std::string(*mechanism), std::string(name), std::string(rest)};
+    const auto resolved = rest.substr(0, end_of_resolved(rest));
+    PassdbQuery query{std::string(*mechanism), std::string(name), std::string(resolved)};
+    if (!take_prefix(rest, resolved) || !take_prefix(rest, "/")) return query;
+    query.client = take_part(rest).value_or("");
+    query.session = rest;
+    return query;
 }
 
 std::optional<DictQuery> token(std::string_view rest) {

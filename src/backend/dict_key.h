@@ -8,12 +8,16 @@
 
 namespace muster::backend {
 
-/// `passdb/MECHANISM/NAME/RESOLVED`: NAME as the client wrote it; RESOLVED is the account that a
-/// trusted front end found for it, or empty.
+/// `passdb/MECHANISM/NAME/RESOLVED/CLIENT/SESSION`: NAME as the client wrote it; RESOLVED is the
+/// account that a trusted front end found for it, or empty; CLIENT and SESSION are what Dovecot
+/// takes for the client's address and the session id. Configurations printed by earlier versions
+/// end the key with RESOLVED.
 struct PassdbQuery {
     std::string mechanism;
     std::string name;
     std::string resolved;
+    std::string client{};
+    std::string session{};
     friend bool operator==(const PassdbQuery&, const PassdbQuery&) = default;
 };
 /// `userdb/NAME`

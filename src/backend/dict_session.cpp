@@ -36,6 +36,11 @@ Answer Authority::userdb(const UserdbQuery& query) {
     return userdb_answer(standing, settings);
 }
 
+Answer Authority::passdb(const PassdbQuery& query) {
+    probes.saw(query.name, {query.client, query.session}, ProbeMemory::Clock::now());
+    return passdb_answer(query, view, settings);
+}
+
 Task<void> DictSession::run() {
     while (auto line = co_await reader_.line(dict::kMaxLine)) {
         if (line->fault != net::LineFault::None) break;
@@ -79,8 +84,7 @@ Answer DictSession::look_up(const dict::Lookup& lookup) {
         return as_answer(authority_.shares.get(share->to, share->from));
     if (std::holds_alternative<LastLoginQuery>(*query)) return NotFound{};
     if (access_ != DictAccess::Auth) return Failure{"not on this socket"};
-    if (const auto* passdb = std::get_if<PassdbQuery>(&*query))
-        return passdb_answer(*passdb, authority_.view, authority_.settings);
+    if (const auto* passdb = std::get_if<PassdbQuery>(&*query)) return authority_.passdb(*passdb);
     if (const auto* userdb = std::get_if<UserdbQuery>(&*query)) return authority_.userdb(*userdb);
     return token_answer(std::get<TokenQuery>(*query), authority_.view, authority_.tokens,
                         TokenStore::Clock::now());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend/account_authority.h"
+#include "backend/probe_memory.h"
 #include "backend/shared_mailboxes.h"
 #include "net/line_reader.h"
 #include "wire/dovecot_dict.h"
@@ -26,9 +27,12 @@ struct Authority {
     TokenStore& tokens;
     SharedMailboxes& shares;
     LetIn& let_in;
+    ProbeMemory probes{};
 
     /// userdb_answer(), remembering whom it let in.
     [[nodiscard]] Answer userdb(const UserdbQuery& query);
+    /// passdb_answer(), remembering what came with the names of probes.
+    [[nodiscard]] Answer passdb(const PassdbQuery& query);
 };
 
 /// Serves until the other side ends the connection or breaks the grammar. Answers in order.

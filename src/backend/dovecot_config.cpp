@@ -288,13 +288,14 @@ std::string main_file(const Input& input) {
 }
 
 /// The name that the client gave is followed by the account that a trusted front end resolved
-/// for it: SCRAM signs the name as typed, so the two may differ.
+/// for it: SCRAM signs the name as typed, so the two may differ. Address and session id let
+/// `muster server check` see whether Dovecot believes its front ends.
 std::string accounts_file(const Input& input) {
     return fill(R"(uri = proxy:idle_msecs=60000:@socket@:muster
 default_pass_scheme = PLAIN
 iterate_prefix = userdb/
 key passdb {
-  key = passdb/%m/%u/%{passdb:forward_muster_account}
+  key = passdb/%m/%u/%{passdb:forward_muster_account}/%{rip}/%{session}
   format = json
 }
 key userdb {

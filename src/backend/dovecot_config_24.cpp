@@ -235,7 +235,8 @@ std::string accounts_lua(const Input& input) {
     return lua_ask(input) + R"(function auth_passdb_lookup(request)
   local status, fields = ask("/passdb?mechanism=" .. encoded(request.mechanism) ..
     "&name=" .. encoded(request.user) ..
-    "&resolved=" .. encoded(request.passdb and request.passdb.forward_muster_account))
+    "&resolved=" .. encoded(request.passdb and request.passdb.forward_muster_account) ..
+    "&client=" .. encoded(request.remote_ip) .. "&session=" .. encoded(request.session))
   if status == 200 then return dovecot.auth.PASSDB_RESULT_OK, fields end
   if status == 404 then return dovecot.auth.PASSDB_RESULT_USER_UNKNOWN, {} end
   return dovecot.auth.PASSDB_RESULT_INTERNAL_FAILURE, {}

@@ -47,8 +47,8 @@ net::HttpResponse http_lookup(const net::HttpRequest& request, Authority& author
         return net::query_value(request.query, name).value_or("");
     };
     if (request.path == "/passdb")
-        return response_of(passdb_answer({value("mechanism"), value("name"), value("resolved")},
-                                         authority.view, authority.settings));
+        return response_of(authority.passdb({value("mechanism"), value("name"), value("resolved"),
+                                             value("client"), value("session")}));
     if (request.path == "/userdb") return response_of(authority.userdb({value("name")}));
     if (request.path == "/token")
         return response_of(token_answer({value("id"), value("service"), value("name")},

@@ -58,6 +58,14 @@ Task<Result<>> ImapUpstream::learn_capabilities() {
     co_return co_await expect_ok(kOtherTag);
 }
 
+Task<Result<wire::Capabilities>> ImapUpstream::list_capabilities() {
+    capabilities_.reset();
+    if (auto learnt = co_await learn_capabilities(); !learnt) {
+        co_return std::unexpected(learnt.error());
+    }
+    co_return capabilities_.value_or(wire::Capabilities());
+}
+
 Task<Result<>> ImapUpstream::expect_ok(std::string_view tag) {
     for (;;) {
         const auto text = co_await line();

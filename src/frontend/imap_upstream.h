@@ -10,6 +10,7 @@ class ImapUpstream final : public Upstream {
 public:
     using Upstream::Upstream;
 
+    Task<Result<wire::Capabilities>> list_capabilities() override;
     Task<Result<SaslStep>> begin(UpstreamLogin login) override;
     Task<Result<SaslStep>> answer(std::string base64) override;
 

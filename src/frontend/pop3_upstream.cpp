@@ -33,16 +33,28 @@ Task<Result<>> Pop3Upstream::learn_capabilities() {
         co_return Result<>{};
     }
     if (auto listed = co_await send_and_expect_ok("CAPA\r\n"); !listed) co_return Result<>{};
+    auto listing = co_await read_listing();
+    if (!listing) co_return std::unexpected(listing.error());
+    capabilities_ = std::move(*listing);
+    co_return Result<>{};
+}
+
+Task<Result<wire::Capabilities>> Pop3Upstream::list_capabilities() {
+    if (auto listed = co_await send_and_expect_ok("CAPA\r\n"); !listed) {
+        co_return std::unexpected(listed.error());
+    }
+    co_return co_await read_listing();
+}
+
+Task<Result<wire::Capabilities>> Pop3Upstream::read_listing() {
     pop3::CapabilityListing listing;
     for (;;) {
         const auto text = co_await line();
         if (!text) co_return std::unexpected(text.error());
         const auto complete = listing.add(*text);
         if (!complete) co_return std::unexpected(complete.error());
-        if (*complete) break;
+        if (*complete) co_return listing.capabilities();
     }
-    capabilities_ = listing.capabilities();
-    co_return Result<>{};
 }
 
 Task<Result<>> Pop3Upstream::expect_ok() {

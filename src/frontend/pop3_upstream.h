@@ -10,10 +10,12 @@ class Pop3Upstream final : public Upstream {
 public:
     using Upstream::Upstream;
 
+    Task<Result<wire::Capabilities>> list_capabilities() override;
     Task<Result<SaslStep>> begin(UpstreamLogin login) override;
     Task<Result<SaslStep>> answer(std::string base64) override;
 
 private:
+    Task<Result<wire::Capabilities>> read_listing();
     Task<Result<>> read_greeting() override;
     Task<Result<>> request_tls() override;
     Task<Result<>> learn_capabilities() override;

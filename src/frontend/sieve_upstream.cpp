@@ -49,6 +49,12 @@ Task<Result<>> SieveUpstream::learn_capabilities() {
     co_return co_await read_listing();
 }
 
+Task<Result<wire::Capabilities>> SieveUpstream::list_capabilities() {
+    co_await stream_->write("CAPABILITY\r\n");
+    if (auto listed = co_await read_listing(); !listed) co_return std::unexpected(listed.error());
+    co_return capabilities_;
+}
+
 Task<Result<>> SieveUpstream::expect_ok() {
     const auto answer = co_await text();
     if (!answer) co_return std::unexpected(answer.error());

@@ -7,19 +7,26 @@
 namespace muster::frontend {
 
 Task<Result<>> Upstream::open() {
-    const bool implicit = target_->tls == cluster::TlsMode::Implicit;
-    if (implicit) {
-        auto done = co_await stream_->connect_tls(*target_->trust, target_->tls_name);
-        if (!done) co_return fail(ErrorKind::Unavailable, "unavailable", done.error().detail);
+    if (target_->tls == cluster::TlsMode::Implicit) {
+        if (auto done = co_await start_tls(); !done) co_return done;
     }
+    opening_ = OpenStep::Greeting;
     if (auto greeted = co_await read_greeting(); !greeted) co_return greeted;
     if (target_->tls == cluster::TlsMode::StartTls) {
+        opening_ = OpenStep::Tls;
         if (auto begun = co_await request_tls(); !begun) co_return begun;
         reader_.take_rest();  // what came behind the answer in clear may be anybody's
-        auto done = co_await stream_->connect_tls(*target_->trust, target_->tls_name);
-        if (!done) co_return fail(ErrorKind::Unavailable, "unavailable", done.error().detail);
+        if (auto done = co_await start_tls(); !done) co_return done;
     }
+    opening_ = OpenStep::Capabilities;
     co_return co_await learn_capabilities();
+}
+
+Task<Result<>> Upstream::start_tls() {
+    opening_ = OpenStep::Tls;
+    auto done = co_await stream_->connect_tls(*target_->trust, target_->tls_name);
+    if (!done) co_return fail(ErrorKind::Unavailable, "unavailable", done.error().detail);
+    co_return Result<>{};
 }
 
 Task<Result<std::string_view>> Upstream::line() {

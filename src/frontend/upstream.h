@@ -42,6 +42,9 @@ struct UpstreamLogin {
     std::string_view message;  ///< the first SASL message, decoded
 };
 
+/// How far open() has come.
+enum class OpenStep : std::uint8_t { Tls, Greeting, Capabilities };
+
 /// One connection to one server. Waiting functions throw net::ConversationOver; the deadline on
 /// the stream is the caller's. Errors are about the server, never about the credentials.
 class Upstream {
@@ -56,6 +59,10 @@ public:
     /// Reads the greeting, starts TLS as the target says, learns what the server can do. The
     /// connection may then wait for its client.
     Task<Result<>> open();
+    /// While open() runs and after it has failed: what it is at.
+    [[nodiscard]] OpenStep opening() const { return opening_; }
+    /// After open(): asks what the server can do, whatever it has said of it before.
+    virtual Task<Result<wire::Capabilities>> list_capabilities() = 0;
     /// Tells who the client is and starts the login, in one packet where the protocol allows it.
     virtual Task<Result<SaslStep>> begin(UpstreamLogin login) = 0;
     /// The client's answer (base64) to a challenge.
@@ -82,6 +89,11 @@ protected:
     net::LineReader reader_;
     std::shared_ptr<const UpstreamTarget> target_;
     unsigned lines_ = 0;  ///< read so far
+
+private:
+    Task<Result<>> start_tls();
+
+    OpenStep opening_ = OpenStep::Greeting;
 };
 
 std::unique_ptr<Upstream> make_upstream(std::unique_ptr<net::SocketStream> stream,

@@ -98,7 +98,11 @@ class FakeAuthority:
             reply = None
             if command == "L":
                 # The mechanism stands between the prefix and the name; here it does not matter.
+                # Nor do the client's address and the session id at the end.
                 key = re.sub("^passdb/[^/]*/", "passdb/", fields[0].removeprefix("shared/"))
+                key = re.sub(r"^(passdb/.*?)/[\da-f]*[.:][\da-f.:]*/[^@]*$", r"\1", key)
+                if key.startswith("passdb/"):  # empty both
+                    key = key.removesuffix("//")
                 self.asked.append(key)
                 reply = self._answer(key) + "\n"
             elif command == "I":

@@ -11,8 +11,9 @@ void keys(std::string_view key, std::string_view user) {
     if (!query) return;
     if (const auto* passdb = std::get_if<PassdbQuery>(&*query)) {
         MUST(user.empty() || passdb->name == user);
-        MUST("shared/passdb/" + passdb->mechanism + "/" + passdb->name + "/" + passdb->resolved ==
-             key);
+        const auto old_form =
+            "shared/passdb/" + passdb->mechanism + "/" + passdb->name + "/" + passdb->resolved;
+        MUST(key == old_form || key == old_form + "/" + passdb->client + "/" + passdb->session);
     }
     if (const auto* share = std::get_if<SharedQuery>(&*query); share && !share->from.empty()) {
         const auto again = parse_dict_key(shared_box_key(share->to, share->from), user);

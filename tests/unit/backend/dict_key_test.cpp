@@ -23,6 +23,26 @@ TEST(DictKey, Passdb) {
     EXPECT_EQ(parsed("shared/passdb/PLAIN", "ada"), std::nullopt);
 }
 
+TEST(DictKey, PassdbWithClientAndSession) {
+    const auto parsed = [](std::string_view key, std::string_view user) {
+        return parse_dict_key(key, user);
+    };
+    EXPECT_EQ(parsed("shared/passdb/PLAIN/ada@d//192.0.2.1/s1", "ada@d"),
+              DictQuery(PassdbQuery{"PLAIN", "ada@d", "", "192.0.2.1", "s1"}));
+    EXPECT_EQ(parsed("shared/passdb/PLAIN/ada/ada@d/2001:db8::1/a/b/", "ada"),
+              DictQuery(PassdbQuery{"PLAIN", "ada", "ada@d", "2001:db8::1", "a/b/"}))
+        << "Dovecot's own session ids are base64";
+    EXPECT_EQ(parsed("shared/passdb/PLAIN/a/b/x/y@d/192.0.2.1/s", "a/b"),
+              DictQuery(PassdbQuery{"PLAIN", "a/b", "x/y@d", "192.0.2.1", "s"}));
+    EXPECT_EQ(parsed("shared/passdb/PLAIN/ada///", "ada"),
+              DictQuery(PassdbQuery{"PLAIN", "ada", "", "", ""}))
+        << "an internal login has neither";
+    EXPECT_EQ(parsed("shared/passdb/PLAIN/ada/x/y@d", "ada"),
+              DictQuery(PassdbQuery{"PLAIN", "ada", "x/y@d"}));
+    EXPECT_EQ(parsed("shared/passdb/PLAIN/ada/ada@d/192.0.2.1", "ada"),
+              DictQuery(PassdbQuery{"PLAIN", "ada", "ada@d/192.0.2.1"}));
+}
+
 TEST(DictKey, UserdbTokenAndLastLogin) {
     EXPECT_EQ(parse_dict_key("shared/userdb/a/b@d", ""), DictQuery(UserdbQuery{"a/b@d"}));
     EXPECT_EQ(parse_dict_key("shared/userdb/", ""), DictQuery(UserdbQuery{""}));

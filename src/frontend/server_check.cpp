@@ -1,0 +1,264 @@
+#include "frontend/server_check.h"
+
+#include <random>
+
+#include "base/seal.h"
+#include "cluster/capabilities.h"
+#include "frontend/target_table.h"
+#include "net/connect.h"
+#include "net/conversation.h"
+#include "wire/proxy_protocol.h"
+
+namespace muster::frontend {
+namespace {
+
+using cluster::Service;
+using cluster::TlsMode;
+
+constexpr std::uint16_t kClientPort = 40'000;
+
+bool is_smtp(Service service) { return service == Service::Lmtp || service == Service::Submission; }
+
+std::string_view step_name(OpenStep step) {
+    switch (step) {
+        case OpenStep::Tls: return "tls";
+        case OpenStep::Greeting: return "greeting";
+        case OpenStep::Capabilities: break;
+    }
+    return "capabilities";
+}
+
+std::vector<OpenStep> steps_of(TlsMode tls) {
+    switch (tls) {
+        case TlsMode::Implicit: return {OpenStep::Tls, OpenStep::Greeting};
+        case TlsMode::StartTls: return {OpenStep::Greeting, OpenStep::Tls};
+        case TlsMode::None: break;
+    }
+    return {OpenStep::Greeting};
+}
+
+/// Of 192.0.2.0/24, which no client has (RFC 5737).
+IpAddress made_up_address() {
+    std::uniform_int_distribution<unsigned> host(1, 254);
+    std::random_device device;
+    return IpAddress::from_v4({192, 0, 2, static_cast<std::uint8_t>(host(device))});
+}
+
+/// `muster-check-…` in the first domain that lives on the server.
+std::string made_up_name(const cluster::Topology& topology, const ServerName& server) {
+    const std::string name = "muster-check-" + random_name(24);
+    for (const cluster::Domain& domain : topology.parts().domains) {
+        if (std::ranges::find(domain.servers, server) != domain.servers.end()) {
+            return name + "@" + domain.name.text;
+        }
+    }
+    return name;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) (text += text.empty() ? "" : " ") += word;
+    return text;
+}
+
+/// One service's story; adds to the report. Lives in the frame of ServerCheck::run().
+class ServiceCheck {
+public:
+    ServiceCheck(net::Loop& loop, const UpstreamSettings& settings, Service service,
+                 ServerReport& report)
+        : loop_(loop),
+          settings_(settings),
+          service_(service),
+          report_(report),
+          client_{made_up_address(), kClientPort},
+          session_(random_name(24)) {}
+
+    Task<void> run(std::shared_ptr<const UpstreamTarget> target, Endpoint to,
+                   std::optional<IpAddress> source, std::string login,
+                   std::vector<std::string> announced) {
+        target_ = std::move(target);
+        login_ = std::move(login);
+        announced_ = std::move(announced);
+        auto stream = co_await net::connect(loop_, to, source, settings_.connect_time);
+        if (!stream) co_return add("connect", Proven::No, to.text() + ": " + stream.error().detail);
+        add("connect", Proven::Yes, to.text());
+        server_ = to;
+        upstream_ = make_upstream(std::move(*stream), target_);
+        auto reason = net::EndReason::None;
+        try {
+            co_return co_await talk();
+        } catch (const net::ConversationOver& over) {
+            reason = over.reason();
+        }
+        broken_off("the connection ended: " + std::string(net::name(reason)));
+    }
+
+    void add(std::string_view step, Proven proven, std::string detail) {
+        report_.proofs.push_back({service_, step, proven, std::move(detail)});
+    }
+
+private:
+    Task<void> talk() {
+        upstream_->stream().expire_after(settings_.connect_time);
+        if (target_->introduce == cluster::Introduce::Proxy) {
+            const Endpoint local{client_.address, server_.port};
+            const auto header = wire::proxy_protocol::write_v2(client_, local);
+            co_await upstream_->stream().write(header);
+        }
+        if (is_smtp(service_)) co_return co_await read_smtp_greeting();
+        const auto opened = co_await upstream_->open();
+        if (!opened) co_return broken_off(opened.error().detail);
+        step_ = "capabilities";
+        opened_until(OpenStep::Capabilities);
+        co_await compare_capabilities();
+        step_ = "login";
+        upstream_->stream().expire_after(settings_.login_time);
+        co_await log_in();
+    }
+
+    /// LMTP and submission greet alike (RFC 5321, 4.3.1); nothing more is asked of them.
+    Task<void> read_smtp_greeting() {
+        step_ = "greeting";
+        net::LineReader reader(upstream_->stream());
+        const auto line = co_await reader.line(1024);
+        const bool greeted = line && line->text.starts_with("220");
+        add(step_, greeted ? Proven::Yes : Proven::No, greeted ? "" : "no 220");
+    }
+
+    /// The steps of open() before `end`, all of which went well.
+    void opened_until(OpenStep end) {
+        for (const OpenStep step : steps_of(target_->tls)) {
+            if (step == end) return;
+            const bool tls = step == OpenStep::Tls;
+            add(step_name(step), Proven::Yes,
+                tls ? upstream_->stream().tls_description() + ", verified as " + target_->tls_name
+                    : "");
+        }
+        if (target_->tls == TlsMode::None) add("tls", Proven::Cannot, "the entry asks for no TLS");
+    }
+
+    void broken_off(const std::string& why) {
+        if (!step_.empty()) return add(step_, Proven::No, why);
+        opened_until(upstream_->opening());
+        add(step_name(upstream_->opening()), Proven::No, why);
+    }
+
+    Task<void> compare_capabilities() {
+        const auto offered = co_await upstream_->list_capabilities();
+        if (!offered) co_return add(step_, Proven::No, offered.error().detail);
+        const auto missing = lacking(service_, announced_, *offered);
+        if (missing.empty()) co_return add(step_, Proven::Yes, "");
+        add(step_, Proven::No, "front ends announce what it lacks: " + joined(missing));
+    }
+
+    Task<void> log_in() {
+        const auto message = wire::sasl::write_plain({}, login_, random_name(24));
+        if (!message) co_return add(step_, Proven::No, message.error().detail);
+        const UpstreamLogin login{
+            .introduction = {.client = client_, .local = server_, .session_id = session_},
+            .mechanism = wire::sasl::Mechanism::Plain,
+            .message = *message};
+        const auto step = co_await upstream_->begin(login);
+        if (!step) co_return add(step_, Proven::No, step.error().detail);
+        const bool denied = step->kind == SaslStep::Kind::Denied;
+        add(step_, denied ? Proven::Yes : Proven::No,
+            denied ? "it refuses a made-up name" : "it lets a made-up name in");
+        report_.introduced.push_back({service_, login_, client_.address.text(), session_});
+    }
+
+    net::Loop& loop_;
+    const UpstreamSettings& settings_;
+    Service service_;
+    ServerReport& report_;
+    std::string login_;
+    Endpoint client_;
+    std::string session_;
+    Endpoint server_;
+    std::shared_ptr<const UpstreamTarget> target_;
+    std::vector<std::string> announced_;
+    std::unique_ptr<Upstream> upstream_;
+    std::string_view step_;  ///< empty while open() runs, which knows itself
+};
+
+std::vector<std::string> announced_by(const cluster::Server& server, Service service) {
+    const auto& own = server.service(service)->capabilities;
+    return own.empty() ? cluster::builtin_capabilities(service, server.kind) : own;
+}
+
+/// What a front end does by itself, whatever the server says.
+bool is_front_ends_own(std::string_view item) {
+    return item == "STARTTLS" || item == "STLS" || item == "LOGINDISABLED" || item == "SASL";
+}
+
+bool offers(Service service, const std::string& item, const wire::Capabilities& offered) {
+    constexpr std::string_view kMechanism = "AUTH=";
+    if (is_front_ends_own(item) || offered.has(item)) return true;
+    if (item.starts_with(kMechanism)) {
+        return offered.has_word("SASL", std::string_view(item).substr(kMechanism.size()));
+    }
+    if (service == Service::Sieve) return offered.has_word("SIEVE", item);
+    const std::size_t space = item.find(' ');
+    return space != std::string::npos && offered.has(item.substr(0, space));
+}
+
+}  // namespace
+
+std::string_view name(Proven proven) {
+    switch (proven) {
+        case Proven::Yes: return "ok";
+        case Proven::No: return "failed";
+        case Proven::Cannot: break;
+    }
+    return "not provable";
+}
+
+Task<ServerReport> ServerCheck::run(ServerName server) {
+    ServerReport report;
+    const auto topology = topology_.current();
+    const cluster::ServerView* view = topology->server(server.view());
+    if (view == nullptr) co_return report;
+    TargetTable targets(settings_);
+    targets.follow(topology);
+    for (const Service service : cluster::kServices) {
+        const cluster::ServiceSettings* settings = view->server.service(service);
+        if (settings == nullptr) continue;
+        ServiceCheck check(loop_, settings_, service, report);
+        const auto target = targets.target(*view, service);
+        const auto address = hosts_.find(view->server.host);
+        if (!target || !address) {
+            const Error& error = target ? address.error() : target.error();
+            check.add(target ? "connect" : "tls", Proven::No, error.detail);
+            continue;
+        }
+        co_await check.run(*target, {*address, settings->port}, targets.source(view->server),
+                           made_up_name(*topology, server), announced_by(view->server, service));
+    }
+    co_return report;
+}
+
+std::vector<std::string> lacking(Service service, std::span<const std::string> announced,
+                                 const wire::Capabilities& offered) {
+    std::vector<std::string> missing;
+    for (const std::string& item : announced) {
+        if (!offers(service, item, offered)) missing.push_back(item);
+    }
+    return missing;
+}
+
+std::vector<Proof> judge_introduction(const Introduced& introduced, std::string_view client,
+                                      std::string_view session) {
+    const auto proof = [&](std::string_view step, const std::string& told, std::string_view taken) {
+        if (told == taken) return Proof{introduced.service, step, Proven::Yes, told};
+        return Proof{introduced.service, step, Proven::No,
+                     "told " + told + ", it took " + (taken.empty() ? "none" : std::string(taken)) +
+                         ": does it trust this front end (login_trusted_networks)?"};
+    };
+    return {proof("client-address", introduced.client, client),
+            proof("session-id", introduced.session, session)};
+}
+
+std::vector<Proof> unknown_introduction(Service service, Proven proven, const std::string& why) {
+    return {{service, "client-address", proven, why}, {service, "session-id", proven, why}};
+}
+
+}  // namespace muster::frontend
