@@ -63,9 +63,12 @@ json prove_server(NodeContext& node, frontend::ServerCheck& check, const cluster
         std::ranges::move(introduction_proofs(node, server, introduced),
                           std::back_inserter(report.proofs));
     }
-    std::ranges::stable_sort(report.proofs, {}, &Proof::service);
     json list = json::array();
-    for (const Proof& proof : report.proofs) list.push_back(to_json(proof));
+    for (const cluster::Service service : cluster::kServices) {
+        for (const Proof& proof : report.proofs) {
+            if (proof.service == service) list.push_back(to_json(proof));
+        }
+    }
     return list;
 }
 
@@ -78,7 +81,7 @@ ApiResult check_elsewhere(NodeContext& node, const ApiCall& call) {
         return entry != nullptr && entry->scope == cluster::NodeScope::Frontend;
     };
     auto peers = node.peers->others();
-    std::ranges::stable_partition(peers, is_front_end);
+    std::ranges::partition(peers, is_front_end);
     for (const PeerAddress& peer : peers) {
         auto answer = body_of(node.peers->call(peer, {"POST", call.path}, kCheckPatience));
         if (answer) return answer;
