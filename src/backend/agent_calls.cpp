@@ -56,7 +56,7 @@ Result<json> AgentCalls::issue_token(const json& request) {
 
 Result<json> AgentCalls::probe(const std::string& name) {
     const auto probe =
-        on_loop<std::optional<Probe>>(loop_, [&] { return find_probe(agent_, name); });
+        net::run_on<std::optional<Probe>>(loop_, [&] { return find_probe(agent_, name); });
     if (!probe) return fail(ErrorKind::NotFound, "its Dovecot asked for no such login");
     return json{{"client", probe->client}, {"session", probe->session}};
 }

@@ -63,7 +63,7 @@ Task<Result<wire::Capabilities>> ImapUpstream::list_capabilities() {
     if (auto learnt = co_await learn_capabilities(); !learnt) {
         co_return std::unexpected(learnt.error());
     }
-    co_return capabilities_.value_or(wire::Capabilities());
+    co_return capabilities_ ? *capabilities_ : wire::Capabilities();
 }
 
 Task<Result<>> ImapUpstream::expect_ok(std::string_view tag) {
