@@ -8,6 +8,8 @@
 #include <cctype>
 #include <cerrno>
 
+#include "net/socket_bio.h"
+
 namespace muster::net {
 SocketStream::~SocketStream() {
     if (!tls_ || descriptor_.ended() == EndReason::TlsFailed) return;
@@ -34,6 +36,7 @@ Attempt SocketStream::try_write(std::string_view data) {
     descriptor_.throw_if_ended();
     if (tls_) {
         ERR_clear_error();
+        const MoreFollows more(data.size() > SSL3_RT_MAX_PLAIN_LENGTH);
         return tls_outcome(SSL_write(tls_.get(), data.data(), static_cast<int>(data.size())));
     }
     if (!descriptor_.promising(Direction::Write)) return {Attempt::State::WantWrite};

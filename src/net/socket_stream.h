@@ -36,7 +36,7 @@ public:
     [[nodiscard]] std::string tls_server_name() const;
     /// `sha256//BASE64` of the peer's public key; empty when it showed no certificate.
     [[nodiscard]] std::string peer_pin() const;
-    /// Protocol and cipher for the log, e.g. "TLSv1.3/TLS_AES_256_GCM_SHA384".
+    /// Protocol and cipher for the log, e.g. "TLSv1.3/TLS_AES_128_GCM_SHA256".
     [[nodiscard]] std::string tls_description() const;
 
     [[nodiscard]] Descriptor& descriptor() { return descriptor_; }

@@ -11,8 +11,13 @@
 #include <cctype>
 #include <map>
 
+#include "net/socket_bio.h"
+
 namespace muster::net {
 namespace {
+
+constexpr const char* kCipherSuites =
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256";
 
 template <auto Function>
 struct Freed {
@@ -35,7 +40,7 @@ std::unexpected<Error> tls_failure(std::string what) {
 
 void common_options(SSL_CTX* context) {
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
                                      SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                   SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -125,6 +130,9 @@ Result<std::shared_ptr<const TlsServer>> TlsServer::create(
         common_options(context.get());
         SSL_CTX_set_min_proto_version(
             context.get(), minimum == TlsVersion::Tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+        // AES-128 first: as strong as P-256 and X25519, a fifth cheaper than AES-256, and its hash
+        // makes cheaper handshakes.
+        SSL_CTX_set_ciphersuites(context.get(), kCipherSuites);
         SSL_CTX_set_session_cache_mode(context.get(), SSL_SESS_CACHE_OFF);  // tickets only
         SSL_CTX_set_num_tickets(context.get(), 1);
         static constexpr unsigned char kContextId[] = "muster";
@@ -150,6 +158,7 @@ Result<std::shared_ptr<const TlsServer>> TlsServer::create(
 TlsSession TlsServer::session(int fd) const {
     TlsSession session{SSL_new(impl_->contexts.front().get())};
     SSL_set_fd(session.get(), fd);
+    SSL_set0_wbio(session.get(), writing_bio(fd));
     SSL_set_accept_state(session.get());
     return session;
 }
@@ -192,6 +201,7 @@ TlsClient::~TlsClient() = default;
 TlsSession TlsClient::session(int fd, const std::string& name) const {
     TlsSession session{SSL_new(context_.get())};
     SSL_set_fd(session.get(), fd);
+    SSL_set0_wbio(session.get(), writing_bio(fd));
     SSL_set_connect_state(session.get());
     const bool is_address =
         name.find(':') != std::string::npos ||
