@@ -2,7 +2,8 @@
 """Runs the tests that drive real programs: tests/conversations and tests/cluster.
 
 Test modules run side by side, two at a time; each has its own processes, ports and folders. What
-one prints is shown when it has failed. An argument selects tests whose id contains it.
+one prints is shown when it has failed. An argument selects tests whose id contains it. A test that
+was skipped counts neither as passed nor as failed, and is said.
 """
 import concurrent.futures
 import os
@@ -41,19 +42,22 @@ def run(folder, module, pattern):
     bad = sum(int(n) for n in re.findall(r"(?:failures|errors)=(\d+)", output))
     if code != 0 and bad == 0:
         bad = 1
-    return folder, module, max(ran - bad, 0), bad, time.monotonic() - started, output
+    skipped = sum(int(n) for n in re.findall(r"^(?:OK|FAILED).*skipped=(\d+)", output, re.M))
+    took = f"{time.monotonic() - started:.0f} s" + (f", {skipped} skipped" if skipped else "")
+    return folder, module, max(ran - bad - skipped, 0), bad, took, output
 
 
 def main():
     pattern = sys.argv[1] if len(sys.argv) > 1 else None
     passed = failed = 0
+    RESULT.unlink(missing_ok=True)
     with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
         for future in concurrent.futures.as_completed(
                 [pool.submit(run, folder, module, pattern) for folder, module in modules()]):
-            folder, module, good, bad, seconds, output = future.result()
+            folder, module, good, bad, took, output = future.result()
             passed, failed = passed + good, failed + bad
             print(f"{'FAILED' if bad else 'ok':6} {folder}/{module}: {good} passed, {bad} failed "
-                  f"({seconds:.0f} s)", flush=True)
+                  f"({took})", flush=True)
             if bad:
                 print(output, flush=True)
     RESULT.write_text(f"{passed} {failed}\n")

@@ -1,5 +1,4 @@
 """Administration of a cluster that serves clients: sessions, checks of servers, health, metrics."""
-import json
 import pathlib
 import re
 import signal
@@ -83,41 +82,6 @@ class Sessions(unittest.TestCase):
                 return "[UNAVAILABLE]" in imap_login(one, "drain@domain1.dom", "secret")
         wait_for(refused, "refusals as unavailable")
         line.ask("n NOOP", "^n OK")
-
-
-class Checks(unittest.TestCase):
-    def proofs(self, *words, text=None):
-        done = demo.cli("--json", "server", "check", *words, check=False, text=text)
-        return done.returncode, {proof["step"]: proof["ok"]
-                                 for proof in json.loads(done.stdout)["proofs"]}
-
-    def test_a_server_is_proven_end_to_end(self):
-        kate = demo.accounts["kate@domain1.dom"]
-        code, proofs = self.proofs("sv2", "--account", "kate@domain1.dom", "--password-stdin",
-                                   text=kate["password"] + "\n")
-        self.assertEqual(code, 0, proofs)
-        for service in ("imap", "pop3", "sieve"):
-            self.assertTrue(proofs[f"{service} answers"])
-            self.assertTrue(proofs[f"{service} sees the client's address"])
-        self.assertTrue(proofs["pop3 trusts this front end"])
-        log = pathlib.Path(demo.dir, "sv2", "dovecot.log").read_text()
-        self.assertRegex(log, r"rip=192\.0\.2\.1.*session=<check-")
-
-    def test_what_is_not_as_it_should_be_is_named(self):
-        demo.cli("server", "set", "sv3", "tls_name=other.example.com")
-        self.addCleanup(demo.cli, "server", "set", "sv3", "tls_name=sv3.domain1.dom")
-        wait_for(lambda: demo.api("GET", "/v1/servers/sv3", node="fe1")["tls_name"] ==
-                 "other.example.com", "the change at fe1")
-        code, proofs = wait_for(lambda: (lambda found: found[0] == 1 and found)(self.proofs("sv3")),
-                                "a failed proof")
-        self.assertFalse(proofs["imap answers"])
-
-    def test_a_wrong_password_is_not_a_broken_server(self):
-        code, proofs = self.proofs("sv2", "--account", "kate@domain1.dom", "--password-stdin",
-                                   text="wrong\n")
-        self.assertEqual(code, 1)
-        self.assertTrue(proofs["imap answers"])
-        self.assertFalse(proofs["imap logs in"])
 
 
 class Watching(unittest.TestCase):
