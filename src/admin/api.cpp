@@ -139,7 +139,7 @@ std::size_t query_number(const ApiCall& call, std::string_view name, std::size_t
         if (c < '0' || c > '9') return otherwise;
         number = 10 * number + static_cast<std::size_t>(c - '0');
     }
-    return std::min(number, most);
+    return std::clamp(number, std::size_t{1}, most);
 }
 
 Result<const ApiRoute*> find_route(std::string_view method, std::string_view path,
@@ -164,8 +164,15 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
         return response;
     }
     const bool changes = !(*route)->action.empty();
-    if ((*route)->runs_on == RunsOn::Master && !node.is_master()) return forward(node, call);
     if (changes && !call.caller.may_write) return error_response(missing_rights(call));
+    if ((*route)->runs_on == RunsOn::Master && !node.is_master()) {
+        // A call passed on goes with this node's own rights: those of the member that sent it may
+        // be less.
+        if (call.caller.is_node) {
+            return error_response({ErrorKind::Refused, "", "not a master: ask a master"});
+        }
+        return forward(node, call);
+    }
     const ApiResult result = guarded((*route)->run, node, call);
     if (changes) write_audit(node, call, (*route)->action, result);
     if (!result) return error_response(result.error());

@@ -345,6 +345,11 @@ Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Ca
                           "imports, exports and backups are made at the "
                           "master: use its API (--api)"};
         co_await exchange.respond(error_response(error));
+    } else if (caller.is_node) {
+        // Whole directories, password keys and the authority's key are for people, whatever a
+        // member may write.
+        const Error error{ErrorKind::Refused, "", "this needs an administrator of the cluster"};
+        co_await exchange.respond(error_response(error));
     } else if ((route->needs_full_rights || keys) && !caller.may_write) {
         const Error error{ErrorKind::Refused, "", caller.name + " may only read"};
         co_await exchange.respond(error_response(error));

@@ -151,7 +151,8 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
     Caller caller{"node:" + member.name.text, request.peer.text(), false, {}, true};
     // A back end holds password keys already; a front end that was broken into must not be able
     // to change the cluster by itself.
-    caller.may_write = member.scope == cluster::NodeScope::Backend || frontends_may_write(node_);
+    caller.may_write = member.scope == cluster::NodeScope::Backend ||
+                       (member.scope == cluster::NodeScope::Frontend && frontends_may_write(node_));
     const std::string for_whom(request.header("x-muster-caller"));
     if (!for_whom.empty()) caller.name += " for " + for_whom;
     const std::string authorization(request.header("authorization"));
@@ -163,6 +164,7 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
         if (!rights) co_return co_await exchange.respond(error_response(rights.error()));
         caller.name = "admin:" + rights->name + " by node:" + member.name.text;
         caller.may_write = rights->may_write;
+        caller.authorization = authorization;
         caller.is_node = false;
     }
     co_await api_.serve_as(exchange, std::move(caller));

@@ -33,10 +33,8 @@ std::string text(const json& object, const char* field) {
 
 Result<cluster::Node> wanted_node(const json& request, const std::string& pin) {
     if (!request.is_object()) return fail(ErrorKind::Syntax, "the body is no JSON object");
-    const json entry{{"scope", text(request, "scope")},
-                     {"master", request.value("master", false)},
-                     {"cluster", text(request, "cluster")},
-                     {"pin", pin}};
+    const json entry{
+        {"scope", text(request, "scope")}, {"cluster", text(request, "cluster")}, {"pin", pin}};
     const auto name = cluster::parse_plain_name(text(request, "name"));
     if (!name) return std::unexpected(name.error());
     return cluster::decode_node(*name, entry.dump());

@@ -180,12 +180,22 @@ def shown_names(address, authority, server_name):
 
 def stranger_status(address):
     """What a client without a key gets at a cluster port."""
+    return cluster_status(address, "GET", "/v1/copy")
+
+
+def cluster_status(address, method, path, body=None, member=None, user=None):
+    """The status a call gets at a cluster port; `member` lends its key."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    if member:
+        context.load_cert_chain(member.state / "node.crt", member.state / "node.key")
+    call = urllib.request.Request(f"https://{address}{path}", method=method,
+                                  data=json.dumps(body).encode() if body is not None else None)
+    if user:
+        call.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
     try:
-        with urllib.request.urlopen(f"https://{address}/v1/copy", context=context,
-                                    timeout=10) as answer:
+        with urllib.request.urlopen(call, context=context, timeout=10) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         with error:

@@ -3,7 +3,7 @@ import json
 import re
 import unittest
 
-from nodes_lab import Lab, free_port, shown_names, stranger_status, wait_for
+from nodes_lab import Lab, cluster_status, free_port, shown_names, stranger_status, wait_for
 
 
 def set_up_directory(master):
@@ -101,6 +101,48 @@ class Membership(unittest.TestCase):
                          "disabled")
         self.back_end.do("account", "enable", "omar@domain1.dom")
         self.assertEqual(self.master.ask("account", "show", "omar@domain1.dom")["state"], "active")
+
+    def test_a_front_end_gets_no_rights_by_way_of_a_back_end(self):
+        evil = {"password": "evil", "rights": "full"}
+        for node in (self.master, self.back_end):
+            status = cluster_status(node.cluster, "PUT", "/v1/administrators/evil", evil,
+                                    member=self.front_end)
+            self.assertEqual(status, 403, node.name)
+        self.assertEqual(cluster_status(self.back_end.cluster, "GET", "/v1/tokens",
+                                        member=self.front_end), 403)
+        self.assertNotIn("evil", json.dumps(self.master.ask("administrator", "list")))
+
+    def test_who_may_only_read_changes_nothing_by_way_of_a_back_end(self):
+        self.master.do("administrator", "add", "guest", "--read-only", "--password-stdin",
+                       stdin="guestpass\n")
+        wait_for(lambda: cluster_status(self.back_end.cluster, "GET", "/v1/status",
+                                        member=self.front_end, user="guest:guestpass") == 200, 5)
+        evil = {"password": "evil", "rights": "full"}
+        self.assertEqual(cluster_status(self.back_end.cluster, "PUT", "/v1/administrators/evil",
+                                        evil, member=self.front_end, user="guest:guestpass"), 403)
+        fine = {"password": "fine", "rights": "read"}
+        self.assertEqual(cluster_status(self.back_end.cluster, "PUT", "/v1/administrators/fine",
+                                        fine, member=self.front_end, user="root:rootpass"), 200)
+
+    def test_no_member_gets_the_whole_directory_or_a_backup(self):
+        for method, path in (("GET", "/v1/accounts/export?keys=1"), ("GET", "/v1/cluster/export"),
+                             ("POST", "/v1/cluster/backup")):
+            status = cluster_status(self.master.cluster, method, path,
+                                    {"passphrase": "x"} if method == "POST" else None,
+                                    member=self.back_end)
+            self.assertEqual(status, 403, path)
+
+    def test_a_joining_node_cannot_make_itself_a_master(self):
+        token = self.master.ask("token", "add", "--scope", "frontend")
+        stranger = self.lab.node("aaa", ["frontend"])
+        stranger.do("cluster", "join", "--master", self.master.cluster, "--pin", token["pin"],
+                    "--token-stdin", stdin=token["token"] + "\n")
+        again = self.master.ask("token", "add", "--scope", "frontend", "--name", "aaa")
+        wish = {"name": "aaa", "scope": "frontend", "master": True, "token": again["token"],
+                "cluster": stranger.cluster}
+        self.assertEqual(cluster_status(self.master.cluster, "POST", "/v1/join", wish,
+                                        member=stranger), 200)
+        self.assertFalse(self.master.ask("node", "show", "aaa").get("master", False))
 
     def test_status_names_every_node_and_what_is_wrong(self):
         wait_for(lambda: self.front_end.ask("status")["nodes"], 5)
