@@ -42,17 +42,6 @@ void keep_common(std::vector<std::string>& mine, const std::vector<std::string>&
     std::erase_if(mine, [&](const std::string& item) { return !known.contains(upper(item)); });
 }
 
-/// In the order of the names, so that every front end announces the same line.
-std::set<std::string> servers_of(const Topology& topology, std::span<const DomainName> domains) {
-    std::set<std::string> names;
-    for (const Domain& domain : topology.parts().domains) {
-        if (!domains.empty() && std::ranges::find(domains, domain.name) == domains.end()) continue;
-        for (const ServerName& server : domain.servers) names.insert(server.text);
-        if (!domain.unknown_server.empty()) names.insert(domain.unknown_server.text);
-    }
-    return names;
-}
-
 }  // namespace
 
 std::vector<std::string> builtin_capabilities(Service service, ServerKind kind) {
@@ -98,13 +87,11 @@ std::vector<std::string> builtin_capabilities(Service service, ServerKind kind) 
     return {};
 }
 
-Announcement common_announcement(const Topology& topology, Service service,
-                                 std::span<const DomainName> domains) {
+Announcement common_announcement(std::span<const ServerView* const> servers, Service service) {
     Announcement common;
     bool first = true;
-    for (const std::string& name : servers_of(topology, domains)) {
-        const ServerView* view = topology.server(name);
-        const ServiceSettings* settings = view ? view->server.service(service) : nullptr;
+    for (const ServerView* view : servers) {
+        const ServiceSettings* settings = view->server.service(service);
         if (!settings) continue;
         Announcement own = announcement_of(view->server, *settings, service);
         if (first) {
@@ -120,6 +107,13 @@ Announcement common_announcement(const Topology& topology, Service service,
         common.mechanisms.insert(common.mechanisms.begin(), "PLAIN");
     }
     return common;
+}
+
+bool map_names(std::span<const ServerView* const> servers, Service service) {
+    return std::ranges::all_of(servers, [&](const ServerView* view) {
+        return !view->server.service(service) || (view->server.kind == ServerKind::Dovecot &&
+                                                  view->server.introduce == Introduce::Xclient);
+    });
 }
 
 }  // namespace muster::cluster

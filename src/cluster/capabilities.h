@@ -20,11 +20,14 @@ struct Announcement {
     friend bool operator==(const Announcement&, const Announcement&) = default;
 };
 
-/// What *all* servers of the domains (of all domains, when none are given) can do, by the state
-/// and not by which of them are up. `ServiceSettings::capabilities` hold items as the server
-/// announces them, mechanisms as `AUTH=NAME`; a server without a list counts as the built-in one.
-Announcement common_announcement(const Topology& topology, Service service,
-                                 std::span<const DomainName> domains);
+/// What *all* of the servers that have the service can do, by the state and not by which of them
+/// are up. `ServiceSettings::capabilities` hold items as the server announces them, mechanisms as
+/// `AUTH=NAME`; a server without a list counts as the built-in one.
+Announcement common_announcement(std::span<const ServerView* const> servers, Service service);
+
+/// All of them that have the service learn the account beside a SCRAM message, which signs the
+/// name as the client knows it: Dovecots that take forwarded fields.
+bool map_names(std::span<const ServerView* const> servers, Service service);
 
 /// The list that a server without one of its own is taken to have.
 std::vector<std::string> builtin_capabilities(Service service, ServerKind kind);

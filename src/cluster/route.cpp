@@ -1,5 +1,7 @@
 #include "cluster/route.h"
 
+#include <set>
+
 namespace muster::cluster {
 namespace {
 
@@ -66,6 +68,27 @@ Result<Route> route_home(const Located& located, Service service) {
 }
 
 }  // namespace
+
+const Domain* dedicated_domain(const Topology& topology, const LoginContext& context,
+                               const NodeName& here) {
+    const Domain* domain = context_domain(topology, context);
+    return is_served(domain, here) ? domain : nullptr;
+}
+
+std::vector<const ServerView*> reachable_servers(const Topology& topology, const Domain* dedicated,
+                                                 const NodeName& here) {
+    std::set<std::string> names;
+    for (const Domain& domain : topology.parts().domains) {
+        if (dedicated ? &domain != dedicated : !is_served(&domain, here)) continue;
+        for (const ServerName& server : domain.servers) names.insert(server.text);
+        if (!domain.unknown_server.empty()) names.insert(domain.unknown_server.text);
+    }
+    std::vector<const ServerView*> servers;
+    for (const std::string& name : names) {
+        if (const ServerView* view = topology.server(name)) servers.push_back(view);
+    }
+    return servers;
+}
 
 Result<Route> route(const Located& located, Service service, const NodeName& here) {
     if (is_served(located.domain, here)) {

@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 #include "cluster/directory.h"
 #include "cluster/entries.h"
+#include "cluster/topology.h"
 
 namespace muster::cluster {
 
@@ -31,5 +33,16 @@ struct Route {
 /// not ours, that of the connection's own domain), or while that is down the next server of the
 /// domain, so that an unknown account and a wrong password look the same.
 Result<Route> route(const Located& located, Service service, const NodeName& here);
+
+/// The domain that a connection is dedicated to, by what it says of itself; null: it is for every
+/// domain that this node serves.
+const Domain* dedicated_domain(const Topology& topology, const LoginContext& context,
+                               const NodeName& here);
+
+/// Where the logins of such a connection may go, by the state and not by which of them are up:
+/// the servers of `dedicated`, or of all domains that node `here` serves. Ordered by name, so that
+/// every front end announces the same; they live as long as the topology.
+std::vector<const ServerView*> reachable_servers(const Topology& topology, const Domain* dedicated,
+                                                 const NodeName& here);
 
 }  // namespace muster::cluster

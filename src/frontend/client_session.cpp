@@ -74,7 +74,16 @@ wire::Offer ClientSession::offer() const {
     return {.tls = client_.encrypted(),
             .starttls = can_start_tls(),
             .cleartext = listener_.tls == cluster::TlsMode::None,
-            .scram = !listener_.default_domain || host_.servers_map_names()};
+            .scram = host_.scram_works(listener_.service, context(client_.tls_server_name()))};
+}
+
+const std::string& ClientSession::announcement() const {
+    return host_.announcement(listener_.service, offer(), context(client_.tls_server_name()));
+}
+
+cluster::LoginContext ClientSession::context(std::string_view tls_name) const {
+    return {peer_.local.address, tls_name,
+            listener_.default_domain ? listener_.default_domain->view() : std::string_view()};
 }
 
 Task<void> ClientSession::send_away(std::string farewell, std::string_view why) {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/ids.h"
-#include "cluster/entries.h"
+#include "cluster/topology.h"
 #include "frontend/login.h"
 #include "frontend/settings.h"
 #include "net/line_reader.h"
@@ -32,11 +32,13 @@ public:
 
     [[nodiscard]] virtual const Limits& limits() const = 0;
     /// What is announced before login, as the protocol writes it, from what the servers can do.
-    [[nodiscard]] virtual const std::string& announcement(const ListenerSettings& listener,
-                                                          const wire::Offer& offer) = 0;
-    /// Whether every server learns the account beside a SCRAM message, which signs the name that
-    /// the client knows.
-    [[nodiscard]] virtual bool servers_map_names() = 0;
+    [[nodiscard]] virtual const std::string& announcement(cluster::Service service,
+                                                          const wire::Offer& offer,
+                                                          const cluster::LoginContext& context) = 0;
+    /// Whether SCRAM, which signs the name that the client knows, works for all names that a
+    /// connection may bring.
+    [[nodiscard]] virtual bool scram_works(cluster::Service service,
+                                           const cluster::LoginContext& context) = 0;
     /// The certificates of now; null when there are none.
     [[nodiscard]] virtual std::shared_ptr<const net::TlsServer> certificates() = 0;
     /// True when the node is being withdrawn: a session that is not logged in says goodbye.
@@ -91,6 +93,8 @@ protected:
     /// Passwords may be sent: the connection is encrypted, or the listener allows clear text.
     [[nodiscard]] bool passwords_allowed() const;
     [[nodiscard]] wire::Offer offer() const;
+    /// What the client is told before login, as the protocol writes it.
+    [[nodiscard]] const std::string& announcement() const;
     /// Counts a command; false when the client has had enough of them.
     [[nodiscard]] bool count_command();
     /// Says farewell to a client that broke a bound, and why in the log.
@@ -103,6 +107,8 @@ protected:
     const Peer& peer_;
 
 private:
+    /// `tls_name` must outlive what is returned.
+    [[nodiscard]] cluster::LoginContext context(std::string_view tls_name) const;
     Task<Result<Login>> read_login_mechanism(std::optional<std::string> user);
 
     std::size_t commands_ = 0;

@@ -210,8 +210,6 @@ std::string ImapSession::turned_away(std::string_view text) const {
     return "* BYE " + std::string(text) + "\r\n";
 }
 
-const std::string& ImapSession::capability_words() const {
-    return host_.announcement(listener_, offer());
-}
+const std::string& ImapSession::capability_words() const { return announcement(); }
 
 }  // namespace muster::frontend

@@ -56,7 +56,7 @@ Task<Pop3Session::Step> Pop3Session::answer(std::string_view line) {
 }
 
 Task<Pop3Session::Step> Pop3Session::capa(Command) {
-    co_await client_.write(host_.announcement(listener_, offer()));
+    co_await client_.write(announcement());
     co_return Again{};
 }
 

@@ -21,8 +21,7 @@ wire::CommandLimits SieveSession::command_limits() const {
 }
 
 Task<void> SieveSession::greet() {
-    co_await client_.write(host_.announcement(listener_, offer()) +
-                           sieve::write_response("OK", {}, "Ready."));
+    co_await client_.write(announcement() + sieve::write_response("OK", {}, "Ready."));
 }
 
 Task<std::optional<Login>> SieveSession::identify() {

@@ -1,6 +1,7 @@
 #include "frontend/target_table.h"
 
 #include "cluster/capabilities.h"
+#include "cluster/route.h"
 #include "wire/imap.h"
 #include "wire/pop3.h"
 #include "wire/sieve.h"
@@ -64,6 +65,7 @@ void TargetTable::follow(const std::shared_ptr<const cluster::Topology>& topolog
     if (topology == topology_) return;
     topology_ = topology;
     targets_.clear();
+    reachable_.clear();
     announcements_.clear();
 }
 
@@ -102,23 +104,34 @@ Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const std::stri
     return slot;
 }
 
-const std::string& TargetTable::announcement(Service service, const wire::Offer& offer) {
+const cluster::Domain* TargetTable::dedicated(const cluster::LoginContext& context) const {
+    return cluster::dedicated_domain(*topology_, context, node_);
+}
+
+const std::vector<const cluster::ServerView*>& TargetTable::reachable(
+    const cluster::Domain* dedicated) {
+    const auto [slot, is_new] = reachable_.try_emplace(dedicated);
+    if (is_new) slot->second = cluster::reachable_servers(*topology_, dedicated, node_);
+    return slot->second;
+}
+
+const std::string& TargetTable::announcement(Service service, const wire::Offer& offer,
+                                             const cluster::LoginContext& context) {
     const auto bit = [](bool flag, unsigned place) { return flag ? 1U << place : 0U; };
     const unsigned key =
         bit(offer.tls, 0) | bit(offer.starttls, 1) | bit(offer.cleartext, 2) | bit(offer.scram, 3);
-    std::string& text = announcements_[{service, key}];
+    const cluster::Domain* domain = dedicated(context);
+    std::string& text = announcements_[{service, key, domain}];
     if (!text.empty()) return text;
     const auto common =
-        as_capabilities(service, cluster::common_announcement(*topology_, service, {}));
+        as_capabilities(service, cluster::common_announcement(reachable(domain), service));
     text = written(service, common, offer);
     return text;
 }
 
-bool TargetTable::servers_map_names() const {
-    return std::ranges::all_of(topology_->servers(), [](const cluster::ServerView& view) {
-        return view.server.kind == cluster::ServerKind::Dovecot &&
-               view.server.introduce == cluster::Introduce::Xclient;
-    });
+bool TargetTable::scram_works(Service service, const cluster::LoginContext& context) {
+    const cluster::Domain* domain = dedicated(context);
+    return domain == nullptr || cluster::map_names(reachable(domain), service);
 }
 
 std::optional<IpAddress> TargetTable::source(const cluster::Server& server) {

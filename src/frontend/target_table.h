@@ -3,7 +3,9 @@
 
 #include <map>
 #include <memory>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 #include "cluster/topology.h"
 #include "frontend/settings.h"
@@ -16,7 +18,9 @@ namespace muster::frontend {
 /// trust is the same.
 class TargetTable {
 public:
-    explicit TargetTable(const UpstreamSettings& settings) : settings_(settings) {}
+    /// `node` is this one, for announcements: domains of other nodes are not reached here.
+    explicit TargetTable(const UpstreamSettings& settings, NodeName node = {})
+        : settings_(settings), node_(std::move(node)) {}
 
     /// Forgets what was derived from another topology.
     void follow(const std::shared_ptr<const cluster::Topology>& topology);
@@ -24,10 +28,13 @@ public:
     /// Errors: the server's TLS trust cannot be used.
     Result<std::shared_ptr<const UpstreamTarget>> target(const cluster::ServerView& server,
                                                          cluster::Service service);
-    /// What a listener announces before login, as the protocol writes it.
-    const std::string& announcement(cluster::Service service, const wire::Offer& offer);
-    /// All are Dovecots that take forwarded fields, so that SCRAM works for names without domain.
-    [[nodiscard]] bool servers_map_names() const;
+    /// What a connection is told before login, as the protocol writes it: what all servers can do
+    /// that it may lead to.
+    const std::string& announcement(cluster::Service service, const wire::Offer& offer,
+                                    const cluster::LoginContext& context);
+    /// SCRAM works for every name that may come: names without domain come only where a domain is
+    /// set for them, and there each server must learn the full one.
+    [[nodiscard]] bool scram_works(cluster::Service service, const cluster::LoginContext& context);
     /// The next source address for `server`; empty: the kernel chooses.
     std::optional<IpAddress> source(const cluster::Server& server);
 
@@ -35,13 +42,19 @@ private:
     /// `own` is the entry's `ca`; a server without one may be certified by a public authority.
     Result<std::shared_ptr<const net::TlsClient>> trust(const std::string& own);
 
+    const cluster::Domain* dedicated(const cluster::LoginContext& context) const;
+    const std::vector<const cluster::ServerView*>& reachable(const cluster::Domain* dedicated);
+
     const UpstreamSettings& settings_;
+    NodeName node_;
     std::shared_ptr<const cluster::Topology> topology_;
     std::map<std::pair<const cluster::ServerView*, cluster::Service>,
              std::shared_ptr<const UpstreamTarget>>
         targets_;
-    std::map<std::pair<cluster::Service, unsigned>, std::string> announcements_;  // by offer
-    std::map<std::string, std::shared_ptr<const net::TlsClient>> trusts_;         // by authorities
+    std::map<const cluster::Domain*, std::vector<const cluster::ServerView*>> reachable_;
+    std::map<std::tuple<cluster::Service, unsigned, const cluster::Domain*>, std::string>
+        announcements_;                                                    // by offer
+    std::map<std::string, std::shared_ptr<const net::TlsClient>> trusts_;  // by authorities
     std::size_t next_source_ = 0;
 };
 

@@ -36,7 +36,7 @@ Worker::Worker(const Shared& shared, std::size_t number)
     : shared_(shared),
       number_(number),
       directory_(shared.replica, shared.topology),
-      targets_(shared.settings.upstream),
+      targets_(shared.settings.upstream, shared.settings.node),
       unknown_budget_(kUnknownBurst),
       unknown_refilled_(net::Clock::now()) {
     for (const cluster::Service service : cluster::kServices) counters_.emplace_back(service);
@@ -144,15 +144,15 @@ void Worker::kick(cluster::SessionHandle handle, std::string reason) {
     loop_.post([this, handle, reason = std::move(reason)] { sessions().kick(handle, reason); });
 }
 
-const std::string& Worker::announcement(const ListenerSettings& listener,
-                                        const wire::Offer& offer) {
+const std::string& Worker::announcement(cluster::Service service, const wire::Offer& offer,
+                                        const cluster::LoginContext& context) {
     targets_.follow(directory_.topology());
-    return targets_.announcement(listener.service, offer);
+    return targets_.announcement(service, offer, context);
 }
 
-bool Worker::servers_map_names() {
+bool Worker::scram_works(cluster::Service service, const cluster::LoginContext& context) {
     targets_.follow(directory_.topology());
-    return targets_.servers_map_names();
+    return targets_.scram_works(service, context);
 }
 
 SessionId Worker::new_session_id() {

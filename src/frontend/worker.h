@@ -72,9 +72,11 @@ public:
 
     // For the sessions of this worker.
     [[nodiscard]] const Limits& limits() const override { return shared_.settings.limits; }
-    [[nodiscard]] const std::string& announcement(const ListenerSettings& listener,
-                                                  const wire::Offer& offer) override;
-    [[nodiscard]] bool servers_map_names() override;
+    [[nodiscard]] const std::string& announcement(cluster::Service service,
+                                                  const wire::Offer& offer,
+                                                  const cluster::LoginContext& context) override;
+    [[nodiscard]] bool scram_works(cluster::Service service,
+                                   const cluster::LoginContext& context) override;
     [[nodiscard]] std::shared_ptr<const net::TlsServer> certificates() override {
         return certificates_;
     }

@@ -96,7 +96,9 @@ class Stage:
         servers = self.server_entries()
         domains = {DOMAIN: self.domain_entry(None, list(servers)), self.marker(): {"servers": []}}
         for section in self.conversation.of_kind("domain"):
-            domains[section.words[0]] = self.domain_entry(section, list(servers))
+            own = section.options.get("servers")
+            own = [self.state_name(name) for name in own.split(",")] if own else list(servers)
+            domains[section.words[0]] = self.domain_entry(section, own)
         accounts = {}
         for section in self.conversation.of_kind("account"):
             entry = {"home": self.state_name(section.options.get("home", "home"))}

@@ -137,7 +137,8 @@ TEST_F(RouteTest, CapabilitiesAreWhatAllServersCanDo) {
     caps(parts_.servers[1], {"IMAP4rev1", "idle", "auth=scram-sha-256", "AUTH=PLAIN", "X"});
     const auto both = [&] {
         const Topology topology(parts_, health_);
-        return common_announcement(topology, Service::Imap, {});
+        return common_announcement(reachable_servers(topology, topology.domain("d.org"), kHere),
+                                   Service::Imap);
     };
     EXPECT_EQ(both(), (Announcement{{"IMAP4rev1", "IDLE"}, {"PLAIN", "SCRAM-SHA-256"}}));
     take_down("sv2");
@@ -146,14 +147,38 @@ TEST_F(RouteTest, CapabilitiesAreWhatAllServersCanDo) {
     EXPECT_EQ(both(), (Announcement{{"IMAP4rev1", "IDLE", "LITERAL+"}, {"PLAIN"}}));
 }
 
-TEST_F(RouteTest, CapabilitiesFollowTheListenersDomains) {
-    parts_.servers[0].services[0]->capabilities = {"IMAP4rev1"};
-    parts_.servers[1].services[0]->capabilities = {"IMAP4rev1", "IDLE"};
-    parts_.domains.push_back(domain("two.org", {"sv2"}));
+TEST_F(RouteTest, AConnectionReachesItsOwnDomainsServersOrAllThatTheNodeServes) {
+    parts_.domains.push_back(domain("old.org", {"old", "gone"}));
+    parts_.domains[2].unknown_server = ServerName("old");
     const Topology topology(parts_, health_);
-    const std::vector<DomainName> two{DomainName("two.org")};
-    EXPECT_EQ(common_announcement(topology, Service::Imap, two).capabilities.size(), 2u);
-    EXPECT_EQ(common_announcement(topology, Service::Imap, {}).capabilities.size(), 1u);
+    const auto reached = [&](std::string_view default_domain, const NodeName& here = kHere) {
+        std::string names;
+        const Domain* own = dedicated_domain(topology, {.default_domain = default_domain}, here);
+        for (const ServerView* view : reachable_servers(topology, own, here)) {
+            names += view->server.name.text + ' ';
+        }
+        return names;
+    };
+    EXPECT_EQ(reached("d.org"), "sv1 sv2 ");
+    EXPECT_EQ(reached("old.org"), "old ");
+    EXPECT_EQ(reached("empty.org"), "old ");
+    EXPECT_EQ(reached(""), "old sv1 sv2 ");
+    EXPECT_EQ(reached("nowhere.org"), "old sv1 sv2 ");
+    EXPECT_EQ(reached("local.org", NodeName("be9")), "sv1 ");
+    EXPECT_EQ(reached("local.org"), "old sv1 sv2 ");  // it is another node's
+}
+
+TEST_F(RouteTest, ScramNeedsServersThatLearnTheAccountBesideIt) {
+    parts_.domains.push_back(domain("old.org", {"old"}));
+    const auto maps = [&](std::string_view of, Service service = Service::Imap) {
+        const Topology topology(parts_, health_);
+        return map_names(reachable_servers(topology, topology.domain(of), kHere), service);
+    };
+    EXPECT_TRUE(maps("d.org"));
+    EXPECT_FALSE(maps("old.org"));
+    EXPECT_TRUE(maps("old.org", Service::Pop3));  // it has none
+    parts_.servers[1].introduce = Introduce::Proxy;
+    EXPECT_FALSE(maps("d.org"));
 }
 
 TEST_F(RouteTest, NamesWithoutADomainTakeItFromTheConnection) {

@@ -19,12 +19,14 @@ namespace muster::frontend {
 class FakeHost final : public SessionHost {
 public:
     [[nodiscard]] const Limits& limits() const override { return limits_; }
-    [[nodiscard]] const std::string& announcement(const ListenerSettings&,
-                                                  const wire::Offer& offer) override {
+    [[nodiscard]] const std::string& announcement(cluster::Service, const wire::Offer& offer,
+                                                  const cluster::LoginContext&) override {
         announced_ = wire::imap::write_capabilities(wire::imap::before_login(capabilities_, offer));
         return announced_;
     }
-    [[nodiscard]] bool servers_map_names() override { return false; }
+    [[nodiscard]] bool scram_works(cluster::Service, const cluster::LoginContext&) override {
+        return true;
+    }
     [[nodiscard]] std::shared_ptr<const net::TlsServer> certificates() override { return nullptr; }
     [[nodiscard]] bool draining() const override { return draining_; }
 
