@@ -44,11 +44,11 @@ public:
     }
 
     Result<std::uint64_t> run() {
-        if (auto read = read_aliases(); !read) return std::unexpected(read.error());
         if (options_.format == AccountFormat::Csv) {
-            out_ += "address,id,home,state,quota,epoch,aliases";
+            out_ += "address,id,home,state,quota,epoch,aliases,to";
             out_ += options_.with_keys ? ",keys\r\n" : "\r\n";
         }
+        if (auto read = read_aliases(); !read) return std::unexpected(read.error());
         const auto done = for_each_entry(
             store_, kAccountPrefix,
             [this](const state::Entry& entry) -> Result<bool> { return write_account(entry); });
@@ -83,8 +83,17 @@ private:
             });
     }
 
+    void write_alias_csv(const Alias& alias) {
+        std::vector<std::string> to;
+        for (const AccountAddress& target : alias.to) to.push_back(target.text);
+        append_csv(out_, alias.address.text);
+        out_ += ",,,,,,,";
+        append_csv(out_, joined(to));
+        out_ += options_.with_keys ? ",\r\n" : "\r\n";
+    }
+
     void write_alias(const Alias& alias) {
-        if (options_.format == AccountFormat::Csv) return;
+        if (options_.format == AccountFormat::Csv) return write_alias_csv(alias);
         nlohmann::json line{{"alias", alias.address.text}};
         for (const AccountAddress& target : alias.to) line["to"].push_back(target.text);
         out_ += to_text(line) + '\n';
@@ -127,7 +136,7 @@ private:
         append_csv(out_, account.address.text);
         for (const std::string& field :
              {account.id.text, account.home.text, std::string(account.disabled ? "disabled" : ""),
-              number(account.quota), number(account.epoch), joined(aliases)}) {
+              number(account.quota), number(account.epoch), joined(aliases), std::string()}) {
             out_ += ',';
             append_csv(out_, field);
         }

@@ -3,8 +3,9 @@
 //
 // Columns, fields: address (required), id, home, state (active|disabled), quota (bytes, or with
 // K, M, G, T), epoch, password (plain or `{SCHEME}…`), keys (JSON: list; CSV: separated by
-// spaces), aliases (likewise). Empty means "not given". An alias for several addresses is a line
-// of its own in JSON lines, `{"alias":A,"to":[…]}`; CSV cannot say it.
+// spaces), aliases (likewise). Empty means "not given". An alias for several addresses is a row of
+// its own: in CSV one with nothing but `address` and `to` (separated by spaces), in JSON lines
+// `{"alias":A,"to":[…]}`.
 //
 // Plain passwords cost about a millisecond of CPU each (4096 rounds of PBKDF2, spread over
 // `threads`): a million on two cores take about ten minutes. Hashes cost nothing. Memory: about

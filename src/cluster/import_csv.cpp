@@ -18,7 +18,7 @@ constexpr std::array kColumns{
     Column{"home", &ImportRow::home, nullptr},         Column{"state", &ImportRow::state, nullptr},
     Column{"quota", &ImportRow::quota, nullptr},       Column{"epoch", &ImportRow::epoch, nullptr},
     Column{"password", &ImportRow::password, nullptr}, Column{"keys", nullptr, &ImportRow::keys},
-    Column{"aliases", nullptr, &ImportRow::aliases},
+    Column{"aliases", nullptr, &ImportRow::aliases},   Column{"to", nullptr, &ImportRow::to},
 };
 
 std::vector<std::string> words_of(std::string_view text) {
@@ -50,6 +50,9 @@ public:
                          std::to_string(columns_.size());
         }
         if (row.reason.empty()) take_fields(row);
+        if (row.reason.empty() && !row.to.empty() && says_account(row)) {
+            row.reason = "a row with \"to\" is an alias: it has an address and nothing else";
+        }
         return true;
     }
 
@@ -66,7 +69,7 @@ private:
                 return fail(ErrorKind::Syntax,
                             "header row: no column \"" + field.substr(0, 64) +
                                 "\"; there are address, id, home, state, quota, epoch, password, "
-                                "keys and aliases");
+                                "keys, aliases and to");
             }
             if (std::ranges::find(columns_, found) != columns_.end()) {
                 return fail(ErrorKind::Syntax, "header row: column " + field + " stands twice");
@@ -77,6 +80,12 @@ private:
             return fail(ErrorKind::Syntax, "header row: the column address is missing");
         }
         return {};
+    }
+
+    static bool says_account(const ImportRow& row) {
+        return !row.id.empty() || !row.home.empty() || !row.state.empty() || !row.quota.empty() ||
+               !row.epoch.empty() || !row.password.empty() || !row.keys.empty() ||
+               !row.aliases.empty();
     }
 
     void take_fields(ImportRow& row) {

@@ -238,6 +238,7 @@ TEST_F(AccountImportTest, WhatIsExportedCanBeImportedElsewhere) {
     ASSERT_TRUE(writer_.set_alias("all@d.org", {"kate@d.org", "bob@d.org"}));
     for (const AccountFormat format : {AccountFormat::Csv, AccountFormat::JsonLines}) {
         const std::string first = exported(format, true);
+        EXPECT_NE(first.find("all@d.org"), std::string::npos);
         for (const char* name : {"kate", "ada", "bob"}) {
             ASSERT_TRUE(writer_.delete_account(AccountAddress(std::string(name) + "@d.org")));
         }
@@ -247,11 +248,23 @@ TEST_F(AccountImportTest, WhatIsExportedCanBeImportedElsewhere) {
     }
 }
 
+TEST_F(AccountImportTest, AnAliasForSeveralIsARowOfItsOwnInCsv) {
+    const ImportReport report = import(
+        "address,home,to\nkate@d.org,sv1,\nbob@d.org,sv1,\n"
+        "all@d.org,,kate@d.org bob@d.org\nbad@d.org,sv1,kate@d.org\n",
+        {.all_or_nothing = false});
+    ASSERT_EQ(report.rejected_rows.size(), 1u);
+    EXPECT_EQ(report.rejected_rows[0].line, 5u);
+    EXPECT_NE(
+        exported(AccountFormat::Csv, false).find("\r\nall@d.org,,,,,,,kate@d.org bob@d.org\r\n"),
+        std::string::npos);
+}
+
 TEST_F(AccountImportTest, ExportKeepsKeysBackUnlessAsked) {
     import(kCsv);
     EXPECT_EQ(exported(AccountFormat::Csv, false).find('{'), std::string::npos);
     EXPECT_TRUE(exported(AccountFormat::Csv, false)
-                    .starts_with("address,id,home,state,quota,epoch,aliases\r\nada@d.org,"));
+                    .starts_with("address,id,home,state,quota,epoch,aliases,to\r\nada@d.org,"));
 }
 
 TEST_F(AccountImportTest, AFileWithoutAHeaderIsRefusedAsAWhole) {
