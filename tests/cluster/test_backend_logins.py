@@ -1,11 +1,16 @@
 """Logins at back ends: who the client is, the `authenticate` call, one-use tokens, OAuth, and a
 Dovecot with users of its own."""
 import base64
+import contextlib
+import grp
+import hashlib
 import http.client
 import json
 import os
 import pathlib
+import pwd
 import shutil
+import sqlite3
 import ssl
 import subprocess
 import tempfile
@@ -287,28 +292,56 @@ service imap-login {{
     port = 0
   }}
 }}
-passdb {{
+"""
+    FILE = """
+passdb {
   driver = passwd-file
-  args = {dir}/users
-}}
-userdb {{
+  args = DIR/users
+}
+userdb {
   driver = static
-  args = home={dir}/homes/%u
-}}
+  args = home=DIR/homes/%u
+}
+"""
+    SQL = """
+passdb {
+  driver = sql
+  args = DIR/sql.conf
+}
+userdb {
+  driver = sql
+  args = DIR/sql.conf
+}
+"""
+    QUERIES = """
+driver = sqlite
+connect = DIR/users.db
+default_pass_scheme = SSHA256
+password_query = SELECT name AS user, password FROM users WHERE name = '%u'
+user_query = SELECT home FROM users WHERE name = '%u'
 """
 
-    def start_dovecot(self):
-        import grp
-        import pwd
+    @staticmethod
+    def hashed(password):
+        salt = os.urandom(8)
+        return harness.b64(hashlib.sha256(password.encode() + salt).digest() + salt)
+
+    def start_dovecot(self, users):
+        """`users` is FILE or SQL; one user, own@domain1.dom."""
         folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-own-"))
         self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
         os.chmod(folder, 0o755)
         user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
         port, = free_ports(1)
         (folder / "users").write_text(f"own@domain1.dom:{{PLAIN}}{PASSWORD}\n")
+        (folder / "sql.conf").write_text(self.QUERIES.replace("DIR", str(folder)))
+        with contextlib.closing(sqlite3.connect(folder / "users.db")) as database, database:
+            database.execute("CREATE TABLE users (name TEXT PRIMARY KEY, password TEXT, home TEXT)")
+            database.execute("INSERT INTO users VALUES (?, ?, ?)",
+                             ("own@domain1.dom", self.hashed(PASSWORD), f"{folder}/homes/own"))
         (folder / "dovecot.conf").write_text(self.CONFIG.format(
             dir=folder, port=port, user=user.pw_name, group=grp.getgrgid(user.pw_gid).gr_name,
-            uid=user.pw_uid, gid=user.pw_gid))
+            uid=user.pw_uid, gid=user.pw_gid) + users.replace("DIR", str(folder)))
         as_user = {}
         if os.getuid() == 0:
             for path in (folder, *folder.iterdir()):
@@ -323,14 +356,27 @@ userdb {{
                  (folder / "log").read_text(), "the other Dovecot")
         return port, folder
 
-    def test_logins_reach_it_with_the_passwords_it_knows(self):
-        port, folder = self.start_dovecot()
+    def enter(self, port):
         demo.api("PUT", "/v1/servers/own", {
             "kind": "foreign", "host": "127.0.0.1", "introduce": "xclient",
             "services": {"imap": {"port": port, "tls": "none"}}})
         domain = demo.api("GET", "/v1/domains/domain1.dom")
+        self.addCleanup(demo.api, "DELETE", "/v1/servers/own")
         demo.api("PATCH", "/v1/domains/domain1.dom", {"servers": [*domain["servers"], "own"]})
+        self.addCleanup(demo.api, "PATCH", "/v1/domains/domain1.dom",
+                        {"servers": domain["servers"]})
         demo.add_account("own@domain1.dom", None, home="own")
+        self.addCleanup(demo.api, "DELETE", "/v1/accounts/own@domain1.dom")
+
+    def test_logins_reach_it_with_the_passwords_it_knows(self):
+        for name, users in (("a file", self.FILE), ("SQL", self.SQL)):
+            with self.subTest(name):
+                self.check(users)
+                self.doCleanups()
+
+    def check(self, users):
+        port, folder = self.start_dovecot(users)
+        self.enter(port)
         source = harness.new_source()
         # An account of another server beside it, to see that nothing else is asked of ours.
         line = wait_for(lambda: self.try_login(source), "the login")
@@ -341,9 +387,18 @@ userdb {{
             self.assertRegex(imap_login(stranger, "own@domain1.dom", "wrong"),
                              r"^l NO \[AUTHENTICATIONFAILED\]")
 
-    def try_login(self, source):
+    def test_a_password_changed_in_its_database_counts_at_once(self):
+        port, folder = self.start_dovecot(self.SQL)
+        self.enter(port)
+        wait_for(lambda: self.try_login(harness.new_source()), "the login")
+        with contextlib.closing(sqlite3.connect(folder / "users.db")) as database, database:
+            database.execute("UPDATE users SET password = ?", (self.hashed("another"),))
+        self.assertTrue(self.try_login(harness.new_source(), "another"))
+        self.assertFalse(self.try_login(harness.new_source()))
+
+    def try_login(self, source, password=PASSWORD):
         line = self.keep(demo.imap(source=source))
-        return line if imap_login(line, "own@domain1.dom", PASSWORD).startswith("l OK") else None
+        return line if imap_login(line, "own@domain1.dom", password).startswith("l OK") else None
 
 
 if __name__ == "__main__":
