@@ -24,6 +24,16 @@ Result<std::vector<Network>> networks(const std::vector<std::string>& texts) {
     return parsed;
 }
 
+/// Null when the listener is to speak plain HTTP.
+Result<std::shared_ptr<const net::TlsServer>> admin_tls(const NodeConfig& config) {
+    if (!config.admin.tls) return nullptr;
+    auto certificates = file_certificates(config);
+    if (certificates && !*certificates) {
+        return fail(ErrorKind::Syntax, "admin.tls needs a [[certificate]]");
+    }
+    return certificates;
+}
+
 }  // namespace
 
 cluster::NodeScope scope_of(const Roles& roles) {
@@ -101,16 +111,19 @@ Result<> Administration::listen_admin() {
     if (settings.listen.empty()) return {};
     const auto endpoint = Endpoint::parse(settings.listen);
     if (!endpoint) return fail(ErrorKind::Syntax, "admin.listen: " + endpoint.error().detail);
-    std::shared_ptr<const net::TlsServer> tls;
-    if (settings.tls) {
-        auto certificates = file_certificates(node_.config);
-        if (!certificates) return std::unexpected(certificates.error());
-        tls = *certificates;
-        if (!tls) return fail(ErrorKind::Syntax, "admin.tls needs a [[certificate]]");
-    }
-    const auto at = admin_server_->listen(*endpoint, tls);
+    const auto tls = admin_tls(node_.config);
+    if (!tls) return std::unexpected(tls.error());
+    const auto at = admin_server_->listen(*endpoint, *tls);
     if (!at) return std::unexpected(at.error());
     admin_at_ = *at;
+    return {};
+}
+
+Result<> Administration::use_certificates(const NodeConfig& config) {
+    if (!node_.config.admin.tls) return {};
+    const auto tls = admin_tls(config);
+    if (!tls) return std::unexpected(tls.error());
+    admin_server_->replace_tls(*tls);
     return {};
 }
 
@@ -139,6 +152,7 @@ Result<> Administration::listen_cluster() {
 void Administration::follow() {
     state::FollowerOptions options;
     options.scope = node_.scope();
+    options.update_interval = node_.config.cluster.update_interval;
     follower_ = std::make_unique<state::Follower>(node_.replica, peers_->sources(), options);
     node_.follower = follower_.get();
     follower_thread_ = std::jthread([this](const std::stop_token& stop) { follower_->run(stop); });

@@ -24,6 +24,8 @@ public:
 
     /// Binds the listeners and starts to follow the masters. An error names what cannot be had.
     Result<> start();
+    /// The HTTP listener shows the certificates of this file from now on, if it has TLS.
+    Result<> use_certificates(const NodeConfig& config);
     /// Refuses new calls, ends those that run, stops following.
     Task<void> close();
 

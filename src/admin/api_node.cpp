@@ -109,8 +109,10 @@ ApiResult status(NodeContext& node, ApiCall& call) {
 
 ApiResult reload(NodeContext& node, ApiCall&) {
     if (!node.hooks.reload) return fail(ErrorKind::Refused, "this node cannot be reloaded");
-    if (auto reloaded = node.hooks.reload(); !reloaded) return std::unexpected(reloaded.error());
-    return json{{"reloaded", node.config.node.name.text}};
+    auto answer = node.hooks.reload();
+    if (!answer) return answer;
+    (*answer)["reloaded"] = node.config.node.name.text;
+    return answer;
 }
 
 ApiResult verify_administrator(NodeContext& node, ApiCall& call) {

@@ -104,7 +104,8 @@ ApiResult attempt(const Work& work, Job& job) {
 // An exchange and the node outlive the handlers of the exchange.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
-/// Answers with JSON lines: {"progress": …} about once a second, at the end {"result": …} or
+/// Answers with JSON lines: {"progress": …} about once a second and as it ends, then {"result": …}
+/// or
 /// {"error": …}.
 Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Work work) {
     const auto job = std::make_shared<Job>();
@@ -129,6 +130,10 @@ Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Wor
         co_await exchange.pause(kProgressPause);
         const auto news = job->news();
         if (news) co_await exchange.send(json{{"progress", *news}}.dump() + "\n");
+    }
+    // What was done last is told even of work that was over before anybody looked.
+    if (const auto news = job->news()) {
+        co_await exchange.send(json{{"progress", *news}}.dump() + "\n");
     }
     json last = json::object();
     if (*job->result) {

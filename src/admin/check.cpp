@@ -1,6 +1,7 @@
 #include "admin/check.h"
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -9,6 +10,7 @@
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
+#include "admin/system_user.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/listener.h"
@@ -21,6 +23,8 @@ namespace {
 
 constexpr std::size_t kFilesBeside = 200;  // sockets, state, logs
 constexpr std::size_t kLongestSocket = 107;
+constexpr std::size_t kShortPassword = 16;
+constexpr std::size_t kMostEntries = 10'000;  // servers, credentials: far above what there can be
 
 class Findings {
 public:
@@ -50,6 +54,13 @@ void check_networks(Findings& findings, const std::string& option,
     }
 }
 
+/// Whoever reads a key can pose as the host.
+void check_key_file(Findings& findings, const std::string& path) {
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0 || (status.st_mode & 0007) == 0) return;
+    findings.warn("certificate.key: everybody on this machine may read " + path);
+}
+
 void check_certificates(Findings& findings, const NodeConfig& config) {
     bool tls = false;
     for (const ListenerSettings& listener : config.listeners) tls |= listener.tls != "none";
@@ -61,6 +72,7 @@ void check_certificates(Findings& findings, const NodeConfig& config) {
         const auto key = read_file(files.key);
         if (!chain) findings.wrong("certificate: " + chain.error().detail);
         if (!key) findings.wrong("certificate: " + key.error().detail);
+        check_key_file(findings, files.key);
         if (!chain || !key) continue;
         if (auto fine = net::belong_together(*chain, *key); !fine) {
             findings.wrong("certificate " + files.chain + ": " + fine.error().detail);
@@ -123,19 +135,81 @@ void check_state(Findings& findings, const NodeConfig& config) {
     }
 }
 
+void check_user(Findings& findings, const NodeConfig& config) {
+    const auto user = user_to_become(config.node);
+    if (!user) return findings.wrong(user.error().detail);
+    if (!*user || !exists(config.node.state_dir)) return;
+    if (auto fine = check_owner(**user, config.node.state_dir); !fine) {
+        findings.wrong(fine.error().detail);
+    }
+}
+
+/// Null when the node has not got a copy of the state.
+std::shared_ptr<state::Replica> state_of(const NodeConfig& config) {
+    const std::string& folder = config.node.state_dir;
+    if (config.node.roles.master) {
+        const auto file = state::directory_file(folder);
+        return exists(file.string()) ? state::Replica::of_file(file) : nullptr;
+    }
+    if (!has_identity(folder)) return nullptr;
+    const auto replica = state::Replica::of_folder(folder);
+    return replica && (*replica)->filled() ? *replica : nullptr;
+}
+
 /// Static master passwords open every account of a server: foreign servers may need them, a
 /// Dovecot of ours takes tokens.
-void check_master_passwords(Findings& findings, const NodeConfig& config) {
-    if (config.node.roles.master || !has_identity(config.node.state_dir)) return;
-    auto replica = state::Replica::of_folder(config.node.state_dir);
-    if (!replica || !(*replica)->filled()) return;
-    state::ReplicaReader reader(*replica);
-    const auto rows = reader.range(cluster::kCredentialPrefix,
-                                   state::prefix_end(cluster::kCredentialPrefix), 1000);
-    if (!rows) return;
-    for (const state::Entry& row : *rows) {
-        findings.warn("server " + row.key.substr(cluster::kCredentialPrefix.size()) +
-                      " is entered with a static master password");
+void check_master_password(Findings& findings, const std::string& name,
+                           const state::Entry& credential) {
+    findings.warn("server " + name +
+                  " is entered with a static master password, which opens every account of it");
+    const auto decoded = cluster::decode_credential(name, credential.value);
+    if (decoded && decoded->password.size() < kShortPassword) {
+        findings.warn("server " + name + ": the master password has fewer than " +
+                      std::to_string(kShortPassword) + " characters");
+    }
+}
+
+void check_server(Findings& findings, const cluster::Server& server) {
+    const auto address = IpAddress::parse(server.host);
+    if (server.host == "localhost" || (address && address->is_loopback())) return;
+    for (const cluster::Service service :
+         {cluster::Service::Imap, cluster::Service::Pop3, cluster::Service::Sieve}) {
+        const cluster::ServiceSettings* settings = server.service(service);
+        if (settings == nullptr || settings->tls != cluster::TlsMode::None) continue;
+        findings.warn("server " + server.name.text + ": passwords go in clear text to its " +
+                      std::string(name(service)) + " service");
+    }
+}
+
+void check_entries(Findings& findings, const NodeConfig& config) {
+    const auto replica = state_of(config);
+    if (!replica) return;
+    state::ReplicaReader reader(replica);
+    const auto each = [&reader](std::string_view prefix, const auto& look) {
+        const auto rows = reader.range(prefix, state::prefix_end(prefix), kMostEntries);
+        if (!rows) return;
+        for (const state::Entry& row : *rows) look(row.key.substr(prefix.size()), row);
+    };
+    each(cluster::kCredentialPrefix, [&](const std::string& name, const state::Entry& row) {
+        check_master_password(findings, name, row);
+    });
+    each(cluster::kServerPrefix, [&](const std::string& name, const state::Entry& row) {
+        if (const auto server = cluster::decode_server(name, row.value)) {
+            check_server(findings, *server);
+        }
+    });
+}
+
+void check_cluster(Findings& findings, const NodeConfig& config, bool running) {
+    if (!config.cluster.listen.empty()) {
+        check_endpoint(findings, "cluster.listen", config.cluster.listen, running);
+    }
+    check_networks(findings, "cluster.allow", config.cluster.allow);
+    for (const std::string& text : config.cluster.allow) {
+        if (text.ends_with("/0")) {
+            findings.warn("cluster.allow = " + text +
+                          " lets every address try: name the networks of the nodes");
+        }
     }
 }
 
@@ -144,17 +218,15 @@ void check_master_passwords(Findings& findings, const NodeConfig& config) {
 std::vector<Finding> check_node(const NodeConfig& config, bool running) {
     Findings findings;
     check_state(findings, config);
+    check_user(findings, config);
     check_listeners(findings, config, running);
     check_certificates(findings, config);
-    if (!config.cluster.listen.empty()) {
-        check_endpoint(findings, "cluster.listen", config.cluster.listen, running);
-    }
-    check_networks(findings, "cluster.allow", config.cluster.allow);
+    check_cluster(findings, config, running);
     check_admin(findings, config, running);
     const auto settings = front_end_settings(config);
     if (!settings) findings.wrong(settings.error().detail);
     check_files_limit(findings, config);
-    check_master_passwords(findings, config);
+    check_entries(findings, config);
     return findings.take();
 }
 

@@ -155,6 +155,7 @@ struct ImportArguments {
     bool partial = false;
     bool update = false;
     bool dry_run = false;
+    std::optional<std::size_t> progress_seconds;
 };
 
 std::string guessed_format(const ImportArguments& arguments) {
@@ -197,7 +198,9 @@ Result<> import_accounts(Commands& commands, const ImportArguments& arguments) {
                              "&dry_run=" + (arguments.dry_run ? "1" : "0");
     json last;
     {
-        Progress progress;
+        std::optional<std::chrono::seconds> every;
+        if (arguments.progress_seconds) every = std::chrono::seconds(*arguments.progress_seconds);
+        Progress progress(every);
         auto sent = (*client)->upload(path, file.fd(), [&](const json& line) {
             if (line.contains("progress")) progress.tell(progress_text(line["progress"]));
             last = line;
@@ -250,6 +253,8 @@ void add_import_and_export(Commands& commands, CLI::App* group) {
     import->add_option("--format", in->format, "csv or jsonl (else by the file's name)");
     import->add_flag("--partial", in->partial, "Write the good rows although others are rejected");
     import->add_flag("--update", in->update, "Change accounts that exist");
+    import->add_option("--progress", in->progress_seconds,
+                       "Say how far it is every so many seconds; 0: with all news");
     import->add_flag("--dry-run", in->dry_run, "Only say what would happen");
     const auto out = std::make_shared<ExportArguments>();
     CLI::App* exported =

@@ -13,6 +13,8 @@
 #include "admin/node_file.h"
 #include "admin/progress.h"
 #include "admin/prompt.h"
+#include "admin/system_user.h"
+#include "base/endpoint.h"
 
 namespace muster::admin {
 namespace {
@@ -28,6 +30,7 @@ struct InitArguments {
 Result<> init(Commands& commands, const InitArguments& arguments) {
     const auto config = read_node_file(commands.options().config);
     if (!config) return std::unexpected(config.error());
+    if (auto user = user_to_become(config->node); !user) return std::unexpected(user.error());
     std::string password;
     if (!arguments.administrator.empty()) {
         auto given = commands.new_password("Password of administrator " + arguments.administrator);
@@ -35,6 +38,7 @@ Result<> init(Commands& commands, const InitArguments& arguments) {
         password = *given;
     }
     if (auto made = init_cluster(*config, arguments.administrator, password); !made) return made;
+    if (auto given = give_state_to_node(config->node); !given) return given;
     say("A new cluster begins on " + config->node.name.text + ". Start it: muster serve --config " +
         commands.options().config +
         "\nOther nodes join with: muster cluster join --config FILE "
@@ -63,6 +67,7 @@ Result<std::string> agreed_pin(const Commands& commands, const JoinArguments& ar
 Result<> join(Commands& commands, const JoinArguments& arguments) {
     const auto config = read_node_file(commands.options().config);
     if (!config) return std::unexpected(config.error());
+    if (auto user = user_to_become(config->node); !user) return std::unexpected(user.error());
     JoinWish wish;
     wish.master = arguments.master;
     if (wish.master.empty() && !config->cluster.masters.empty()) {
@@ -83,6 +88,7 @@ Result<> join(Commands& commands, const JoinArguments& arguments) {
     if (!secret) return std::unexpected(secret.error());
     (wish.user.empty() ? wish.token : wish.password) = *secret;
     if (auto joined = join_cluster(*config, wish); !joined) return joined;
+    if (auto given = give_state_to_node(config->node); !given) return given;
     say(config->node.name.text + " is a node of the cluster. Start it: muster serve --config " +
         commands.options().config + "\n");
     return {};
@@ -255,6 +261,7 @@ Result<> restore(Commands& commands, const FileArguments& arguments) {
     if (!secret) return std::unexpected(secret.error());
     auto restored = restore_backup(*config, arguments.file, *secret, commands.options().yes);
     if (!restored) return restored;
+    if (auto given = give_state_to_node(config->node); !given) return given;
     say("restored to " + config->node.state_dir + "; start it: muster serve --config " +
         commands.options().config + "\n");
     return {};
@@ -267,6 +274,29 @@ void file_verb(Commands& commands, CLI::App* group, const std::string& name,
         .verb(group, name, text, [&commands, arguments, run] { return run(commands, *arguments); })
         ->add_option("file", arguments->file, "File")
         ->required();
+}
+
+/// The token on standard output, what to do with it on standard error.
+void print_token(const json& made) {
+    say(made.value("token", "") + "\n");
+    std::string master = made.value("master", "");
+    const auto endpoint = Endpoint::parse(master);
+    if (master.empty()) {
+        master = "HOST:PORT";
+        std::fputs(
+            "This master does not listen for other nodes: set [cluster] listen in its node file "
+            "(and advertise, if others reach it by another address), then start it again.\n",
+            stderr);
+    } else if (endpoint && endpoint->address.is_unspecified()) {
+        master = "HOST:" + std::to_string(endpoint->port);
+        std::fputs(
+            "HOST is an address of this master that the new node reaches; to have it filled in, "
+            "set [cluster] advertise in the master's node file.\n",
+            stderr);
+    }
+    std::fprintf(stderr,
+                 "On the new node: muster cluster join --config FILE --master %s --pin %s\n",
+                 master.c_str(), made.value("pin", "").c_str());
 }
 
 void add_token_commands(Commands& commands) {
@@ -288,10 +318,7 @@ void add_token_commands(Commands& commands) {
         if (commands.options().json) {
             commands.print_json(*made);
         } else {
-            say(made->value("token", "") + "\n");
-            std::fprintf(
-                stderr, "On the new node: muster cluster join --config FILE --master %s --pin %s\n",
-                made->value("master", "").c_str(), made->value("pin", "").c_str());
+            print_token(*made);
         }
         return {};
     });

@@ -83,6 +83,29 @@ Result<> check(Commands& commands) {
     return {};
 }
 
+std::string joined(const json& names) {
+    std::string text;
+    for (const json& name : names) text += (text.empty() ? "" : ", ") + name.get<std::string>();
+    return text;
+}
+
+Result<> reload(Commands& commands) {
+    const auto client = commands.api();
+    if (!client) return std::unexpected(client.error());
+    const auto answer = (*client)->call("POST", "/v1/reload");
+    if (!answer) return std::unexpected(answer.error());
+    if (commands.options().json) {
+        commands.print_json(*answer);
+        return {};
+    }
+    say("the node file and its certificates were read again\n");
+    const std::string taken = joined((*answer)["taken_over"]);
+    const std::string waiting = joined((*answer)["need_restart"]);
+    if (!taken.empty()) say("taken over: " + taken + "\n");
+    if (!waiting.empty()) say("changed, but only a restart takes it over: " + waiting + "\n");
+    return {};
+}
+
 struct CertificateArguments {
     std::string name;
     std::vector<std::string> names;
@@ -295,10 +318,8 @@ void add_node_commands(Commands& commands) {
     commands.verb(&app, "status", "The cluster at a glance", [&commands] {
         return commands.show("/v1/status", [](const json& status) { print_status(status); });
     });
-    commands.verb(
-        app.get_subcommand("node"), "reload", "Let the node read its file again", [&commands] {
-            return commands.change("POST", "/v1/reload", nullptr, "the node file was read again");
-        });
+    commands.verb(app.get_subcommand("node"), "reload", "Let the node read its file again",
+                  [&commands] { return reload(commands); });
     const auto wanted = std::make_shared<CertificateArguments>();
     CLI::App* issue =
         commands.verb(app.get_subcommand("certificate"), "issue",

@@ -94,6 +94,7 @@ Result<frontend::Settings> front_end_settings(const NodeConfig& config) {
         if (!listener) return std::unexpected(listener.error());
         settings.listeners.push_back(std::move(*listener));
     }
+    settings.upstream.warm = config.upstream.warm;
     settings.upstream.connect_time = milliseconds(config.upstream.connect_time);
     settings.upstream.login_time = milliseconds(config.upstream.login_time);
     for (const std::string& text : config.upstream.source_addresses) {

@@ -9,6 +9,8 @@
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
 #include "admin/server_proofs.h"
+#include "admin/service_notify.h"
+#include "admin/system_user.h"
 #include "base/log.h"
 #include "net/run_on.h"
 #include "state/sqlite_store.h"
@@ -53,6 +55,7 @@ Node::Node(NodeConfig config, std::string file)
 Node::~Node() = default;
 
 Result<> Node::start() {
+    if (auto dropped = drop_privileges(context_.config); !dropped) return dropped;
     auto identity = identity_of(context_.config);
     if (!identity) return std::unexpected(identity.error());
     context_.identity = std::move(*identity);
@@ -140,7 +143,7 @@ Result<> Node::use_certificates(const NodeConfig& config) {
 void Node::offer_hooks() {
     NodeHooks& hooks = context_.hooks;
     hooks.reload = [this] {
-        return net::run_on<Result<>>(loop_, [this] { return reload_here(); });
+        return net::run_on<Result<json>>(loop_, [this] { return reload_here(); });
     };
     if (!front_end_) return;
     hooks.kick = [this](const cluster::SessionFilter& filter, const std::string& reason) {
@@ -175,6 +178,7 @@ void Node::stop() {
 }
 
 Task<void> Node::drain_then_end() {
+    notify_stopping();
     context_.draining = true;
     if (health_checks_) health_checks_->stop();
     if (front_end_) {
@@ -193,25 +197,46 @@ Task<void> Node::drain_then_end() {
     });
 }
 
-Task<Result<>> Node::reload_here() { co_return reload(); }
+Task<Result<json>> Node::reload_here() {
+    const auto plan = reload();
+    if (!plan) co_return std::unexpected(plan.error());
+    co_return json{{"taken_over", plan->taken_over}, {"need_restart", plan->need_restart}};
+}
 
-Result<> Node::reload() {
-    auto fresh = read_node_file(file_);
-    if (!fresh) {
-        log::error("reload-refused", {{"file", file_}, {"reason", fresh.error().detail}});
-        return std::unexpected(fresh.error());
-    }
+Result<> Node::use_reloaded_certificates(const NodeConfig& fresh) {
     if (front_end_) {
-        if (auto used = use_certificates(*fresh); !used) {
-            log::error("reload-refused", {{"file", file_}, {"reason", used.error().detail}});
-            return used;
-        }
+        if (auto used = use_certificates(fresh); !used) return used;
     }
-    context_.config.certificates = fresh->certificates;
-    log::configure(fresh->node.log_level, fresh->node.log_format, context_.config.node.name.view());
-    log::info("reloaded",
-              {{"file", file_}, {"note", "certificates and logging; the rest at the next start"}});
-    return {};
+    return administration_->use_certificates(fresh);
+}
+
+Result<ReloadPlan> Node::reload() {
+    notify_reloading();
+    auto plan = read_again();
+    notify_ready();
+    if (!plan) {
+        log::error("reload-refused", {{"file", file_}, {"reason", plan.error().detail}});
+    } else {
+        log::info("reloaded", {{"file", file_},
+                               {"certificates", "read again"},
+                               {"taken_over", listed(plan->taken_over)},
+                               {"need_restart", listed(plan->need_restart)}});
+    }
+    return plan;
+}
+
+Result<ReloadPlan> Node::read_again() {
+    const auto fresh = read_node_file(file_);
+    if (!fresh) return std::unexpected(fresh.error());
+    if (auto used = use_reloaded_certificates(*fresh); !used) return std::unexpected(used.error());
+    auto plan = plan_reload(context_.config, *fresh);
+    {
+        const std::scoped_lock lock(context_.reload_mutex);
+        take_over(context_.config, *fresh);
+    }
+    const NodeSettings& node = context_.config.node;
+    log::configure(node.log_level, node.log_format, node.name.view());
+    return plan;
 }
 
 }  // namespace muster::admin

@@ -9,6 +9,7 @@
 #include "admin/node_context.h"
 #include "admin/node_file.h"
 #include "admin/peer_verifier.h"
+#include "admin/reload.h"
 #include "backend/agent.h"
 #include "cluster/health.h"
 #include "cluster/topology.h"
@@ -38,9 +39,10 @@ public:
 
     /// On the control loop: no new sessions, then the end. A second call ends at once.
     void stop();
-    /// On the control loop: reads the node file again. A bad file changes nothing.
-    Result<> reload();
-    Task<Result<>> reload_here();
+    /// On the control loop: reads the node file again and says which changed options it took over
+    /// and which need a restart. A bad file changes nothing.
+    Result<ReloadPlan> reload();
+    Task<Result<nlohmann::json>> reload_here();
     [[nodiscard]] net::Loop& loop() { return loop_; }
 
 private:
@@ -50,6 +52,8 @@ private:
     /// Takes up certificates of the state as soon as they change.
     void follow_certificates();
     Result<> use_certificates(const NodeConfig& config);
+    Result<> use_reloaded_certificates(const NodeConfig& fresh);
+    Result<ReloadPlan> read_again();
     void offer_hooks();
     Task<void> drain_then_end();
 

@@ -10,7 +10,7 @@
 namespace muster::admin {
 namespace {
 
-constexpr auto kStale = std::chrono::minutes(15);
+constexpr std::chrono::minutes kStale{15};
 constexpr std::chrono::hours kTellAgain{6};
 
 void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool severe) {
@@ -19,7 +19,7 @@ void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool s
 
 std::vector<NamedCertificate> watched_certificates(const NodeContext& node) {
     std::vector<NamedCertificate> certificates{{"cluster authority", node.identity.authority}};
-    for (const CertificateFiles& files : node.config.certificates) {
+    for (const CertificateFiles& files : node.certificate_files()) {
         certificates.push_back({files.chain, read_file(files.chain).value_or("")});
     }
     const auto topology = node.topology->current();
@@ -41,8 +41,12 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
     if (!node.replica->filled()) add(alarms, "replica", "was never filled", true);
     if (node.replica->damaged()) add(alarms, "replica", "is damaged, a new copy is made", true);
     const auto age = node.replica->age();
-    if (node.follower != nullptr && age && *age > kStale) {
-        add(alarms, "replica", "nothing was heard from a master for 15 minutes", true);
+    // Who asks seldom hears seldom.
+    const auto patience = kStale + node.config.cluster.update_interval;
+    if (node.follower != nullptr && age && *age > patience) {
+        const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(patience).count();
+        add(alarms, "replica",
+            "nothing was heard from a master for " + std::to_string(minutes) + " minutes", true);
     }
     for (const cluster::HealthRow& row : node.health->rows()) {
         if (row.observed != cluster::Observed::Down) continue;

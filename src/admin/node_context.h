@@ -44,8 +44,9 @@ struct NodeHooks {
     /// Proves a server end to end: one object with "service", "step", "result", "ok" and "detail"
     /// for each proof.
     std::function<nlohmann::json(const cluster::Server&)> check_server;
-    /// Reads the node file again; an error changes nothing.
-    std::function<Result<>()> reload;
+    /// Reads the node file again: {"taken_over", "need_restart"} with names of changed options; an
+    /// error changes nothing.
+    std::function<Result<nlohmann::json>()> reload;
     /// Stops taking new sessions, or takes them again.
     std::function<void(bool draining)> drain;
     std::function<nlohmann::json()> frontend_status;
@@ -77,6 +78,12 @@ struct NodeContext {
     std::atomic<bool> stopping{false};
 
     [[nodiscard]] bool is_master() const { return directory != nullptr; }
+    /// config.certificates, which a reload replaces on the control loop while others ask.
+    [[nodiscard]] std::vector<CertificateFiles> certificate_files() const {
+        const std::scoped_lock lock(reload_mutex);
+        return config.certificates;
+    }
+    mutable std::mutex reload_mutex;
     [[nodiscard]] state::Scope scope() const;
 };
 

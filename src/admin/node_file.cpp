@@ -235,7 +235,6 @@ BackendSettings backend_from(const Values& values, const NodeSettings& node) {
     backend.server = ServerName(or_else(values.text("server"), node.name.text));
     backend.base_dir = values.text("base_dir");
     backend.config = values.text("config");
-    backend.doveadm = values.text("doveadm");
     backend.dict_socket = or_else(values.text("dict_socket"), backend.base_dir + "/muster-auth");
     backend.mail_socket = or_else(values.text("mail_socket"), backend.base_dir + "/muster-mail");
     backend.lookup_listen = values.text("lookup_listen");
@@ -247,6 +246,36 @@ BackendSettings backend_from(const Values& values, const NodeSettings& node) {
     if (backend.mail_uid == 0) backend.mail_uid = ::getuid();
     if (backend.mail_gid == 0) backend.mail_gid = ::getgid();
     return backend;
+}
+
+std::string value_text(const Values& values, const Option& option) {
+    switch (option.type) {
+        case OptionType::Path:
+        case OptionType::Text: return values.text(option.name);
+        case OptionType::Switch: return values.flag(option.name) ? "true" : "false";
+        case OptionType::Number: return std::to_string(values.number(option.name));
+        case OptionType::TextList: break;
+    }
+    std::string text;
+    for (const std::string& item : values.texts(option.name)) text += item + "\n";
+    return text;
+}
+
+std::map<std::string, std::string> all_values(const toml::table& root) {
+    std::map<std::string, std::string> all;
+    for (const Option& option : options()) {
+        const std::string section(option.section);
+        if (!find_section(section)->repeated) {
+            all[section + "." + std::string(option.name)] =
+                value_text(single(root, section), option);
+            continue;
+        }
+        std::string& text = all[section];
+        for_each_repeated(root, section, [&](const Values& values) {
+            text += std::string(option.name) + "=" + value_text(values, option) + "\n";
+        });
+    }
+    return all;
 }
 
 NodeConfig config_from(const toml::table& root) {
@@ -265,6 +294,7 @@ NodeConfig config_from(const toml::table& root) {
     config.limits = limits_from(single(root, "limits"));
     config.upstream = upstream_from(single(root, "upstream"));
     config.backend = backend_from(single(root, "backend"), config.node);
+    config.values = all_values(root);
     return config;
 }
 

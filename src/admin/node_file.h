@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,7 +91,6 @@ struct BackendSettings {
     ServerName server;
     std::string base_dir;
     std::string config;
-    std::string doveadm;
     std::string dict_socket;
     std::string dict_socket_group;
     std::string mail_socket;
@@ -112,6 +112,9 @@ struct NodeConfig {
     LimitSettings limits;
     UpstreamSettings upstream;
     BackendSettings backend;
+    /// Every option as text, defaults included: "limits.line" → "8192". All of a repeated section
+    /// stand together under its name.
+    std::map<std::string, std::string> values;
 };
 
 /// `file` names the text in errors ("FILE:LINE: …").

@@ -15,7 +15,7 @@ constexpr std::array kSections{
     Section{"admin", false, "Where this node can be administered and watched."},
     Section{"listener", true, "One address on which a front end serves clients."},
     Section{"certificate", true,
-            "A certificate kept in files of this node; others come from the state."},
+            "A certificate kept in files of this node; others come from the state.", true},
     Section{"tls", false, "TLS towards clients."},
     Section{"limits", false, "What clients may take from a front end."},
     Section{"upstream", false, "Connections of a front end to the servers."},
@@ -37,12 +37,15 @@ constexpr std::array kOptions{
     Option{"node", "workers", Number, "0", "threads", "0..256",
            "Threads that serve clients; 0: one for each core."},
     Option{"node", "user", Text, R"("")", "", "",
-           "User to become after the ports are bound, when started as root; empty: stay."},
+           "User to become once the ports are bound, when started as root; empty: stay. It owns "
+           "state_dir and must be able to read this file and the keys of certificates. Not with "
+           "the role backend, which stays root to end processes of Dovecot."},
     Option{"node", "log_level", Text, R"("info")", "", "debug|info|warning|error|off",
-           "Least level of what is logged."},
-    Option{"node", "log_format", Text, R"("logfmt")", "", "logfmt|json", "Form of log lines."},
+           "Least level of what is logged.", true},
+    Option{"node", "log_format", Text, R"("logfmt")", "", "logfmt|json", "Form of log lines.",
+           true},
     Option{"node", "drain_time", Number, "30", kSeconds, "0..86400",
-           "How long sessions may go on after the node was told to stop."},
+           "How long sessions may go on after the node was told to stop.", true},
 
     Option{"cluster", "listen", Text, R"("")", "ADDRESS:PORT", "",
            "Where this node listens for other nodes, usually port 7700; empty: nowhere."},
@@ -84,7 +87,7 @@ constexpr std::array kOptions{
     Option{"certificate", "names", TextList, "[]", "", "",
            "Server names it is for; empty: those in the certificate."},
 
-    Option{"tls", "minimum", Text, R"("1.2")", "", "1.2|1.3", "Oldest TLS version accepted."},
+    Option{"tls", "minimum", Text, R"("1.2")", "", "1.2|1.3", "Oldest TLS version accepted.", true},
 
     Option{"limits", "connections", Number, "9500", "connections", "1..1000000",
            "Client connections of the whole process; two files are open for each."},
@@ -111,7 +114,8 @@ constexpr std::array kOptions{
     Option{"upstream", "source_addresses", TextList, "[]", "ADDRESS", "",
            "Local addresses of connections to servers, used in turn; empty: the system chooses."},
     Option{"upstream", "warm", Number, "4", "connections", "0..1000",
-           "Greeted connections kept ready for each server and protocol, by each worker."},
+           "Greeted connections kept ready for each server and protocol, by each worker, where the "
+           "server entry sets no cache; 0: none."},
     Option{"upstream", "connect_time", Number, "5", kSeconds, kSomeSeconds,
            "From connecting to a server to its greeting, TLS included."},
     Option{"upstream", "login_time", Number, "30", kSeconds, kSomeSeconds,
@@ -126,8 +130,7 @@ constexpr std::array kOptions{
     Option{"backend", "base_dir", Path, R"("/run/dovecot")", "", "",
            "Dovecot's base_dir: where its sockets are."},
     Option{"backend", "config", Path, R"("/etc/dovecot/dovecot.conf")", "", "",
-           "Dovecot's configuration file, for doveadm."},
-    Option{"backend", "doveadm", Path, R"("/usr/bin/doveadm")", "", "", "Dovecot's doveadm."},
+           "Dovecot's configuration file; what dovecot-config prints refers to files beside it."},
     Option{"backend", "dict_socket", Path, R"("")", "", "",
            "Unix socket on which Dovecot's auth service asks for accounts; empty: muster-auth in "
            "base_dir."},
@@ -208,10 +211,20 @@ void for_each_option(const Section& section, Use use) {
     }
 }
 
+constexpr std::string_view kAtReload = " A reload takes changes over.";
+
+std::string explained(const Option& option) {
+    return std::string(option.text) + std::string(option.at_reload ? kAtReload : "");
+}
+
+std::string explained(const Section& section) {
+    return std::string(section.text) + std::string(section.at_reload ? kAtReload : "");
+}
+
 std::string manual_entry(const Option& option) {
     const bool empty = option.fallback == R"("")" || option.fallback == "[]";
-    return ".TP\n.B " + std::string(option.name) + "\n" + std::string(option.text) + " (" +
-           kind(option) + "; default: " + (empty ? "empty" : std::string(option.fallback)) + ")\n";
+    return ".TP\n.B " + std::string(option.name) + "\n" + explained(option) + " (" + kind(option) +
+           "; default: " + (empty ? "empty" : std::string(option.fallback)) + ")\n";
 }
 
 }  // namespace
@@ -286,11 +299,11 @@ std::string reference_page() {
         "is in the cluster's\nstate. Unknown names are errors. `muster check --config FILE` proves "
         "a file; `muster sample-config` prints one.\n";
     for (const Section& section : kSections) {
-        page += "\n## " + header(section) + "\n" + std::string(section.text) +
+        page += "\n## " + header(section) + "\n" + explained(section) +
                 "\n\n| name | default | kind | meaning |\n|---|---|---|---|\n";
         for_each_option(section, [&page](const Option& option) {
             page += "| `" + std::string(option.name) + "` | `" + std::string(option.fallback) +
-                    "` | " + kind(option) + " | " + std::string(option.text) + " |\n";
+                    "` | " + kind(option) + " | " + explained(option) + " |\n";
         });
     }
     return page;
@@ -301,10 +314,10 @@ std::string sample_file() {
         "# A node of a Muster cluster. Every option with its default; `muster check --config FILE` "
         "proves the file.\n";
     for (const Section& section : kSections) {
-        file += "\n# " + std::string(section.text) + "\n" + (section.repeated ? "# " : "") +
+        file += "\n# " + explained(section) + "\n" + (section.repeated ? "# " : "") +
                 header(section) + "\n";
         for_each_option(section, [&file](const Option& option) {
-            file += "# " + std::string(option.text) + " (" + kind(option) + ")\n# " +
+            file += "# " + explained(option) + " (" + kind(option) + ")\n# " +
                     std::string(option.name) + " = " + std::string(option.fallback) + "\n";
         });
     }
@@ -317,7 +330,7 @@ std::string manual_page() {
         "Muster\n.SH DESCRIPTION\nHolds what is particular to one node of a cluster. TOML; unknown "
         "names are errors. Proven by\n.BR \"muster check\" .\n";
     for (const Section& section : kSections) {
-        page += ".SH " + header(section) + "\n" + std::string(section.text) + "\n";
+        page += ".SH " + header(section) + "\n" + explained(section) + "\n";
         for_each_option(section, [&page](const Option& option) { page += manual_entry(option); });
     }
     return page;

@@ -17,6 +17,7 @@ struct Section {
     std::string_view name;
     bool repeated;
     std::string_view text;
+    bool at_reload = false;  ///< of a repeated one: a reload takes changes over
 };
 
 /// `fallback` is the default as it would stand in the file (TOML). `allowed` is empty,
@@ -29,6 +30,7 @@ struct Option {
     std::string_view unit;
     std::string_view allowed;
     std::string_view text;
+    bool at_reload = false;  ///< a reload takes a change over; else the next start does
 };
 
 std::span<const Section> sections();

@@ -13,7 +13,8 @@ constexpr auto kEvery = std::chrono::seconds(10);
 
 }  // namespace
 
-Progress::Progress() : terminal_(::isatty(STDERR_FILENO) == 1) {}
+Progress::Progress(std::optional<std::chrono::seconds> every)
+    : every_(every), terminal_(!every && ::isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
     if (shown_ && terminal_) std::fputs("\r\x1b[K", stderr);
@@ -21,8 +22,9 @@ Progress::~Progress() {
 
 void Progress::tell(const std::string& text) {
     const auto now = Clock::now();
-    if (now - began_ < kQuiet) return;
-    if (shown_ && now - told_ < (terminal_ ? Clock::duration(kEveryOnTerminal) : kEvery)) return;
+    const Clock::duration usual = terminal_ ? Clock::duration(kEveryOnTerminal) : kEvery;
+    if (now - began_ < every_.value_or(kQuiet)) return;
+    if (shown_ && now - told_ < (every_ ? Clock::duration(*every_) : usual)) return;
     told_ = now;
     shown_ = true;
     std::fprintf(stderr, terminal_ ? "\r\x1b[K%s" : "%s\n", text.c_str());

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "admin/node.h"
+#include "admin/service_notify.h"
 #include "base/log.h"
 
 namespace muster::admin {
@@ -60,6 +61,7 @@ int serve(const std::string& file) {
         return 1;
     }
     const SignalThread signals(node);
+    notify_ready();
     node.run();
     log::info("stopped");
     return 0;

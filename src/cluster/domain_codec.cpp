@@ -73,7 +73,9 @@ ServiceSettings read_service(FieldReader& fields) {
     if (service.port == 0) fields.reject("port", "must be from 1 to 65535");
     service.tls = fields.choice("tls", TlsMode::StartTls,
                                 {TlsMode::None, TlsMode::StartTls, TlsMode::Implicit});
-    service.cache = static_cast<unsigned>(fields.number("cache", service.cache, 10'000));
+    constexpr std::uint64_t kAbsent = 10'001;
+    const std::uint64_t cache = fields.number("cache", kAbsent, kAbsent - 1);
+    if (cache != kAbsent) service.cache = static_cast<unsigned>(cache);
     if (const std::string level = fields.text("log", 16); !level.empty()) {
         const auto parsed = log::level_from(level);
         if (!parsed) fields.reject("log", "can be debug, info, warning, error or off");
@@ -141,7 +143,7 @@ nlohmann::json write_service(const ServiceSettings& service) {
     nlohmann::json object = start_object(service.unknown);
     object["port"] = service.port;
     object["tls"] = name(service.tls);
-    put_number(object, "cache", service.cache, ServiceSettings{}.cache);
+    if (service.cache) object["cache"] = *service.cache;
     if (service.log != log::Level::Info) object["log"] = level_name(service.log);
     put_list(object, "capabilities", service.capabilities);
     return object;

@@ -190,10 +190,10 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::upstream(cluster::Service servic
                                                          cluster::Route route, Peer peer) {
     const auto target = targets_.target(*route.server, service);
     if (!target) co_return std::unexpected(target.error());
-    const bool may_be_warm =
-        route.service->cache != 0 && (*target)->introduce != cluster::Introduce::Proxy;
+    const std::size_t kept = route.service->cache.value_or(shared_.settings.upstream.warm);
+    const bool may_be_warm = kept != 0 && (*target)->introduce != cluster::Introduce::Proxy;
     std::unique_ptr<Upstream> ready = may_be_warm ? warm_.take(*target) : nullptr;
-    if (may_be_warm && !draining_ && warm_.count(*target) < route.service->cache) {
+    if (may_be_warm && !draining_ && warm_.count(*target) < kept) {
         loop_.tasks().spawn(warm_up(*target, route));
     }
     if (ready) co_return ready;

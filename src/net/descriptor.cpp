@@ -73,6 +73,8 @@ void Descriptor::abort(EndReason reason) {
     release(write_);
 }
 
+void Descriptor::leave() { loop_.impl().readiness.leave(*this); }
+
 void Descriptor::expire_after(Duration duration) {
     if (ended_ == EndReason::Deadline) ended_ = EndReason::None;
     loop_.arm(*this, duration);

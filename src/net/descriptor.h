@@ -63,6 +63,10 @@ public:
             throw ConversationOver(ended_);
     }
 
+    /// Hears of no event from now on. For a socket that lives on in another descriptor: the kernel
+    /// would go on to tell of it after this one is closed.
+    void leave();
+
     /// After `duration` the descriptor aborts with EndReason::Deadline. Setting a deadline anew
     /// forgets one that has passed, so that a last word can be said; no other reason is forgotten.
     void expire_after(Duration duration);

@@ -1,7 +1,5 @@
 #include "net/listener.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -10,21 +8,17 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "net/bound_ahead.h"
 #include "net/socket_address.h"
 
 namespace muster::net {
 namespace {
 
-constexpr int kBacklog = 4096;
 constexpr int kAcceptsATurn = 32;
 constexpr Duration kPauseWithoutDescriptors{1000};
 
 std::unexpected<Error> system_failure(const std::string& what) {
     return fail(ErrorKind::Io, "not available", what + ": " + std::strerror(errno));
-}
-
-void set_option(int fd, int level, int option, int value) {
-    setsockopt(fd, level, option, &value, sizeof value);
 }
 
 /// A socket that somebody answers on.
@@ -39,20 +33,12 @@ bool is_alive(const sockaddr_un& address) {
 }  // namespace
 
 Result<int> listen_tcp(const Endpoint& endpoint) {
-    const SocketAddress address(endpoint);
-    const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return system_failure("socket");
-    set_option(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    // Accepted sockets inherit these two.
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    if (bind(fd, address.data(), address.length) != 0 || listen(fd, kBacklog) != 0) {
-        auto failure = system_failure("cannot listen on " + endpoint.text());
-        ::close(fd);
-        return failure;
-    }
-    return fd;
+    if (const auto ready = listen_bound_ahead(endpoint)) return *ready;
+    const auto fd = bind_tcp(endpoint);
+    if (!fd || listen(*fd, kBacklog) == 0) return fd;
+    auto failure = system_failure("cannot listen on " + endpoint.text());
+    ::close(*fd);
+    return failure;
 }
 
 Endpoint local_endpoint(int fd) {
@@ -102,6 +88,7 @@ Listener::Listener(Loop& loop, int fd, OnAccepted on_accepted)
 }
 
 Listener::~Listener() {
+    descriptor_.leave();  // the socket itself may outlive us: see net/bound_ahead.h
     if (!path_.empty()) unlink(path_.c_str());
 }
 

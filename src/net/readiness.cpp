@@ -22,6 +22,11 @@ void Readiness::remove(Descriptor& descriptor) {
     }
 }
 
+void Readiness::leave(Descriptor& descriptor) {
+    epoll_ctl(fd_, EPOLL_CTL_DEL, descriptor.fd(), nullptr);
+    remove(descriptor);
+}
+
 bool Readiness::dispatch() {
     const int got = epoll_wait(fd_, events_.data(), static_cast<int>(kBatch), 0);
     count_ = got > 0 ? static_cast<std::size_t>(got) : 0;

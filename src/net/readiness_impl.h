@@ -22,6 +22,8 @@ public:
     [[nodiscard]] int fd() const { return fd_; }
     void add(Descriptor& descriptor);
     void remove(Descriptor& descriptor);
+    /// For one whose socket outlives it.
+    void leave(Descriptor& descriptor);
     /// Tells descriptors what has happened; false when nothing had.
     bool dispatch();
 

@@ -63,31 +63,34 @@ void Follower::follow(ReplicaWriter& writer, const std::stop_token& stop) {
     }
     auto pause = options_.first_pause;
     while (!stop.stop_requested()) {
-        bool progressed = false;
+        Visit visit = Visit::Vain;
         for (const auto& source : sources_) {
             if (stop.stop_requested()) return;
-            progressed = try_source(*source, writer, stop);
-            if (progressed) break;  // it was good: come back to it first
+            visit = try_source(*source, writer, stop);
+            if (visit != Visit::Vain) break;  // it was good: come back to it first
         }
-        if (progressed) pause = options_.first_pause;
-        options_.pause(stop, pause);
-        if (!progressed) pause = std::min(pause * 2, options_.last_pause);
+        if (visit != Visit::Vain) pause = options_.first_pause;
+        options_.pause(stop, visit == Visit::InStep ? options_.update_interval : pause);
+        if (visit == Visit::Vain) pause = std::min(pause * 2, options_.last_pause);
     }
 }
 
-bool Follower::try_source(Source& source, ReplicaWriter& writer, const std::stop_token& stop) {
+Follower::Visit Follower::try_source(Source& source, ReplicaWriter& writer,
+                                     const std::stop_token& stop) {
     {
         const std::lock_guard lock(mutex_);
         status_.source = source.name();
     }
-    FollowerSession session(*replica_, writer, source, {options_.scope, options_.page}, stop,
-                            [this](const std::function<void(FollowerStatus&)>& change) {
+    const bool visits = options_.update_interval.count() != 0;
+    FollowerSession session(*replica_, writer, source, {options_.scope, options_.page, visits},
+                            stop, [this](const std::function<void(FollowerStatus&)>& change) {
                                 const std::lock_guard lock(mutex_);
                                 change(status_);
                             });
     const Error error = session.run();
+    if (session.left_in_step()) return Visit::InStep;
     if (!stop.stop_requested()) note_trouble(error);
-    return session.progressed();
+    return session.progressed() ? Visit::Progressed : Visit::Vain;
 }
 
 void Follower::note_trouble(const Error& error) {

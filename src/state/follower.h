@@ -22,6 +22,8 @@ struct FollowerOptions {
     std::chrono::milliseconds first_pause{200};  ///< doubles up to last_pause
     std::chrono::milliseconds last_pause{10'000};
     std::size_t page = kFeedPage;
+    /// 0: changes are streamed; otherwise fetched, with this pause between two times.
+    std::chrono::milliseconds update_interval{0};
     /// Pauses; replaced in tests. Returns early when a stop is asked for.
     std::function<void(std::stop_token, std::chrono::milliseconds)> pause{};
 };
@@ -39,7 +41,8 @@ public:
 
 private:
     void follow(ReplicaWriter& writer, const std::stop_token& stop);
-    bool try_source(Source& source, ReplicaWriter& writer, const std::stop_token& stop);
+    enum class Visit : std::uint8_t { Vain, Progressed, InStep };
+    Visit try_source(Source& source, ReplicaWriter& writer, const std::stop_token& stop);
     void note_trouble(const Error& error);
 
     std::shared_ptr<Replica> replica_;

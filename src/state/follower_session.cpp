@@ -44,6 +44,7 @@ FollowerSession::FollowerSession(Replica& replica, ReplicaWriter& writer, Source
 Error FollowerSession::run() {
     for (int steps = 0; steps < kMaxSteps; ++steps) {
         if (auto done = step(); !done) return std::move(done.error());
+        if (left_in_step_) return {ErrorKind::Unavailable, "nothing is missing", ""};
     }
     return {ErrorKind::Unavailable, "the source keeps changing its history", ""};
 }
@@ -285,6 +286,8 @@ Result<> FollowerSession::take_mark(const MarkLine& mark) {
         const auto now = std::chrono::system_clock::now().time_since_epoch();
         const auto lag = std::chrono::duration_cast<std::chrono::milliseconds>(now) - mark.time;
         report_([&](FollowerStatus& status) { status.lag = lag; });
+        left_in_step_ = options_.leaves_in_step && !replica_.damaged();
+        if (left_in_step_) stream_over_ = true;
     }
     if (replica_.damaged()) stream_over_ = true;
     return {};

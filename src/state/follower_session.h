@@ -42,6 +42,8 @@ public:
     struct Options {
         Scope scope = Scope::Relay;
         std::size_t page = kFeedPage;
+        /// Leaves as soon as nothing is missing, instead of waiting for changes.
+        bool leaves_in_step = false;
     };
     using Report = std::function<void(const std::function<void(FollowerStatus&)>&)>;
 
@@ -52,6 +54,8 @@ public:
     Error run();
     /// Whether anything was learnt from the source.
     [[nodiscard]] bool progressed() const { return progressed_; }
+    /// Whether it left because nothing was missing.
+    [[nodiscard]] bool left_in_step() const { return left_in_step_; }
 
 private:
     struct PageReply {
@@ -94,6 +98,7 @@ private:
     std::stop_token stop_;
     Report report_;
     bool progressed_ = false;
+    bool left_in_step_ = false;
     bool stream_over_ = false;  ///< left on purpose
     bool terms_seen_ = false;
     std::vector<Change> pending_;

@@ -47,6 +47,14 @@ std::shared_ptr<Replica> Replica::of_store(Store& store, const std::filesystem::
     return replica;
 }
 
+std::shared_ptr<Replica> Replica::of_file(const std::filesystem::path& file) {
+    std::shared_ptr<Replica> replica(new Replica);
+    replica->folder_ = file.parent_path();
+    replica->is_master_ = true;
+    replica->serve(file);
+    return replica;
+}
+
 Result<std::shared_ptr<Replica>> Replica::of_folder(const std::filesystem::path& folder) {
     std::error_code failed;
     std::filesystem::create_directories(folder, failed);

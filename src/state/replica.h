@@ -25,6 +25,8 @@ class Replica {
 public:
     /// Of a store that this process has open; always fresh. `store` must outlive it.
     static std::shared_ptr<Replica> of_store(Store& store, const std::filesystem::path& file);
+    /// Of a store's file, whether its process runs or not: for a look from outside.
+    static std::shared_ptr<Replica> of_file(const std::filesystem::path& file);
     /// Of a folder that a ReplicaWriter fills. Needs no master: what is there serves at once.
     static Result<std::shared_ptr<Replica>> of_folder(const std::filesystem::path& folder);
 

@@ -366,6 +366,45 @@ class Rights(unittest.TestCase):
         self.assertIn("a1@domain1.dom", exported)
 
 
+class ManyAccounts(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.master = cls.lab.master()
+        set_up_directory(cls.master)
+
+    def test_an_import_says_how_far_it_is(self):
+        count = 30_000
+        rows = self.lab.folder / "many.csv"
+        rows.write_text("address,home\n" + "".join(
+            f"u{number}@domain1.dom,sv{number % 2 + 1}\n" for number in range(count)))
+        code, out, err = self.master.cli("account", "import", str(rows), "--progress", "0")
+        self.assertEqual(code, 0, err)
+        self.assertIn("30,000 rows: 30,000 created, 0 updated, 0 rejected", out)
+        lines = err.splitlines()
+        self.assertTrue(lines)
+        for line in lines:
+            self.assertRegex(line, r"^(reading: [\d,]+ rows, 0 rejected|"
+                                   r"writing: [\d,]+ of [\d,]+ entries)$")
+        self.assertRegex(lines[-1], r"^writing: ([\d,]+) of \1 entries$")
+        # Without the option a short one is quiet.
+        code, _, err = self.master.cli("account", "import", str(rows), "--update")
+        self.assertEqual((code, err), (0, ""))
+
+    def test_an_alias_for_several_is_exported_and_imported_as_csv(self):
+        for name in ("kate", "ada"):
+            self.master.do("account", "add", f"{name}@domain1.dom", "--no-password")
+        self.master.do("alias", "add", "both@domain1.dom", "kate@domain1.dom", "ada@domain1.dom")
+        exported = self.lab.folder / "out.csv"
+        self.master.do("account", "export", str(exported))
+        self.assertIn("both@domain1.dom,,,,,,,", exported.read_text())
+        self.master.do("alias", "remove", "both@domain1.dom", "--yes")
+        self.master.do("account", "import", str(exported), "--update")
+        shown = self.master.ask("alias", "show", "both@domain1.dom")
+        self.assertEqual(sorted(shown["to"]), ["ada@domain1.dom", "kate@domain1.dom"])
+
+
 class NodeFiles(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -392,6 +431,53 @@ key = "/nowhere.key"
         self.assertRegex(err, r"muster\.toml:\d+: unknown option \"conections\", "
                               r"did you mean \"connections\"")
 
+    def test_check_on_a_master_warns_of_what_is_weak_in_the_state(self):
+        self.master.do("server", "add", "old", "kind=foreign", "host=192.0.2.1", "imap.port=143",
+                       "imap.tls=none", "pop3.port=110", "lmtp.port=24", "lmtp.tls=none",
+                       "login=master")
+        self.addCleanup(self.master.do, "server", "remove", "old", "--yes")
+        self.assertNotIn("static master password", self.master.do("check"))
+        self.master.do("credential", "set", "old", "masteruser", "--password-stdin",
+                       stdin="short\n")
+        self.addCleanup(self.master.do, "credential", "remove", "old", "--yes")
+        for running in (True, False):
+            if not running:
+                self.master.stop()
+                self.addCleanup(lambda: self.master.process or self.master.start())
+            said = self.master.do("check")
+            self.assertIn("server old is entered with a static master password", said)
+            self.assertIn("the master password has fewer than 16 characters", said)
+            self.assertIn("server old: passwords go in clear text to its imap service", said)
+            self.assertNotIn("pop3 service", said)
+            self.assertNotIn("lmtp service", said)
+            self.assertNotIn("short", said.replace("shorter", ""))
+        self.master.start()
+        open_to_all = self.master.file.read_text().replace("[cluster]",
+                                                           '[cluster]\nallow = ["0.0.0.0/0"]')
+        other = self.lab.node("open", ["master"])
+        other.file.write_text(open_to_all.replace('name = "m1"', 'name = "open"'))
+        self.assertIn("cluster.allow = 0.0.0.0/0 lets every address try", other.cli("check")[1])
+
+    def test_a_token_names_the_master_or_says_what_to_set(self):
+        code, out, err = self.master.cli("token", "add")
+        self.assertEqual((code, len(out.split())), (0, 1))
+        self.assertIn(f"--master {self.master.cluster} --pin sha256//", err)
+        for name, listen, expected in (
+                ("deaf", "", "--master HOST:PORT --pin sha256//"),
+                ("wide", "0.0.0.0:0", None)):
+            node = self.lab.node(name, ["master"])
+            port = node.cluster.rsplit(":", 1)[1]
+            if expected is None:
+                listen, expected = f"0.0.0.0:{port}", f"--master HOST:{port} --pin sha256//"
+            node.file.write_text(node.file.read_text().replace(node.cluster, listen))
+            node.do("cluster", "init", "--administrator", "root", "--password-stdin",
+                    stdin="rootpass\n")
+            node.start()
+            code, _, err = node.cli("token", "add")
+            self.assertEqual(code, 0)
+            self.assertIn(expected, err)
+            self.assertRegex(err, r"set \[cluster\] (listen|advertise)")
+
     def test_a_node_of_no_cluster_does_not_serve(self):
         node = self.lab.node("lost", ["frontend"])
         code, _, err = node.cli("serve")
@@ -408,6 +494,23 @@ key = "/nowhere.key"
         self.assertIn("unknown section", err)
         self.assertEqual(self.master.http("/healthz")[0], 200)
         self.master.do("node", "reload")
+
+    def test_a_reload_names_what_it_took_over_and_what_needs_a_restart(self):
+        good = self.master.file.read_text()
+        self.addCleanup(self.master.do, "node", "reload")
+        self.addCleanup(self.master.file.write_text, good)
+        self.master.file.write_text(good.replace("drain_time = 1", "drain_time = 2")
+                                    .replace("workers = 1", "workers = 2") +
+                                    "\n[limits]\nline = 1000\n")
+        answer = self.master.ask("node", "reload")
+        self.assertEqual(answer["taken_over"], ["node.drain_time"])
+        self.assertEqual(answer["need_restart"], ["limits.line", "node.workers"])
+        log = self.master.log.read_text()
+        self.assertIn('taken_over=node.drain_time need_restart="limits.line, node.workers"', log)
+        # What was taken over is in use; what was not stays named until the restart.
+        again = self.master.do("node", "reload")
+        self.assertNotIn("node.drain_time", again)
+        self.assertIn("only a restart takes it over: limits.line, node.workers", again)
 
     def test_pages_from_the_option_table(self):
         self.assertIn("## [node]", self.master.do("reference"))

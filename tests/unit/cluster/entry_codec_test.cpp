@@ -50,6 +50,21 @@ TEST(EntryCodec, UnknownFieldsSurviveAtEveryLevel) {
                                             R"({"keys":["{X}y"],"rights":"read","later":1})");
 }
 
+TEST(EntryCodec, ACacheThatIsNotSetIsLeftToTheFrontEnds) {
+    const auto server = [](const char* cache) {
+        return *decode_server(
+            "sv1", std::string(R"({"host":"h","services":{"imap":{"port":143)") + cache + "}}}");
+    };
+    const auto cache_of = [&server](const char* cache) {
+        return server(cache).services[static_cast<std::size_t>(Service::Imap)]->cache;
+    };
+    EXPECT_EQ(cache_of(""), std::nullopt);
+    EXPECT_EQ(cache_of(R"(,"cache":0)"), 0U);
+    EXPECT_EQ(cache_of(R"(,"cache":9)"), 9U);
+    EXPECT_FALSE(
+        decode_server("sv1", R"({"host":"h","services":{"imap":{"port":1,"cache":10001}}})"));
+}
+
 struct BadEntry {
     const char* key;
     const char* json;

@@ -525,6 +525,34 @@ TEST_F(FollowerTest, TheLoopGoesOnToTheNextSourceAndBacksOff) {
     EXPECT_EQ(follower.status().trouble, "connection refused");
 }
 
+TEST_F(FollowerTest, WithAnIntervalItComesBackInsteadOfStaying) {
+    writer_.reset();
+    std::vector<std::chrono::milliseconds> pauses;
+    std::stop_source stop;
+    FollowerOptions options;
+    options.update_interval = std::chrono::minutes(5);
+    options.pause = [&](const std::stop_token&, std::chrono::milliseconds time) {
+        pauses.push_back(time);
+        if (pauses.size() == 2) wire_->store = nullptr;
+        if (pauses.size() == 3) wire_->store = store_.get();
+        if (pauses.size() == 5) stop.request_stop();
+        put("account/visit" + std::to_string(pauses.size()), "{}");
+    };
+    // A stream that were left open would go on for ever here.
+    wire_->idle = [] { return true; };
+    std::vector<std::unique_ptr<Source>> sources;
+    sources.push_back(std::make_unique<FakeSource>(wire_));
+    Follower follower(replica_, std::move(sources), options);
+    follower.run(stop.get_token());
+    using namespace std::chrono_literals;
+    const std::vector<std::chrono::milliseconds> expected{5min, 5min, options.first_pause, 5min,
+                                                          5min};
+    EXPECT_EQ(pauses, expected);
+    EXPECT_EQ(follower.status().phase, FollowerPhase::Following);
+    EXPECT_EQ(follower.status().trouble, "");
+    EXPECT_TRUE(*ReplicaReader(replica_).find("account/visit4"));
+}
+
 TEST_F(FollowerTest, AStopEndsARunningStream) {
     writer_.reset();
     std::vector<std::unique_ptr<Source>> sources;
