@@ -114,7 +114,9 @@ void Worker::drain() {
 void Worker::resume() {
     loop_.post([this] {
         if (!std::exchange(draining_, false)) return;
-        closed_listeners_.clear();
+        // What they have put off is done before they go.
+        loop_.post([old = std::make_shared<std::vector<std::unique_ptr<net::Listener>>>(
+                        std::exchange(closed_listeners_, {}))] {});
         if (auto listening = listen(); !listening) {
             log::error("resume-failed", {{"reason", listening.error().detail}});
         }

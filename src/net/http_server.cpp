@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <map>
+
 #include "base/log.h"
 
 namespace muster::net {
@@ -75,6 +77,24 @@ struct HttpServer::Port {
     bool local = false;
     Admission admission;
     std::unique_ptr<Listener> listener;
+    std::size_t open = 0;
+    std::map<IpAddress, std::size_t> open_by_address;
+
+    [[nodiscard]] bool has_room(const HttpLimits& limits, const IpAddress& peer) const {
+        if (open >= limits.connections) return false;
+        if (local) return true;
+        const auto known = open_by_address.find(peer);
+        return known == open_by_address.end() || known->second < limits.connections_per_address;
+    }
+    void count(const IpAddress& peer) {
+        ++open;
+        ++open_by_address[peer];
+    }
+    void count_out(const IpAddress& peer) {
+        --open;
+        const auto known = open_by_address.find(peer);
+        if (--known->second == 0) open_by_address.erase(known);
+    }
 };
 
 /// One connection, and the exchange that is going on on it.
@@ -104,7 +124,9 @@ public:
     void wake() override;
 
 private:
-    Task<bool> fill(Duration limit);
+    /// Reads more; false at the end of the stream. The deadline is the caller's.
+    Task<bool> fill();
+    Task<bool> fill_within(Duration limit);
     Task<void> write(std::string_view data);
     /// Feeds held bytes to the parser.
     boost::system::error_code feed();
@@ -126,14 +148,19 @@ private:
     bool stopping_ = false;
 };
 
-Task<bool> HttpServer::Connection::fill(Duration limit) {
+Task<bool> HttpServer::Connection::fill() {
     if (held_.size() >= kHeldLimit) co_return false;
     std::array<char, 16 * 1024> bytes;
-    stream_.expire_after(limit);
     const std::size_t count = co_await stream_.read_some(bytes);
-    stream_.expire_never();
     held_.append(bytes.data(), count);
     co_return count > 0;
+}
+
+Task<bool> HttpServer::Connection::fill_within(Duration limit) {
+    stream_.expire_after(limit);
+    const bool more = co_await fill();
+    stream_.expire_never();
+    co_return more;
 }
 
 boost::system::error_code HttpServer::Connection::feed() {
@@ -150,13 +177,14 @@ Task<bool> HttpServer::Connection::next_request() {
     request_.headers.clear();
     request_.query.clear();
     answered_ = chunked_ = unfinished_ = invited_ = woken_ = false;
-    if (held_.empty() && !co_await fill(limits_.idle_time)) co_return false;
-    stream_.expire_after(limits_.header_time);
+    if (held_.empty() && !co_await fill_within(limits_.idle_time)) co_return false;
+    stream_.expire_after(limits_.header_time);  // for all of the head, however many pieces it has
     boost::system::error_code error = feed();
     while (!parser_->is_header_done() && (!error || error == http::error::need_more)) {
-        if (!co_await fill(limits_.header_time)) co_return false;
+        if (!co_await fill()) co_return false;
         error = feed();
     }
+    stream_.expire_never();
     if (error && error != http::error::need_more && error != http::error::need_buffer) {
         keep_alive_ = false;
         const bool large = error == http::error::header_limit;
@@ -193,7 +221,7 @@ Task<Result<std::string>> HttpServer::Connection::next_piece() {
             co_return fail(ErrorKind::Syntax,
                            "the body of the request is broken: " + error.message());
         }
-        if (!co_await fill(limits_.piece_time)) {
+        if (!co_await fill_within(limits_.piece_time)) {
             keep_alive_ = false;
             co_return fail(ErrorKind::Syntax, "the body of the request is cut off");
         }
@@ -328,7 +356,7 @@ void HttpServer::replace_tls(const std::shared_ptr<const TlsServer>& tls) {
 
 void HttpServer::accept(Port& port, Accepted accepted) {
     const bool admitted = !port.admission || port.admission(accepted.peer.address);
-    if (closing_ || !admitted || open_.size() >= limits_.connections) {
+    if (closing_ || !admitted || !port.has_room(limits_, accepted.peer.address)) {
         if (!admitted) log::warning("http_refused", {{"peer", accepted.peer.text()}});
         ::close(accepted.fd);
         return;
@@ -365,6 +393,7 @@ Task<void> HttpServer::converse(SocketStream& stream, const Port& port, Accepted
 Task<void> HttpServer::serve(Port& port, Accepted accepted) {
     SocketStream stream(loop_, accepted.fd);
     open_.insert(&stream);
+    port.count(accepted.peer.address);
     try {
         co_await converse(stream, port, accepted);
     } catch (const ConversationOver& over) {
@@ -372,6 +401,7 @@ Task<void> HttpServer::serve(Port& port, Accepted accepted) {
     } catch (const std::exception& exception) {
         log::error("http_failed", {{"reason", exception.what()}});
     }
+    port.count_out(accepted.peer.address);
     open_.erase(&stream);
 }
 

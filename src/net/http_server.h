@@ -16,8 +16,9 @@ namespace muster::net {
 
 struct HttpLimits {
     std::uint32_t header_bytes = 16 * 1024;
-    std::size_t connections = 1024;
-    Duration header_time{10'000};  ///< for a request's head, once its first byte is there
+    std::size_t connections = 1024;             ///< of each port, local sockets apart
+    std::size_t connections_per_address = 128;  ///< of each port
+    Duration header_time{10'000};  ///< for a request's whole head, once its first byte is there
     Duration idle_time{60'000};    ///< between two requests
     Duration piece_time{30'000};   ///< without a byte of a body, or room for one
 };

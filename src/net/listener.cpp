@@ -17,6 +17,24 @@ namespace {
 constexpr int kAcceptsATurn = 32;
 constexpr Duration kPauseWithoutDescriptors{1000};
 
+/// Errors of the connection that would have been accepted, not of the listener (accept(2)).
+bool concerns_one_peer(int error) {
+    switch (error) {
+        case ECONNABORTED:
+        case EINTR:
+        case EPROTO:
+        case ENOPROTOOPT:
+        case EHOSTDOWN:
+        case ENONET:
+        case EHOSTUNREACH:
+        case EOPNOTSUPP:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case EPERM: return true;
+        default: return false;
+    }
+}
+
 std::unexpected<Error> system_failure(const std::string& what) {
     return fail(ErrorKind::Io, "not available", what + ": " + std::strerror(errno));
 }
@@ -113,15 +131,15 @@ void Listener::ready() {
             on_accepted_({fd, peer.endpoint()});
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            log::error("accept-paused", {{"listener", local().text()},
-                                         {"reason", std::strerror(errno)},
-                                         {"hint", "raise the limit of open files"}});
-            return descriptor_.loop().arm(*this, kPauseWithoutDescriptors);
+        if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            descriptor_.exhausted(Direction::Read);
+            break;
         }
-        if (errno == ECONNABORTED || errno == EINTR) continue;
-        descriptor_.exhausted(Direction::Read);
-        break;
+        if (concerns_one_peer(errno)) continue;
+        log::error("accept-paused", {{"listener", local().text()},
+                                     {"reason", std::strerror(errno)},
+                                     {"hint", "raise the limit of open files"}});
+        return descriptor_.loop().arm(*this, kPauseWithoutDescriptors);
     }
     wait();
 }

@@ -14,8 +14,7 @@ constexpr std::size_t kCopyBytes = 64 * 1024;
 constexpr ssize_t kBulkBytes = 16 * 1024;  // less at a time is copied: one system call saved
 constexpr int kMovesATurn = 8;             // then other sessions have their turn
 constexpr std::size_t kPipesKept = 64;
-constexpr Duration kFarewell{30'000};  // for the second side to end after the first
-constexpr int kIdleLooks = 4;          // the idle timer looks four times an idle limit
+constexpr int kIdleLooks = 4;  // the idle timer looks four times an idle limit
 
 /// Pipes that no session holds, one list a thread.
 class PipePool {
@@ -23,6 +22,7 @@ public:
     ~PipePool() {
         for (const Pipe pipe : free_) close_pipe(pipe);
     }
+    /// None when there are no descriptors left.
     Pipe borrow() {
         if (!free_.empty()) {
             const Pipe pipe = free_.back();
@@ -30,7 +30,7 @@ public:
             return pipe;
         }
         int ends[2];
-        if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) throw ConversationOver(EndReason::PeerGone);
+        if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return {};
         fcntl(ends[1], F_SETPIPE_SZ, kPipeBytes);  // the default size does as well
         return {ends[0], ends[1]};
     }
@@ -53,17 +53,22 @@ private:
 thread_local PipePool pipes;
 
 ssize_t splice_some(int from, int to, std::size_t count) {
-    return splice(from, nullptr, to, nullptr, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+    for (;;) {
+        const ssize_t moved =
+            splice(from, nullptr, to, nullptr, count, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+        if (moved >= 0 || errno != EINTR) return moved;
+    }
 }
 
-bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+bool would_block() { return errno == EAGAIN || errno == EWOULDBLOCK; }
 
 }  // namespace
 
-Pump::Pump(SocketStream& client, SocketStream& server, Duration idle)
+Pump::Pump(SocketStream& client, SocketStream& server, Duration idle, Duration farewell)
     : up_(*this, client, server),
       down_(*this, server, client),
       idle_(idle),
+      farewell_(farewell),
       spliced_(!client.encrypted() && !server.encrypted()) {}
 
 Pump::~Pump() {
@@ -112,7 +117,7 @@ void Pump::move(Leg& leg) {
         if (!write_or_hold(leg, *held)) return;
     }
     for (int moves = 0; moves < kMovesATurn; ++moves) {
-        const bool by_pipe = spliced_ && (leg.bulk || leg.in_pipe != 0);
+        const bool by_pipe = leg.in_pipe != 0 || (spliced_ && leg.bulk);
         if (!(by_pipe ? splice_once(leg) : copy_once(leg))) return;
     }
     // Others have their turn. A wait to write ends at once, or when there is room for more.
@@ -122,6 +127,10 @@ void Pump::move(Leg& leg) {
 bool Pump::splice_once(Leg& leg) {
     if (leg.in_pipe == 0) {
         if (leg.pipe.in < 0) leg.pipe = pipes.borrow();
+        if (leg.pipe.in < 0) {
+            spliced_ = false;
+            return copy_once(leg);
+        }
         const ssize_t in = splice_some(leg.from.descriptor().fd(), leg.pipe.in, kPipeBytes);
         if (in == 0) return end(leg), false;
         if (in < 0) {
@@ -150,13 +159,22 @@ bool Pump::copy_once(Leg& leg) {
     const Attempt read = leg.from.try_read(buffer);
     switch (read.state) {
         case Attempt::State::End: return end(leg), false;
-        case Attempt::State::WantRead: return wait(leg, leg.from, Direction::Read), false;
+        case Attempt::State::WantRead:
+            note_bulk(leg, false);
+            return wait(leg, leg.from, Direction::Read), false;
         case Attempt::State::WantWrite: return wait(leg, leg.from, Direction::Write), false;
         case Attempt::State::Moved: break;
     }
     leg.bytes += read.bytes;
-    leg.bulk = read.bytes >= static_cast<std::size_t>(kBulkBytes);
+    note_bulk(leg, read.bytes >= static_cast<std::size_t>(kBulkBytes));
     return write_or_hold(leg, std::string_view(buffer).substr(0, read.bytes));
+}
+
+void Pump::note_bulk(Leg& leg, bool bulk) {
+    if (leg.bulk == bulk) return;
+    leg.bulk = bulk;
+    leg.from.keep_buffers(bulk);
+    leg.to.keep_buffers(bulk);
 }
 
 bool Pump::write_or_hold(Leg& leg, std::string_view data) {
@@ -192,8 +210,8 @@ void Pump::end(Leg& leg) {
         return;
     }
     leg.to.shutdown_write();
-    quiet_looks_ = kIdleLooks;
-    leg.from.descriptor().loop().arm(*this, kFarewell);
+    moved_before_ = up_.bytes + down_.bytes;
+    leg.from.descriptor().loop().arm(*this, farewell_);
 }
 
 void Pump::over(EndReason reason) {
@@ -207,8 +225,9 @@ void Pump::expired() {
     const std::uint64_t moved = up_.bytes + down_.bytes;
     quiet_looks_ = moved == moved_before_ ? quiet_looks_ + 1 : 0;
     moved_before_ = moved;
-    if (quiet_looks_ >= kIdleLooks) return over(EndReason::Deadline);
-    up_.from.descriptor().loop().arm(*this, idle_ / kIdleLooks);
+    const bool is_farewell = up_.state == Leg::State::Ended || down_.state == Leg::State::Ended;
+    if (quiet_looks_ >= (is_farewell ? 1 : kIdleLooks)) return over(EndReason::Deadline);
+    up_.from.descriptor().loop().arm(*this, is_farewell ? farewell_ : idle_ / kIdleLooks);
 }
 
 }  // namespace muster::net

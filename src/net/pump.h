@@ -25,12 +25,14 @@ struct Moved {
 
 /// The last phase of a session. While nothing moves it holds no buffer: it waits for readiness and
 /// borrows a buffer from its thread, or for bulk between two plain legs a pipe (splice(2)).
-/// When one side ends in order, the other is told and has 30 s to end as well.
+/// When one side ends in order, the other is told; it may finish what it says, and is ended when
+/// it has been silent for `farewell`.
 /// Lives on the streams' thread; awaited once: `Moved moved = co_await pump;`
 class Pump final : private Timer {
 public:
     /// `idle` ends a session in which nothing moved for that long (RFC 3501, 5.4: 30 minutes).
-    Pump(SocketStream& client, SocketStream& server, Duration idle);
+    Pump(SocketStream& client, SocketStream& server, Duration idle,
+         Duration farewell = Duration{30'000});
     ~Pump();
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -65,6 +67,8 @@ private:
     /// Each moves once; false when the leg now waits or has ended.
     bool splice_once(Leg& leg);
     bool copy_once(Leg& leg);
+    /// Whether the last turn of a copying leg filled a buffer.
+    static void note_bulk(Leg& leg, bool bulk);
     /// Writes `data`; keeps and waits with what the sink does not take now. False while it waits.
     bool write_or_hold(Leg& leg, std::string_view data);
     void wait(Leg& leg, SocketStream& stream, Direction direction);
@@ -77,6 +81,7 @@ private:
     std::coroutine_handle<> waiter_;
     Moved moved_;
     Duration idle_;
+    Duration farewell_;
     std::uint64_t moved_before_ = 0;  // at the last look of the idle timer
     std::uint8_t quiet_looks_ = 0;
     bool spliced_;

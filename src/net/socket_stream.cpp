@@ -77,6 +77,16 @@ Attempt SocketStream::tls_outcome(int result) {
     throw ConversationOver(reset ? EndReason::PeerGone : EndReason::TlsFailed);
 }
 
+void SocketStream::keep_buffers(bool keep) {
+    if (!tls_) return;
+    if (keep) {
+        SSL_clear_mode(tls_.get(), SSL_MODE_RELEASE_BUFFERS);
+        return;
+    }
+    SSL_set_mode(tls_.get(), SSL_MODE_RELEASE_BUFFERS);
+    SSL_free_buffers(tls_.get());  // what is in use now is given back after its next record
+}
+
 Task<void> SocketStream::ready(Direction direction) { co_await descriptor_.ready(direction); }
 
 void SocketStream::shutdown_write() {

@@ -10,7 +10,7 @@
 namespace muster::net {
 
 /// Owns the socket. TLS, once started, works on the socket itself; OpenSSL gives its record
-/// buffers back whenever they are empty, so an idle session holds none.
+/// buffers back whenever they are empty, unless told to keep them: an idle session holds none.
 class SocketStream final : public Stream {
 public:
     /// Takes over a non-blocking socket; `connected` is false while connect(2) is in progress.
@@ -25,6 +25,9 @@ public:
     void expire_after(Duration duration) override { descriptor_.expire_after(duration); }
     void expire_never() override { descriptor_.expire_never(); }
     [[nodiscard]] bool encrypted() const override { return tls_ != nullptr; }
+    /// Whether OpenSSL keeps its record buffers when they are empty: while much is moved, to get
+    /// and give them back for each record costs more than it saves.
+    void keep_buffers(bool keep);
 
     /// The server's side of a handshake. An error says why it failed; the stream is then useless.
     Task<Result<>> accept_tls(const TlsServer& server);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -76,16 +77,20 @@ HttpTarget plain(std::uint16_t port) {
     return target;
 }
 
-/// Sends bytes as they are and returns everything that comes back.
-std::string raw(std::uint16_t port, std::string_view bytes) {
+int connected(std::uint16_t port) {
     const int fd = socket(AF_INET, SOCK_STREAM, 0);
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to), 0);
-    EXPECT_EQ(send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(bytes.size()));
+    return fd;
+}
+
+/// Sends bytes as they are and returns everything that comes back.
+std::string raw(std::uint16_t port, std::string_view bytes) {
+    const int fd = connected(port);
+    send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);  // a server that refuses has closed
     shutdown(fd, SHUT_WR);
     std::string all;
     std::array<char, 4096> buffer{};
@@ -171,6 +176,34 @@ TEST(Http, RefusesWhatBreaksTheGrammarOrItsBounds) {
     EXPECT_TRUE(raw(served.port, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
                     .starts_with("HTTP/1.1 400"));
     EXPECT_EQ(raw(served.port, ""), "");
+}
+
+TEST(Http, AHeadThatDripsInIsCutOff) {
+    HttpLimits limits;
+    limits.header_time = Duration{40};
+    const Served served(echo, nullptr, limits);
+    const int fd = connected(served.port);
+    int sent = 0;
+    pollfd readable{fd, POLLIN, 0};
+    // Each byte comes well before the time is over; all of them never do.
+    while (sent < 2000 && send(fd, "x", 1, MSG_NOSIGNAL) == 1 && poll(&readable, 1, 5) == 0) ++sent;
+    EXPECT_LT(sent, 2000);
+    close(fd);
+}
+
+TEST(Http, OneAddressDoesNotTakeAllConnections) {
+    HttpLimits limits;
+    limits.connections_per_address = 2;
+    const Served served(echo, nullptr, limits);
+    const int first = connected(served.port);
+    const int second = connected(served.port);
+    EXPECT_EQ(raw(served.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n"), "");
+    close(first);
+    // The server learns of the end in its own time.
+    std::string answer;
+    while (answer.empty()) answer = raw(served.port, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_TRUE(answer.starts_with("HTTP/1.1 200"));
+    close(second);
 }
 
 TEST(Http, BodyThatNobodyReadEndsTheConnection) {

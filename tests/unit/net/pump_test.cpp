@@ -34,7 +34,7 @@ protected:
     static void make_non_blocking(int fd);
 
     Task<void> pump(Duration idle) {
-        Pump between(*client_side, *server_side, idle);
+        Pump between(*client_side, *server_side, idle, farewell);
         running = &between;
         moved = co_await between;
         running = nullptr;
@@ -51,6 +51,7 @@ protected:
     int client_fd = -1;
     int server_fd = -1;
     Pump* running = nullptr;
+    Duration farewell{30'000};
     Moved moved;
 };
 
@@ -118,6 +119,15 @@ TEST_F(PumpTest, AHalfClosedClientStillGetsItsAnswer) {
 
 TEST_F(PumpTest, EndsWhenNothingMovesForTheIdleLimit) {
     run(Duration{4});
+    EXPECT_EQ(moved.reason, EndReason::Deadline);
+}
+
+TEST_F(PumpTest, ASilentServerIsNotWaitedForOnceItsClientHasLeft) {
+    farewell = Duration{4};
+    write_all(client_fd, "a NOOP\r\n");
+    shutdown(client_fd, SHUT_WR);
+    run();
+    EXPECT_EQ(moved.to_server, 8U);
     EXPECT_EQ(moved.reason, EndReason::Deadline);
 }
 
