@@ -1,17 +1,20 @@
-// What the directory costs: importing accounts from CSV with password hashes, and finding one with
-// its route. Usage: directory_bench [ACCOUNTS [FOLDER]]; prints one table.
+// What the directory costs: importing accounts from CSV with password hashes, a front end's copy of
+// it, and finding an account with its route there, also while changes stream in.
+// Usage: directory_bench [ACCOUNTS [FOLDER]]; prints one figure a line, "WHAT<tab>VALUE<tab>UNIT".
 
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <random>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -20,6 +23,7 @@
 #include "cluster/directory.h"
 #include "cluster/directory_writer.h"
 #include "cluster/route.h"
+#include "local_source.h"
 #include "state/sqlite_store.h"
 
 namespace muster::cluster {
@@ -49,7 +53,7 @@ std::string address(std::uint64_t n) {
 }
 
 void print(const char* what, double value, const char* unit) {
-    std::printf("%-44s %12.2f %s\n", what, value, unit);
+    std::printf("%s\t%.4g\t%s\n", what, value, unit);
     std::fflush(stdout);
 }
 
@@ -86,23 +90,28 @@ void import(state::Store& store, std::uint64_t accounts) {
     const double cpu = now(CLOCK_PROCESS_CPUTIME_ID);
     const auto report = must(import_accounts(store, rows(accounts), {}), "import");
     if (!report.written) std::exit(1);
-    print("import of accounts with hashes, wall clock", now(CLOCK_MONOTONIC) - wall, "s");
+    print("import of accounts with hashes", now(CLOCK_MONOTONIC) - wall, "s");
     print("import, CPU", now(CLOCK_PROCESS_CPUTIME_ID) - cpu, "s");
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
-    print("most memory", static_cast<double>(usage.ru_maxrss) / 1024, "MiB");
+    print("import, most memory", static_cast<double>(usage.ru_maxrss) / 1024, "MiB");
 }
 
-void find(const std::shared_ptr<state::Replica>& replica, std::uint64_t accounts) {
+struct LookUps {
+    double cpu_us = 0;
+    double p99_us = 0;
+};
+
+LookUps look_up(const std::shared_ptr<state::Replica>& replica, const TopologyTable& topology,
+                std::uint64_t accounts) {
     constexpr std::size_t kLookUps = 200'000;
-    HealthTable health;
-    const TopologyTable topology(replica, health);
     Directory directory(replica, topology);
     std::minstd_rand random(7);
     std::uniform_int_distribution<std::uint64_t> pick(0, accounts - 1);
     std::vector<std::string> names;
     for (std::size_t i = 0; i < kLookUps; ++i) names.push_back(address(pick(random)));
     std::vector<double> times;
+    times.reserve(kLookUps);
     const double cpu = now(CLOCK_THREAD_CPUTIME_ID);
     for (const std::string& name : names) {
         const double start = now(CLOCK_MONOTONIC);
@@ -110,21 +119,64 @@ void find(const std::shared_ptr<state::Replica>& replica, std::uint64_t accounts
         if (!located || !located->known || !route(*located, Service::Imap, NodeName("fe1"))) {
             std::exit(1);
         }
-        times.push_back(now(CLOCK_MONOTONIC) - start);
+        times.push_back((now(CLOCK_MONOTONIC) - start) * 1e6);
     }
-    print("locate and route, CPU",
-          (now(CLOCK_THREAD_CPUTIME_ID) - cpu) / static_cast<double>(kLookUps) * 1e6, "us");
+    const double used = now(CLOCK_THREAD_CPUTIME_ID) - cpu;
     std::ranges::sort(times);
-    print("locate and route, 99th percentile", times[kLookUps * 99 / 100] * 1e6, "us");
+    return {used / static_cast<double>(kLookUps) * 1e6, times[kLookUps * 99 / 100]};
+}
+
+/// About 500 accounts a second change until stopped.
+void keep_changing(state::Store& store, std::uint64_t accounts, const std::atomic<bool>& over) {
+    std::minstd_rand random(11);
+    std::uniform_int_distribution<std::uint64_t> pick(0, accounts - 1);
+    while (!over) {
+        state::Transaction transaction;
+        for (int i = 0; i < 10; ++i) {
+            const std::string key = std::string(kAccountPrefix) + address(pick(random));
+            const auto row = must(store.get(key), "account");
+            if (!row) std::exit(1);
+            transaction.put(key, row->value);
+        }
+        must(store.commit(transaction), "change");
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+}
+
+void find(state::Store& store, const std::shared_ptr<state::Replica>& replica,
+          std::uint64_t accounts) {
+    HealthTable health;
+    const TopologyTable topology(replica, health);
+    look_up(replica, topology, accounts);  // warms up
+    const LookUps quiet = look_up(replica, topology, accounts);
+    print("look-up, CPU", quiet.cpu_us, "us");
+    print("look-up, 99th percentile", quiet.p99_us, "us");
+    std::atomic<bool> over = false;
+    const std::jthread writing([&] { keep_changing(store, accounts, over); });
+    const LookUps busy = look_up(replica, topology, accounts);
+    over = true;
+    print("look-up while changes stream in, CPU", busy.cpu_us, "us");
+    print("look-up while changes stream in, 99th percentile", busy.p99_us, "us");
 }
 
 void measure(std::uint64_t accounts, const std::filesystem::path& folder) {
-    std::printf("%llu accounts\n", static_cast<unsigned long long>(accounts));
+    print("accounts", static_cast<double>(accounts), "");
+    std::filesystem::create_directories(folder / "replica");
     const auto store = must(state::SqliteStore::open(folder / "directory.db"), "open");
     DirectoryWriter writer(*store);
     make_topology(writer);
     import(*store, accounts);
-    find(state::Replica::of_store(*store, store->file()), accounts);
+    const auto replica = must(state::Replica::of_folder(folder / "replica"), "replica");
+    std::vector<std::unique_ptr<state::Source>> sources;
+    sources.push_back(std::make_unique<state::LocalSource>(*store));
+    state::Follower follower(replica, std::move(sources), {.scope = state::Scope::Frontend});
+    const double copying = now(CLOCK_MONOTONIC);
+    const std::jthread thread([&](const std::stop_token& stop) { follower.run(stop); });
+    while (!replica->filled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    print("first copy for a front end", now(CLOCK_MONOTONIC) - copying, "s");
+    print("a front end's file",
+          static_cast<double>(std::filesystem::file_size(replica->file())) / 1e6, "MB");
+    find(*store, replica, accounts);
 }
 
 }  // namespace

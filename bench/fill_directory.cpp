@@ -1,9 +1,10 @@
 // Makes the directory of a node that serves the fake server's accounts.
 //
-//   fill_directory --state DIR --server ADDRESS:PORT --domain DOMAIN --accounts N
+//   fill_directory --state DIR --server ADDRESS:PORT --domain DOMAIN --accounts N [--front-end DIR]
 //
 // makes the state folder of a node "bench", its own cluster, with one domain, one server and the
-// accounts user0@DOMAIN …. The one tool that uses Muster's own code: it prepares, and is not
+// accounts user0@DOMAIN …, and if asked that of a front end "bench-fe" with its copy of all that,
+// whose master does not answer. The one tool that uses Muster's own code: it prepares, and is not
 // measured.
 
 #include <arpa/inet.h>
@@ -16,6 +17,7 @@
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "local_source.h"
 #include "options.h"
 #include "sockets.h"
 #include "state/sqlite_store.h"
@@ -53,6 +55,23 @@ void found_cluster(const std::string& state) {
     must(admin::save_identity(state, identity));
 }
 
+void make_front_end(const std::string& folder, const admin::NodeIdentity& master,
+                    state::Store& directory) {
+    std::filesystem::create_directories(folder);
+    admin::NodeIdentity identity = admin::new_identity(NodeName("bench-fe"));
+    identity.cluster_id = master.cluster_id;
+    identity.authority = master.authority;
+    identity.secret = master.secret;
+    identity.masters = {{NodeName("bench"), "127.0.0.1:1", master.pin}};
+    must(admin::save_identity(folder, identity));
+    const auto replica = must(state::Replica::of_folder(folder));
+    std::vector<std::unique_ptr<state::Source>> sources;
+    sources.push_back(std::make_unique<state::LocalSource>(directory));
+    state::Follower follower(replica, std::move(sources), {.scope = state::Scope::Frontend});
+    const std::jthread thread([&](const std::stop_token& stop) { follower.run(stop); });
+    while (!replica->filled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+}
+
 void add_accounts(state::Store& directory, const std::string& domain, int count) {
     auto load = directory.bulk({});
     for (int number = 0; number < count; ++number) {
@@ -84,4 +103,8 @@ int main(int argc, char** argv) {
     domain.servers = {ServerName("fake")};
     must(writer.put(domain));
     add_accounts(*stores.directory, domain.name.text, options.number("accounts", 100));
+    if (options.has("front-end")) {
+        make_front_end(options.text("front-end"), must(admin::load_identity(folder)),
+                       *stores.directory);
+    }
 }

@@ -1,4 +1,5 @@
-"""Muster as a peer: one node that is master and front end, in front of the fake server."""
+"""Muster as a peer, in front of the fake server: one node that is master and front end, or a front
+end alone with its copy of the directory and no master that answers."""
 
 import subprocess
 
@@ -12,20 +13,23 @@ class Muster(Peer):
 
     name = "muster"
 
-    def __init__(self, site, accounts=0, workers=1):
+    def __init__(self, site, accounts=0, workers=1, alone=False):
         self.accounts = accounts or site.users
         self.workers = workers
         super().__init__(site)
-        self.state = site.directory / f"state-{self.accounts}"
+        self.master_state = site.directory / f"state-{self.accounts}"
+        self.state = site.directory / f"front-end-{self.accounts}" if alone else self.master_state
+        self.roles = '"frontend"' if alone else '"master", "frontend"'
 
     def fill(self):
         """Makes the directory, unless this run has one of the size already."""
-        if (self.state / "directory.db").exists():
+        if self.state.exists():
             return
+        front_end = [] if self.state == self.master_state else ["--front-end", self.state]
         subprocess.run(
-            [self.site.tools / "fill_directory", "--state", self.state,
+            [self.site.tools / "fill_directory", "--state", self.master_state,
              "--server", self.site.server_address, "--domain", DOMAIN,
-             "--accounts", str(self.accounts)], check=True)
+             "--accounts", str(self.accounts), *front_end], check=True)
 
     def start(self):
         self.choose_ports()
@@ -33,7 +37,7 @@ class Muster(Peer):
         config = self.write("muster.toml", f"""
 [node]
 name = "bench"
-roles = ["master", "frontend"]
+roles = [{self.roles}]
 state_dir = "{self.state}"
 workers = {self.workers}
 drain_time = 0

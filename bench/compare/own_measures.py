@@ -1,8 +1,10 @@
 """What only Muster promises: the size of the directory costs nothing, workers share nothing, a
-restart is quick, and nothing leaks. Each returns figures by name and prints them as it goes."""
+restart is quick, and nothing leaks. Each returns figures by name; PROMISES says what some of them
+may be at most."""
 
 import os
 import statistics
+import subprocess
 import time
 
 from . import processes
@@ -37,6 +39,18 @@ def directory(site, effort, rounds):
     return figures
 
 
+def accounts(site, _effort, _rounds):
+    """Importing 10 million accounts, a front end's copy of them, and look-ups in it."""
+    figures = {}
+    for count in (MILLION, TEN_MILLION):
+        lines = subprocess.run([site.tools / "directory_bench", str(count), site.directory],
+                               check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+        for line in lines[1:]:
+            what, value, unit = line.split("\t")
+            figures[f"{what}, {unit}, with {count}"] = float(value)
+    return figures
+
+
 def workers(site, effort, rounds):
     """CPU per 1000 logins with two workers and with one, load and proxy on all cores alike."""
     everywhere = os.sched_getaffinity(0)
@@ -55,14 +69,13 @@ def workers(site, effort, rounds):
 
 
 def restart(site, _effort, rounds):
-    """From starting the process to the first login served, with 10 million accounts."""
+    """From starting a front end to its first login, with 10 million accounts and no master."""
     site.users = TEN_MILLION
-    peer = Muster(site, TEN_MILLION)
-    peer.fill()
+    Muster(site, TEN_MILLION, alone=True).fill()
     seconds = []
     for _ in range(rounds):
         began = time.monotonic()
-        with Muster(site, TEN_MILLION) as running:
+        with Muster(site, TEN_MILLION, alone=True) as running:
             site.load("logins", running.port(False), False, 1)
             seconds.append(time.monotonic() - began)
     return {"seconds": statistics.median(seconds), "longest": max(seconds)}
@@ -90,4 +103,19 @@ def _logins(site, peer, count, effort):
     processes.settled_cpu_seconds(peer.pids())
 
 
-OWN_MEASURES = {"directory": directory, "workers": workers, "restart": restart, "leaks": leaks}
+OWN_MEASURES = {"directory": directory, "accounts": accounts, "workers": workers, "restart": restart, "leaks": leaks}
+
+PROMISES = {
+    ("directory", f"ratio of {MILLION} to {THOUSAND}"): 1.2,
+    ("directory", f"ratio of {TEN_MILLION} to {THOUSAND}"): 1.2,
+    ("accounts", f"import of accounts with hashes, s, with {TEN_MILLION}"): 600,
+    ("accounts", f"a front end's file, MB, with {TEN_MILLION}"): 2000,
+    **{("accounts", f"look-up{when}, CPU, us, with {count}"): 8
+       for when in ("", " while changes stream in") for count in (MILLION, TEN_MILLION)},
+    **{("accounts", f"look-up while changes stream in, 99th percentile, us, with {count}"): 50
+       for count in (MILLION, TEN_MILLION)},
+    ("workers", "ratio"): 1.1,
+    ("restart", "seconds"): 2,
+    ("leaks", "descriptors more"): 8,
+    ("leaks", "KB more"): 1024,
+}

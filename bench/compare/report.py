@@ -11,6 +11,7 @@ import time
 
 from . import plot
 from .measures import MEASURES
+from .own_measures import PROMISES
 
 BASE = "nginx"
 
@@ -95,9 +96,13 @@ def save_own(directory, name, figures):
     directory.mkdir(parents=True, exist_ok=True)
     entry = {"taken": time.strftime("%Y-%m-%d %H:%M"), "machine": machine(), "figures": figures}
     known = _update(directory / "own.json", {name: entry})
-    lines = ["| measure | figure | |", "|---|---|---|"]
-    lines += [f"| {measure} | {what} | {value:.4g} |"
-              for measure, taken in known.items() for what, value in taken["figures"].items()]
+    lines = ["| measure | figure | | promised | |", "|---|---|---|---|---|"]
+    for measure, taken in known.items():
+        for what, value in taken["figures"].items():
+            most = PROMISES.get((measure, what))
+            kept = "" if most is None else "met" if value <= most else "missed"
+            promised = "" if most is None else f"≤ {most}"
+            lines.append(f"| {measure} | {what} | {value:.4g} | {promised} | {kept} |")
     (directory / "own.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
