@@ -90,9 +90,12 @@ void tell(const DemoPlan& plan, const json& description, const DemoOptions& opti
         plan.certificate_authority().c_str(), kate.address.c_str(), kate.password.c_str(),
         imaps.c_str(), plan.certificate_authority().c_str(), imaps.c_str(), options.program.c_str(),
         plan.api_socket().c_str(), imaps.c_str(), plan.certificate_authority().c_str());
-    std::printf(options.detach ? "\nIt goes on; end it with: muster demo --stop --dir %s\n"
-                               : "\nCtrl-C ends it (folder: %s).\n",
-                plan.dir.c_str());
+    if (options.detach) {
+        std::printf("\nIt goes on; end it with: %s demo --stop --dir %s\n", options.program.c_str(),
+                    plan.dir.c_str());
+    } else {
+        std::printf("\nCtrl-C ends it (folder: %s).\n", plan.dir.c_str());
+    }
     std::fflush(stdout);
 }
 
