@@ -1,4 +1,5 @@
-"""Pages that are made from the program equal what it says; links between pages lead somewhere."""
+"""Pages that are made from the program equal what it says; links between pages lead somewhere; what
+tables name exists, and what operators may find in the log is explained."""
 import os
 import pathlib
 import re
@@ -62,6 +63,26 @@ class Protocols(unittest.TestCase):
                 for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
                     with self.subTest(page=page.name, name=name):
                         self.assertIn(name, known)
+
+
+class LogEvents(unittest.TestCase):
+    def events_to_look_at(self):
+        """Names of all events that the sources log as a warning or an error."""
+        names = set()
+        for path in (ROOT / "src").rglob("*.cpp"):
+            for call in re.findall(r"\blog::(?:warning|error)\(([^{;]*)|\blog::write\(([^{;]*)",
+                                   path.read_text()):
+                found = re.findall(r'"([^"]*)"', "".join(call))
+                self.assertTrue(found, f"{path}: an event without a literal name")
+                names.update(found)
+        return names
+
+    def test_the_operator_guide_explains_each_warning_and_error(self):
+        guide = (ROOT / "docs/operator-guide.md").read_text()
+        table = guide[guide.index("## Log lines"):guide.index("## Messages")]
+        explained = {name for row in re.findall(r"^\| (.*?) \|", table, re.M)
+                     for name in re.findall(r"`([^`]+)`", row)}
+        self.assertEqual(self.events_to_look_at() - explained, set())
 
 
 if __name__ == "__main__":
