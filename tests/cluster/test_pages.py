@@ -85,5 +85,55 @@ class LogEvents(unittest.TestCase):
         self.assertEqual(self.events_to_look_at() - explained, set())
 
 
+class Messages(unittest.TestCase):
+    def test_each_message_that_the_guide_explains_is_one_of_the_program(self):
+        source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.cpp"))
+        source = re.sub(r'"\s*"', "", source.replace('\\"', "\0")).replace("\0", '"')
+        guide = (ROOT / "docs/operator-guide.md").read_text()
+        table = guide[guide.index("## Messages"):guide.index("## Upgrading")]
+        for row in re.findall(r"^\| (`.*?) \|", table, re.M):
+            for part in re.split(r"[`…]+| / |, ", row):
+                with self.subTest(message=row):
+                    self.assertTrue(part.strip() in source, f"nowhere: {part}")
+
+
+class Commands(unittest.TestCase):
+    """Commands and options that pages name are understood by the program."""
+
+    def commands(self):
+        for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+            text = page.read_text().replace("\\\n", " ")
+            quoted = re.findall(r"`([^`\n]+)`", text)
+            for block in re.findall(r"^```\w*\n(.*?)^```", text, re.M | re.S):
+                quoted += block.splitlines()
+            for line in quoted:
+                found = re.search(r"(?:^|dev )(muster [^#|<>]*)", line)
+                if found:
+                    yield page.name, found[1].split()[1:]
+
+    def help_of(self, verbs, known={}):
+        key = tuple(verbs)
+        if key not in known:
+            done = subprocess.run([PROGRAM, *verbs, "--help"], capture_output=True, text=True)
+            known[key] = done.stdout if done.returncode == 0 else ""
+        return known[key]
+
+    def test_they_are_in_the_help(self):
+        for page, words in self.commands():
+            plain = [word for word in words if not word.startswith("-")]
+            verbs = []
+            for word in plain:  # values of options may stand before the verb
+                section = self.help_of(verbs).partition("Subcommands:")[2]
+                if re.search(rf"^  {re.escape(word)}\b", section, re.M):
+                    verbs.append(word)
+            texts = self.help_of([]) + self.help_of(verbs)
+            with self.subTest(page=page, command=" ".join(words)):
+                self.assertTrue(verbs or words[0].startswith("-"), "no such command")
+                self.assertNotIn("Subcommands:", self.help_of(verbs) if verbs else "",
+                                 "its verb is missing or unknown")
+                for option in re.findall(r"(?:^| )(--[a-z-]+)", " ".join(words)):
+                    self.assertIn(option, texts)
+
+
 if __name__ == "__main__":
     unittest.main()
