@@ -18,6 +18,11 @@ REST = (3.0, 8.0)  # seconds between two kills
 SETTLING = 2.0     # seconds
 
 
+def marker(address):
+    """The mailbox that tells whose mail a login has reached."""
+    return "of-" + address.split("@")[0]
+
+
 class Trial:
     def __init__(self, demo, minutes):
         self.demo = demo
@@ -49,7 +54,8 @@ class Trial:
                 self.homes[address] = server
                 with self.demo.imap() as line:
                     assert imap_login(line, address, PASSWORD).startswith("l OK")
-                    line.ask(f'c CREATE "of-{address}"', "^c OK")
+                    answer = line.ask(f"c CREATE {marker(address)}", "^c ")
+                    assert answer.startswith("c OK"), answer
 
     def concerned(self, front_end, server, began):
         """Whether something that this login needs was away since it began."""
@@ -67,7 +73,7 @@ class Trial:
                 return "unavailable", answer
             line.ask('m LIST "" "of-*"', "^m OK")
             names = [heard for heard in line.heard if "of-" in heard]
-            if len(names) != 1 or f"of-{address}" not in names[0]:
+            if len(names) != 1 or not names[0].endswith(marker(address)):
                 return "wrong-home", str(names)
             line.ask("o LOGOUT", "^o OK")
         return None
