@@ -31,7 +31,7 @@ Result<VerifyStep> step_from(const json& answer, const NodeName& judge) {
         return step;
     }
     if (state == "accepted") {
-        step.step = {SaslStep::Kind::Accepted, {}};
+        step.step = {SaslStep::Kind::Accepted, text(answer, "data")};
         step.account = text(answer, "account");
         if (answer.contains("token")) {
             const json& token = answer["token"];

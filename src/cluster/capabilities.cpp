@@ -111,8 +111,10 @@ Announcement common_announcement(std::span<const ServerView* const> servers, Ser
 
 bool map_names(std::span<const ServerView* const> servers, Service service) {
     return std::ranges::all_of(servers, [&](const ServerView* view) {
-        return !view->server.service(service) || (view->server.kind == ServerKind::Dovecot &&
-                                                  view->server.introduce == Introduce::Xclient);
+        const Server& server = view->server;
+        return !server.service(service) ||
+               (server.kind == ServerKind::Dovecot && server.introduce == Introduce::Xclient &&
+                server.login == LoginMode::Own);
     });
 }
 

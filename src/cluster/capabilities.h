@@ -26,7 +26,8 @@ struct Announcement {
 Announcement common_announcement(std::span<const ServerView* const> servers, Service service);
 
 /// All of them that have the service learn the account beside a SCRAM message, which signs the
-/// name as the client knows it: Dovecots that take forwarded fields.
+/// name as the client knows it: Dovecots that take forwarded fields. Where a back end judges
+/// (login = token or master), it learns nothing but that message.
 bool map_names(std::span<const ServerView* const> servers, Service service);
 
 /// The list that a server without one of its own is taken to have.

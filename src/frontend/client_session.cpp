@@ -43,6 +43,12 @@ Task<Result<Login>> ClientSession::read_login_mechanism(std::optional<std::strin
     co_return from_password(*name, *password);
 }
 
+// RFC 9051, 6.2.2 and RFC 5034, 4: a challenge more, which the client answers with nothing.
+Task<std::optional<std::string>> ClientSession::conclude(std::string last) {
+    if (!co_await ask(last)) co_return std::nullopt;
+    co_return std::string();
+}
+
 Result<Login> ClientSession::from_password(std::string_view user, std::string_view password) {
     auto message = wire::sasl::write_plain({}, user, password);
     if (!message) return std::unexpected(message.error());

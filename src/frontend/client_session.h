@@ -66,6 +66,10 @@ public:
     /// Sends a challenge (base64) and reads the answer (base64); empty when it was cancelled or
     /// the client left.
     virtual Task<std::optional<std::string>> ask(std::string_view challenge) = 0;
+    /// Brings the client the last server message (base64) of an exchange that succeeded. What goes
+    /// in front of welcome()'s text where the protocol carries it there; empty when the client
+    /// cancelled or left.
+    virtual Task<std::optional<std::string>> conclude(std::string last);
     /// The protocol's success line; `text` as the upstream gave it.
     [[nodiscard]] virtual std::string welcome(const Login& login, std::string_view text) const = 0;
     /// The one place where this protocol turns an Error into an answer.

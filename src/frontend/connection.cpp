@@ -222,7 +222,8 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     worker_.shared().guard.succeeded(counted_);
     const std::string ahead = session.take_rest();
     if (!ahead.empty()) co_await (*upstream)->stream().write(ahead);
-    co_await client_.write(session.welcome(login, *success) + (*upstream)->take_rest());
+    co_await client_.write(session.welcome(login, entry->before_success + *success) +
+                           (*upstream)->take_rest());
     co_return (*upstream)->release();
 }
 
@@ -235,30 +236,51 @@ Task<Result<Connection::Entry>> Connection::entry_for(ClientSession& session, co
         if (!message) co_return std::unexpected(message.error());
         co_return Entry{login.mechanism, std::move(*message)};
     }
-    const auto credentials = co_await verify(session, peer, login, route);
-    if (!credentials) co_return std::unexpected(credentials.error());
-    auto message =
-        wire::sasl::write_plain(route.login.view(), credentials->user, credentials->password);
+    auto judged = co_await verify(session, peer, login, route);
+    if (!judged) co_return std::unexpected(judged.error());
+    auto message = wire::sasl::write_plain(route.login.view(), judged->credentials.user,
+                                           judged->credentials.password);
     if (!message) co_return std::unexpected(message.error());
-    co_return Entry{Mechanism::Plain, std::move(*message)};
+    co_return Entry{Mechanism::Plain, std::move(*message), std::move(judged->before_success)};
 }
 
-Task<Result<EntryCredentials>> Connection::verify(ClientSession& session, const Peer& peer,
-                                                  const Login& login, const cluster::Route& route) {
+Task<Result<Connection::Judged>> Connection::verify(ClientSession& session, const Peer& peer,
+                                                    const Login& login,
+                                                    const cluster::Route& route) {
+    const bool by_token = route.server->server.login == cluster::LoginMode::Token;
+    auto message = message_for(login, route.login);
+    if (!message) co_return std::unexpected(message.error());
+    auto step = co_await judge(session, {route.server->server.name, listener_.service, by_token,
+                                         login.mechanism, *message, peer.client, id_});
+    if (!step) co_return std::unexpected(step.error());
+    if (step->step.kind == SaslStep::Kind::Denied) {
+        co_return fail(ErrorKind::Refused, "", "credentials refused by a back end");
+    }
+    // A master user opens any mailbox: whose credentials these were decides which.
+    if (!wire::equal_folded(step->account, route.login.view())) {
+        co_return fail(ErrorKind::Refused, "", "credentials of another account");
+    }
+    Judged judged;
+    if (step->token) {
+        judged.credentials = std::move(*step->token);
+    } else if (!by_token && route.server->credential) {
+        judged.credentials = {route.server->credential->user, route.server->credential->password};
+    } else {
+        co_return fail(ErrorKind::Unavailable, "unavailable", "no credentials for the server");
+    }
+    if (!step->step.text.empty()) {
+        auto before = co_await session.conclude(std::move(step->step.text));
+        if (!before) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
+        judged.before_success = std::move(*before);
+    }
+    co_return judged;
+}
+
+Task<Result<VerifyStep>> Connection::judge(ClientSession& session, VerifyRequest request) {
     const Shared& shared = worker_.shared();
     if (shared.verifier == nullptr) {
         co_return fail(ErrorKind::Unavailable, "unavailable", "no back end can judge credentials");
     }
-    const bool by_token = route.server->server.login == cluster::LoginMode::Token;
-    auto message = message_for(login, route.login);
-    if (!message) co_return std::unexpected(message.error());
-    const VerifyRequest request{route.server->server.name,
-                                listener_.service,
-                                by_token,
-                                login.mechanism,
-                                *message,
-                                peer.client,
-                                id_};
     auto step = co_await net::Blocking(worker_.loop(), shared.pool, [&shared, request] {
         return shared.verifier->begin(request);
     });
@@ -270,20 +292,7 @@ Task<Result<EntryCredentials>> Connection::verify(ClientSession& session, const 
                 return shared.verifier->answer(request, exchange, *answer);
             });
     }
-    if (!step) co_return std::unexpected(step.error());
-    if (step->step.kind == SaslStep::Kind::Denied) {
-        co_return fail(ErrorKind::Refused, "", "credentials refused by a back end");
-    }
-    // A master user opens any mailbox: whose credentials these were decides which.
-    if (!wire::equal_folded(step->account, route.login.view())) {
-        co_return fail(ErrorKind::Refused, "", "credentials of another account");
-    }
-    if (step->token) co_return *step->token;
-    if (!by_token && route.server->credential) {
-        co_return EntryCredentials{route.server->credential->user,
-                                   route.server->credential->password};
-    }
-    co_return fail(ErrorKind::Unavailable, "unavailable", "no credentials for the server");
+    co_return step;
 }
 
 Task<Result<std::string>> Connection::converse(ClientSession& session, Upstream& upstream,

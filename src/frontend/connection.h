@@ -47,6 +47,11 @@ private:
     struct Entry {
         wire::sasl::Mechanism mechanism;
         std::string message;
+        std::string before_success = {};  ///< of what the protocol's success line says
+    };
+    struct Judged {
+        EntryCredentials credentials;
+        std::string before_success;
     };
 
     Task<bool> read_proxy_header(Peer& peer);
@@ -56,8 +61,10 @@ private:
     Task<Result<Server>> hand_over(ClientSession& session, const Peer& peer, const Login& login);
     /// What the server is entered with when that is not what the client sent: has the client's
     /// credentials judged at a back end first.
-    Task<Result<EntryCredentials>> verify(ClientSession& session, const Peer& peer,
-                                          const Login& login, const cluster::Route& route);
+    Task<Result<Judged>> verify(ClientSession& session, const Peer& peer, const Login& login,
+                                const cluster::Route& route);
+    /// Relays the exchange with the back end until it has decided: whose credentials they were.
+    Task<Result<VerifyStep>> judge(ClientSession& session, VerifyRequest request);
     /// The first message for the server, and by which mechanism.
     Task<Result<Entry>> entry_for(ClientSession& session, const Peer& peer, const Login& login,
                                   const cluster::Route& route);

@@ -132,6 +132,13 @@ Task<std::optional<std::string>> SieveSession::ask(std::string_view challenge) {
     co_return std::string(*text);
 }
 
+// RFC 5804, 2.1: it travels with the OK.
+Task<std::optional<std::string>> SieveSession::conclude(std::string last) {
+    std::string code = "(SASL ";
+    sieve::append_server_string(code, last);
+    co_return code + ") ";
+}
+
 std::string SieveSession::welcome(const Login&, std::string_view text) const {
     // A code such as (SASL "…") stands in front of the text when the server gave one.
     return "OK " + std::string(text) + "\r\n";

@@ -15,6 +15,7 @@ public:
     Task<void> greet() override;
     Task<std::optional<Login>> identify() override;
     Task<std::optional<std::string>> ask(std::string_view challenge) override;
+    Task<std::optional<std::string>> conclude(std::string last) override;
     [[nodiscard]] std::string welcome(const Login& login, std::string_view text) const override;
     [[nodiscard]] std::string refusal(const Login& login, const Error& error) const override;
     [[nodiscard]] std::string farewell(net::EndReason reason) const override;

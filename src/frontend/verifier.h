@@ -30,7 +30,9 @@ struct EntryCredentials {
 };
 
 struct VerifyStep {
-    SaslStep step;         ///< a challenge's text is base64
+    /// A challenge's text is base64, and so is Accepted's: the last server message of SCRAM, where
+    /// it came with the verdict; else empty.
+    SaslStep step;
     std::string exchange;  ///< goes with the answer to a challenge
     std::optional<EntryCredentials> token;
     std::string account;  ///< after Accepted: whose credentials they were

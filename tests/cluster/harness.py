@@ -70,6 +70,7 @@ class Scram:
         self.nonce = base64.b64encode(os.urandom(18)).decode()
         escaped = name.replace("=", "=3D").replace(",", "=2C")
         self.bare = f"n={escaped},r={self.nonce}"
+        self.server_proved_itself = False  # by the signature of its last message
 
     def first(self):
         return ("n,," + self.bare).encode()
@@ -88,7 +89,8 @@ class Scram:
         return f"{bare},p={base64.b64encode(proof).decode()}".encode()
 
     def verified(self, challenge):
-        return challenge.decode().startswith("v=" + self.expected)
+        self.server_proved_itself = challenge.decode().startswith("v=" + self.expected)
+        return self.server_proved_itself
 
 
 class Line:
@@ -182,6 +184,31 @@ def imap_introduction(session="s-1", ip="203.0.113.7", **forward):
 def pop3_login(line, name, password):
     line.ask(f"USER {name}", r"^\+OK")
     return line.ask(f"PASS {password}", "^[-+]")
+
+
+def pop3_scram(line, scram, mechanism="SCRAM-SHA-256"):
+    """Returns the answer to a SCRAM login."""
+    heard = line.ask(f"AUTH {mechanism} {b64(scram.first())}", "^[-+]")
+    if not heard.startswith("+ "):
+        return heard
+    heard = line.ask(b64(scram.final(base64.b64decode(heard[2:]))), "^[-+]")
+    if not heard.startswith("+ "):
+        return heard
+    assert scram.verified(base64.b64decode(heard[2:])), "the server's signature is wrong"
+    return line.ask("", "^[-+]")
+
+
+def sieve_scram(line, scram, mechanism="SCRAM-SHA-256"):
+    """Returns the answer to a SCRAM login; the last message may travel with it (RFC 5804, 2.1)."""
+    heard = line.ask(f'AUTHENTICATE "{mechanism}" "{b64(scram.first())}"', '^("|OK|NO|BYE)')
+    if not heard.startswith('"'):
+        return heard
+    final = b64(scram.final(base64.b64decode(heard.strip('"'))))
+    heard = line.ask(f'"{final}"', '^("|OK|NO|BYE)')
+    signature = re.match(r'(?:OK \(SASL )?"([^"]+)"', heard)
+    if signature and not heard.startswith(("NO", "BYE")):
+        assert scram.verified(base64.b64decode(signature[1])), "the server's signature is wrong"
+    return line.ask('""', "^(OK|NO|BYE)") if heard.startswith('"') else heard
 
 
 def sieve_login(line, name, password):

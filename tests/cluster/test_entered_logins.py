@@ -1,0 +1,322 @@
+"""Servers that sessions enter by other credentials than the client's: `login=token` (a one-use token
+of the home) and `login=master` (a foreign server's master user). Who the client is, a back end
+judges first."""
+import grp
+import os
+import pathlib
+import pwd
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from dovecot_lab import DOVECOT, free_ports
+from harness import Scram, b64, imap_login, pop3_login, sieve_login, wait_for
+
+PASSWORD = "correct horse"
+MASTER_PASSWORD = "opens every mailbox"
+
+
+def setUpModule():
+    global demo
+    demo = harness.Demo()
+    unittest.addModuleCleanup(demo.close)
+    # Where names need no domain SCRAM is offered only if every server maps the name it signs.
+    file = demo.dir / "fe1" / "muster.toml"
+    file.write_text(re.sub(r"(?m)^default_domain = .*$", "", file.read_text()))
+    demo.end_node("fe1", signal.SIGTERM)
+    demo.start_node("fe1")
+
+
+def every_front_end(look, what):
+    for name in demo.fe:
+        wait_for(lambda: look(name), f"{what} on {name}")
+
+
+def refused(service):
+    return {"imap": r"^[ls] NO \[AUTHENTICATIONFAILED\]", "pop3": r"^-ERR \[AUTH\]",
+            "sieve": "^NO "}[service]
+
+
+ACCEPTED = r"^([lsp] OK|\+OK|OK)"
+
+
+class Case(unittest.TestCase):
+    number = 0
+    home = "sv2"
+
+    def account(self, password=PASSWORD, home=None):
+        Case.number += 1
+        return demo.add_account(f"e{Case.number}@domain1.dom", password, home=home or self.home)
+
+    def open(self, service, source=None):
+        """Greeted and encrypted."""
+        line = demo.line({"imap": "imaps", "pop3": "pop3s", "sieve": "sieve"}[service],
+                         source=source)
+        self.addCleanup(line.close)
+        line.hear({"imap": "OK", "pop3": r"^\+OK", "sieve": "^OK"}[service])
+        if service == "sieve":
+            line.ask("STARTTLS", "^OK")
+            line.start_tls(demo.context)
+            line.hear("^OK")
+        return line
+
+    def login(self, service, name, password, source=None):
+        """The line and the answer to a password."""
+        line = self.open(service, source)
+        login = {"imap": imap_login, "pop3": pop3_login, "sieve": sieve_login}[service]
+        return line, login(line, name, password)
+
+    def scram(self, service, name, password, source=None):
+        """The line, the answer to a SCRAM login, and whether the server proved itself."""
+        line = self.open(service, source)
+        login = {"imap": harness.imap_scram, "pop3": harness.pop3_scram,
+                 "sieve": harness.sieve_scram}[service]
+        scram = Scram(name, password)
+        return line, login(line, scram), scram.server_proved_itself
+
+    def plain(self, service, words):
+        """The answer to a PLAIN message."""
+        line = self.open(service)
+        if service == "imap":
+            return line.ask(f"p AUTHENTICATE PLAIN {b64(words)}", "^p ")
+        if service == "pop3":
+            return line.ask(f"AUTH PLAIN {b64(words)}", "^[-+]")
+        return line.ask(f'AUTHENTICATE "PLAIN" "{b64(words)}"', "^(OK|NO|BYE)")
+
+    def uses(self, service, line):
+        """The session is a mailbox's, not only an answer."""
+        if service == "imap":
+            line.ask("u SELECT INBOX", "^u OK")
+        elif service == "pop3":
+            line.ask("STAT", r"^\+OK 0 0")
+        else:
+            line.ask("LISTSCRIPTS", "^OK")
+
+    def nobody_else_gets_in(self, service):
+        mine, other = self.account(), self.account("another password")
+        cases = {"wrong password": (mine["address"], "wrong"),
+                 "password of another": (other["address"], PASSWORD),
+                 "unknown account": ("nobody-here@domain1.dom", PASSWORD)}
+        for what, (name, password) in cases.items():
+            with self.subTest(what, service=service):
+                self.assertRegex(self.login(service, name, password)[1], refused(service))
+                self.assertRegex(self.scram(service, name, password)[1], refused(service))
+        with self.subTest("own password for another's mailbox", service=service):
+            words = f"{other['address']}\0{mine['address']}\0{PASSWORD}"
+            self.assertNotRegex(self.plain(service, words), ACCEPTED)
+        demo.api("POST", f"/v1/accounts/{mine['address']}/disable", {})
+        demo.wait_everywhere(mine["address"], lambda seen: seen["state"] == "disabled")
+        with self.subTest("disabled", service=service):
+            self.assertRegex(self.login(service, mine["address"], PASSWORD)[1], refused(service))
+
+
+class ByToken(Case):
+    @classmethod
+    def setUpClass(cls):
+        demo.api("PATCH", "/v1/servers/sv2", {"login": "token"})
+        cls.addClassCleanup(demo.api, "PATCH", "/v1/servers/sv2", {"login": "own"})
+        every_front_end(lambda name: demo.api("GET", "/v1/servers/sv2", node=name)["login"] ==
+                        "token", "login=token")
+
+    def arrived(self, service, account, source):
+        """By a token, and as the client that it is."""
+        process = "managesieve" if service == "sieve" else service
+        demo.logged("sv2", rf"{process}-login: (Info: )?Login: user=<{account['address']}>, "
+                           rf"method=PLAIN, rip={source}", engine=True)
+
+    def check_password(self, service):
+        account, source = self.account(), harness.new_source()
+        line, answer = self.login(service, account["address"], PASSWORD, source)
+        self.assertRegex(answer, ACCEPTED)
+        self.uses(service, line)
+        self.arrived(service, account, source)
+
+    def check_scram(self, service):
+        account, source = self.account(), harness.new_source()
+        line, answer, proved = self.scram(service, account["address"], PASSWORD, source)
+        self.assertRegex(answer, ACCEPTED)
+        self.assertTrue(proved, "the server's signature never came")
+        self.uses(service, line)
+        self.arrived(service, account, source)
+
+    def test_password_imap(self):
+        self.check_password("imap")
+
+    def test_password_pop3(self):
+        self.check_password("pop3")
+
+    def test_password_sieve(self):
+        self.check_password("sieve")
+
+    def test_scram_imap(self):
+        self.check_scram("imap")
+
+    def test_scram_pop3(self):
+        self.check_scram("pop3")
+
+    def test_scram_sieve(self):
+        self.check_scram("sieve")
+
+    def test_nobody_else_gets_in(self):
+        for service in ("imap", "pop3", "sieve"):
+            self.nobody_else_gets_in(service)
+
+
+class ByMasterUser(Case):
+    """A foreign Dovecot with its own users, whose passwords nobody here knows, and a master user;
+    it learns the client's address by PROXY protocol v2."""
+    home = "foreign"
+    CONFIG = """
+protocols = imap pop3 sieve
+base_dir = {dir}/run
+state_dir = {dir}/state
+log_path = {dir}/log
+ssl = no
+disable_plaintext_auth = no
+haproxy_trusted_networks = 127.0.0.0/8
+first_valid_uid = 0
+first_valid_gid = 0
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+mail_uid = {uid}
+mail_gid = {gid}
+mail_location = maildir:~/Maildir
+auth_failure_delay = 0
+auth_cache_size = 0
+service anvil {{
+  chroot =
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {imap}
+    haproxy = yes
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+}}
+service pop3-login {{
+  chroot =
+  inet_listener pop3 {{
+    address = 127.0.0.1
+    port = {pop3}
+    haproxy = yes
+  }}
+  inet_listener pop3s {{
+    port = 0
+  }}
+}}
+service managesieve-login {{
+  chroot =
+  inet_listener sieve {{
+    address = 127.0.0.1
+    port = {sieve}
+    haproxy = yes
+  }}
+}}
+passdb {{
+  driver = passwd-file
+  args = {dir}/masters
+  master = yes
+}}
+passdb {{
+  driver = passwd-file
+  args = {dir}/users
+}}
+userdb {{
+  driver = static
+  args = home={dir}/homes/%u
+}}
+"""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-foreign-"))
+        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
+        os.chmod(cls.dir, 0o755)
+        cls.ports = dict(zip(("imap", "pop3", "sieve"), free_ports(3)))
+        cls.start_dovecot()
+        demo.api("PUT", "/v1/servers/foreign", {
+            "kind": "foreign", "host": "127.0.0.1", "introduce": "proxy", "login": "master",
+            "services": {name: {"port": port, "tls": "none"} for name, port in cls.ports.items()}})
+        demo.api("PUT", "/v1/credentials/foreign",
+                 {"user": "muster", "password": MASTER_PASSWORD})
+        servers = demo.api("GET", "/v1/domains/domain1.dom")["servers"]
+        demo.api("PATCH", "/v1/domains/domain1.dom", {"servers": [*servers, "foreign"]})
+
+    @classmethod
+    def start_dovecot(cls):
+        user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+        (cls.dir / "masters").write_text(f"muster:{{PLAIN}}{MASTER_PASSWORD}\n")
+        (cls.dir / "users").write_text("kept@domain1.dom:{PLAIN}its own password\n")
+        (cls.dir / "dovecot.conf").write_text(cls.CONFIG.format(
+            dir=cls.dir, user=user.pw_name, group=grp.getgrgid(user.pw_gid).gr_name,
+            uid=user.pw_uid, gid=user.pw_gid, **cls.ports))
+        as_user = {}
+        if os.getuid() == 0:
+            for path in (cls.dir, *cls.dir.iterdir()):
+                os.chown(path, user.pw_uid, user.pw_gid)
+            as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+        process = subprocess.Popen([DOVECOT, "-F", "-c", cls.dir / "dovecot.conf"],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, **as_user)
+        cls.addClassCleanup(process.wait)
+        cls.addClassCleanup(process.terminate)
+        wait_for(lambda: "starting up" in cls.log(), "the foreign Dovecot")
+
+    @classmethod
+    def log(cls):
+        path = cls.dir / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def check(self, service):
+        account = self.account()
+        for login in (self.login, self.scram):
+            source = harness.new_source()
+            line, answer, *proved = login(service, account["address"], PASSWORD, source=source)
+            self.assertRegex(answer, ACCEPTED)
+            self.assertNotIn(False, proved, "the server's signature never came")
+            self.uses(service, line)
+            wait_for(lambda: f"Login: user=<{account['address']}>, method=PLAIN, rip={source}," in
+                     self.log(), "the client's own address in the foreign log")
+        self.assertTrue((self.dir / "homes" / account["address"]).is_dir())
+
+    def test_imap(self):
+        self.check("imap")
+
+    def test_pop3(self):
+        self.check("pop3")
+
+    def test_sieve(self):
+        self.check("sieve")
+
+    def test_nobody_else_gets_in(self):
+        for service in ("imap", "pop3", "sieve"):
+            self.nobody_else_gets_in(service)
+
+    def test_its_own_passwords_do_not_count(self):
+        """What the state holds decides, since the server itself judges the master user only."""
+        account = demo.add_account("kept@domain1.dom", PASSWORD, home="foreign")
+        _, answer = self.login("imap", account["address"], "its own password")
+        self.assertRegex(answer, refused("imap"))
+        self.assertRegex(self.login("imap", account["address"], PASSWORD)[1], ACCEPTED)
+
+    def test_the_master_password_opens_nothing_from_outside(self):
+        account = self.account()
+        for words in (f"{account['address']}\0muster\0{MASTER_PASSWORD}",
+                      f"\0muster\0{MASTER_PASSWORD}",
+                      f"\0{account['address']}*muster\0{MASTER_PASSWORD}",
+                      f"\0{account['address']}\0{MASTER_PASSWORD}"):
+            for service in ("imap", "pop3", "sieve"):
+                self.assertNotRegex(self.plain(service, words), ACCEPTED)
+
+
+if __name__ == "__main__":
+    unittest.main()
