@@ -1,5 +1,6 @@
 #include "frontend/connection.h"
 
+#include <algorithm>
 #include <array>
 
 #include "base/log.h"
@@ -17,10 +18,10 @@ constexpr net::Duration kFarewellTime{2'000};
 // Phases of one story: what they refer to lives in log_in() and hand_over(), which await them.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
-/// A conversation with a server ends as an Error, so that the client's can go on.
+/// A conversation with a server ends as an Error, so that the client's can go on. It has a
+/// deadline already.
 template <typename T>
-Task<Result<T>> guarded(net::Stream& server, net::Duration limit, Task<Result<T>> exchange) {
-    server.expire_after(limit);
+Task<Result<T>> guarded(net::Stream& server, Task<Result<T>> exchange) {
     auto reason = net::EndReason::None;
     try {
         Result<T> result = co_await std::move(exchange);
@@ -206,8 +207,6 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     if (!route) co_return std::unexpected(route.error());
     const auto entry = co_await entry_for(session, peer, login, *route);
     if (!entry) co_return std::unexpected(entry.error());
-    auto upstream = co_await worker_.upstream(listener_.service, *route, peer);
-    if (!upstream) co_return std::unexpected(upstream.error());
 
     std::array<wire::ForwardField, 1> forward{{{"muster_account", route->login.view()}}};
     UpstreamLogin start{
@@ -215,16 +214,37 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     if (!wire::sasl::can_rewrite(entry->mechanism) && login.name != route->login.text) {
         start.introduction.forward = forward;
     }
-    const auto success = co_await converse(session, **upstream, start);
-    if (!success) co_return std::unexpected(success.error());
+    auto entered = co_await enter(session, peer, *route, start);
+    if (!entered) co_return std::unexpected(entered.error());
 
     record(peer, *route);
     worker_.shared().guard.succeeded(counted_);
     const std::string ahead = session.take_rest();
-    if (!ahead.empty()) co_await (*upstream)->stream().write(ahead);
-    co_await client_.write(session.welcome(login, entry->before_success + *success) +
-                           (*upstream)->take_rest());
-    co_return (*upstream)->release();
+    Upstream& upstream = *entered->upstream;
+    if (!ahead.empty()) co_await upstream.stream().write(ahead);
+    co_await client_.write(session.welcome(login, entry->before_success + entered->success) +
+                           upstream.take_rest());
+    co_return upstream.release();
+}
+
+Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, const Peer& peer,
+                                                    const cluster::Route& route,
+                                                    UpstreamLogin login) {
+    auto server = co_await worker_.upstream(listener_.service, route, peer);
+    if (!server) co_return std::unexpected(server.error());
+    auto success = co_await converse(session, *server, login);
+    if (!success && server->was_waiting && server->upstream->silent()) {
+        log::info("warm-connection-dead", {{"session", id_},
+                                           {"server", route.server->server.name},
+                                           {"service", cluster::name(listener_.service)},
+                                           {"reason", success.error().detail}});
+        client_.descriptor().throw_if_ended();
+        server = co_await worker_.upstream_anew(listener_.service, route, peer);
+        if (!server) co_return std::unexpected(server.error());
+        success = co_await converse(session, *server, login);
+    }
+    if (!success) co_return std::unexpected(success.error());
+    co_return Entered{std::move(server->upstream), std::move(*success)};
 }
 
 Task<Result<Connection::Entry>> Connection::entry_for(ClientSession& session, const Peer& peer,
@@ -295,11 +315,17 @@ Task<Result<VerifyStep>> Connection::judge(ClientSession& session, VerifyRequest
     co_return step;
 }
 
-Task<Result<std::string>> Connection::converse(ClientSession& session, Upstream& upstream,
+Task<Result<std::string>> Connection::converse(ClientSession& session, Worker::Reached& server,
                                                UpstreamLogin login) {
     constexpr int kMaxSteps = 8;  // SCRAM needs three
-    const net::Duration limit = worker_.shared().settings.upstream.login_time;
-    auto step = co_await guarded(upstream.stream(), limit, upstream.begin(login));
+    const UpstreamSettings& times = worker_.shared().settings.upstream;
+    Upstream& upstream = *server.upstream;
+    // To judge credentials may take a while; to take an introduction does not. And a connection
+    // that has waited proves by any word that its server still lives.
+    const bool prompt = server.was_waiting || upstream.introduces();
+    upstream.allow(prompt ? std::min(times.connect_time, times.login_time) : times.login_time,
+                   times.login_time);
+    auto step = co_await guarded(upstream.stream(), upstream.begin(login));
     for (int steps = 0; step && step->kind == SaslStep::Kind::Challenge; ++steps) {
         if (steps == kMaxSteps) {
             co_return fail(ErrorKind::Unavailable, "unavailable", "an endless SASL exchange");
@@ -312,7 +338,8 @@ Task<Result<std::string>> Connection::converse(ClientSession& session, Upstream&
         }
         auto answer = co_await session.ask(step->text);
         if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
-        step = co_await guarded(upstream.stream(), limit, upstream.answer(std::move(*answer)));
+        upstream.stream().expire_after(times.login_time);
+        step = co_await guarded(upstream.stream(), upstream.answer(std::move(*answer)));
     }
     if (!step) co_return std::unexpected(step.error());
     if (step->kind == SaslStep::Kind::Accepted) co_return std::move(step->text);

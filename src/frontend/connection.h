@@ -68,8 +68,15 @@ private:
     /// The first message for the server, and by which mechanism.
     Task<Result<Entry>> entry_for(ClientSession& session, const Peer& peer, const Login& login,
                                   const cluster::Route& route);
+    struct Entered {
+        std::unique_ptr<Upstream> upstream;
+        std::string success;  ///< for the protocol's success line
+    };
+    /// Reaches the server and logs in there; anew where a warm connection had died unnoticed.
+    Task<Result<Entered>> enter(ClientSession& session, const Peer& peer,
+                                const cluster::Route& route, UpstreamLogin login);
     /// Relays the SASL exchange; the text for the protocol's success line.
-    Task<Result<std::string>> converse(ClientSession& session, Upstream& upstream,
+    Task<Result<std::string>> converse(ClientSession& session, Worker::Reached& server,
                                        UpstreamLogin login);
     Result<cluster::Route> find_route(const Peer& peer, const Login& login);
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,

@@ -81,9 +81,11 @@ Task<Result<>> ImapUpstream::expect_ok(std::string_view tag) {
     }
 }
 
+bool ImapUpstream::introduces() const { return target_->introduce == cluster::Introduce::Xclient; }
+
 Task<Result<SaslStep>> ImapUpstream::begin(UpstreamLogin login) {
     std::string commands;
-    if (target_->introduce == cluster::Introduce::Xclient) {
+    if (introduces()) {
         auto introduction = imap::write_introduction(kIntroductionTag, login.introduction);
         if (!introduction) co_return std::unexpected(introduction.error());
         commands = std::move(*introduction);

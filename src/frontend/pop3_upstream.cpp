@@ -72,10 +72,13 @@ Task<Result<>> Pop3Upstream::send_and_expect_ok(std::string command) {
     co_return co_await expect_ok();
 }
 
+bool Pop3Upstream::introduces() const {
+    return target_->introduce == cluster::Introduce::Xclient && takes_xclient_;
+}
+
 Task<Result<SaslStep>> Pop3Upstream::begin(UpstreamLogin login) {
     std::string commands;
-    const bool introduce = target_->introduce == cluster::Introduce::Xclient && takes_xclient_;
-    if (introduce) {
+    if (introduces()) {
         auto xclient = wire::write_xclient(login.introduction);
         if (!xclient) co_return std::unexpected(xclient.error());
         commands = std::move(*xclient);
@@ -95,7 +98,7 @@ Task<Result<SaslStep>> Pop3Upstream::begin(UpstreamLogin login) {
     }
     commands += "\r\n";
     co_await stream_->write(commands);
-    if (introduce) {
+    if (introduces()) {
         if (auto taken = co_await expect_ok(); !taken) co_return std::unexpected(taken.error());
     }
     auto step = co_await outcome();

@@ -65,11 +65,14 @@ Task<Result<>> SieveUpstream::expect_ok() {
     co_return Result<>{};
 }
 
+bool SieveUpstream::introduces() const {
+    return target_->introduce == cluster::Introduce::Xclient &&
+           target_->kind == cluster::ServerKind::Dovecot;
+}
+
 Task<Result<SaslStep>> SieveUpstream::begin(UpstreamLogin login) {
     std::string commands;
-    const bool introduce = target_->introduce == cluster::Introduce::Xclient &&
-                           target_->kind == cluster::ServerKind::Dovecot;
-    if (introduce) {
+    if (introduces()) {
         auto xclient = wire::write_xclient(login.introduction);
         if (!xclient) co_return std::unexpected(xclient.error());
         commands = std::move(*xclient);
@@ -77,7 +80,7 @@ Task<Result<SaslStep>> SieveUpstream::begin(UpstreamLogin login) {
     const std::string initial = base64_encode(login.message);
     commands += sieve::write_authenticate(wire::sasl::name(login.mechanism), initial);
     co_await stream_->write(commands);
-    if (introduce) {
+    if (introduces()) {
         if (auto taken = co_await expect_ok(); !taken) co_return std::unexpected(taken.error());
     }
     co_return co_await outcome();

@@ -13,6 +13,7 @@ public:
     Task<Result<wire::Capabilities>> list_capabilities() override;
     Task<Result<SaslStep>> begin(UpstreamLogin login) override;
     Task<Result<SaslStep>> answer(std::string base64) override;
+    [[nodiscard]] bool introduces() const override;
 
 private:
     Task<Result<>> read_greeting() override;

@@ -46,7 +46,8 @@ struct UpstreamLogin {
 enum class OpenStep : std::uint8_t { Tls, Greeting, Capabilities };
 
 /// One connection to one server. Waiting functions throw net::ConversationOver; the deadline on
-/// the stream is the caller's. Errors are about the server, never about the credentials.
+/// the stream is the caller's (see allow()). Errors are about the server, never about the
+/// credentials.
 class Upstream {
 public:
     Upstream(std::unique_ptr<net::SocketStream> stream,
@@ -67,6 +68,13 @@ public:
     virtual Task<Result<SaslStep>> begin(UpstreamLogin login) = 0;
     /// The client's answer (base64) to a challenge.
     virtual Task<Result<SaslStep>> answer(std::string base64) = 0;
+
+    /// The next line is due within `first`; after it the login has `then`.
+    void allow(net::Duration first, net::Duration then);
+    /// Nothing has come since allow().
+    [[nodiscard]] bool silent() const { return then_.has_value(); }
+    /// begin() tells who the client is, and the server says at once whether it takes that.
+    [[nodiscard]] virtual bool introduces() const = 0;
 
     [[nodiscard]] net::SocketStream& stream() { return *stream_; }
     /// After Accepted: what the server already said to the client, and the connection itself.
@@ -94,6 +102,7 @@ private:
     Task<Result<>> start_tls();
 
     OpenStep opening_ = OpenStep::Greeting;
+    std::optional<net::Duration> then_;
 };
 
 std::unique_ptr<Upstream> make_upstream(std::unique_ptr<net::SocketStream> stream,

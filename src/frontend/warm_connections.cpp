@@ -39,6 +39,11 @@ void WarmConnections::put(const std::shared_ptr<const UpstreamTarget>& target,
     pools_[target].waiting.push_back({std::move(upstream), net::Clock::now()});
 }
 
+void WarmConnections::forget(const std::shared_ptr<const UpstreamTarget>& target) {
+    const auto found = pools_.find(target);
+    if (found != pools_.end()) found->second.waiting.clear();
+}
+
 std::size_t WarmConnections::count(const std::shared_ptr<const UpstreamTarget>& target) const {
     const auto found = pools_.find(target);
     return found == pools_.end() ? 0 : found->second.waiting.size() + found->second.expected;

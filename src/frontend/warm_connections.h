@@ -21,6 +21,9 @@ public:
     void put(const std::shared_ptr<const UpstreamTarget>& target,
              std::unique_ptr<Upstream> upstream);
 
+    /// Closes those of `target`.
+    void forget(const std::shared_ptr<const UpstreamTarget>& target);
+
     /// How many are there or on their way.
     [[nodiscard]] std::size_t count(const std::shared_ptr<const UpstreamTarget>& target) const;
     void expect(const std::shared_ptr<const UpstreamTarget>& target) { ++pools_[target].expected; }

@@ -188,8 +188,8 @@ bool Worker::may_hand_on_unknown() {
     return true;
 }
 
-Task<Result<std::unique_ptr<Upstream>>> Worker::upstream(cluster::Service service,
-                                                         cluster::Route route, Peer peer) {
+Task<Result<Worker::Reached>> Worker::upstream(cluster::Service service, cluster::Route route,
+                                               Peer peer) {
     const auto target = targets_.target(*route.server, service);
     if (!target) co_return std::unexpected(target.error());
     const std::size_t kept = route.service->cache.value_or(shared_.settings.upstream.warm);
@@ -198,20 +198,33 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::upstream(cluster::Service servic
     if (may_be_warm && !draining_ && warm_.count(*target) < kept) {
         loop_.tasks().spawn(warm_up(*target, route));
     }
-    if (ready) co_return ready;
+    if (ready) co_return Reached{std::move(ready), true};
+    co_return co_await reach(*target, std::move(route), peer);
+}
+
+Task<Result<Worker::Reached>> Worker::upstream_anew(cluster::Service service, cluster::Route route,
+                                                    Peer peer) {
+    const auto target = targets_.target(*route.server, service);
+    if (!target) co_return std::unexpected(target.error());
+    warm_.forget(*target);
+    co_return co_await reach(*target, std::move(route), peer);
+}
+
+Task<Result<Worker::Reached>> Worker::reach(std::shared_ptr<const UpstreamTarget> target,
+                                            cluster::Route route, Peer peer) {
     std::string header;
-    if ((*target)->introduce == cluster::Introduce::Proxy) {
+    if (target->introduce == cluster::Introduce::Proxy) {
         header = wire::proxy_protocol::write_v2(peer.client, peer.local);
     }
-    auto made = co_await connect(*target, route, std::move(header));
-    const cluster::CheckTarget which{(*target)->server, (*target)->service};
-    if (made) {
-        shared_.health.traffic_succeeded(which);
-    } else {
+    auto made = co_await connect(target, route, std::move(header));
+    const cluster::CheckTarget which{target->server, target->service};
+    if (!made) {
         shared_.health.traffic_failed(which, peer.client.address, made.error().detail,
                                       net::Clock::now());
+        co_return std::unexpected(made.error());
     }
-    co_return made;
+    shared_.health.traffic_succeeded(which);
+    co_return Reached{std::move(*made), false};
 }
 
 // Both callers hold the route until the connection stands.

@@ -92,10 +92,15 @@ public:
     /// False when strangers' names are handed on too fast just now.
     [[nodiscard]] bool may_hand_on_unknown();
 
-    /// A greeted connection to the server: a warm one, or a new one. `client` is for the health
+    struct Reached {
+        std::unique_ptr<Upstream> upstream;
+        bool was_waiting;  ///< since a while, so it may have died unnoticed
+    };
+    /// A greeted connection to the server: a warm one, or a new one. `peer` is for the health
     /// table and, where the server wants it, the PROXY header.
-    Task<Result<std::unique_ptr<Upstream>>> upstream(cluster::Service service, cluster::Route route,
-                                                     Peer peer);
+    Task<Result<Reached>> upstream(cluster::Service service, cluster::Route route, Peer peer);
+    /// A new one in place of a warm one that had died, as its neighbours may have.
+    Task<Result<Reached>> upstream_anew(cluster::Service service, cluster::Route route, Peer peer);
 
 private:
     friend class Connection;
@@ -103,6 +108,8 @@ private:
     Task<void> serve(net::Accepted accepted, const ListenerSettings& listener);
     void accept(net::Accepted accepted, const ListenerSettings& listener);
     Result<> listen();
+    Task<Result<Reached>> reach(std::shared_ptr<const UpstreamTarget> target, cluster::Route route,
+                                Peer peer);
     Task<Result<std::unique_ptr<Upstream>>> connect(std::shared_ptr<const UpstreamTarget> target,
                                                     const cluster::Route& route,
                                                     std::string proxy_header);
