@@ -46,7 +46,10 @@ Result<std::string> write_xclient(const Introduction& introduction) {
     line += " TTL=" + std::to_string(introduction.ttl);
     if (!introduction.forward.empty()) line += " FORWARD=" + forward_base64(introduction.forward);
     line += "\r\n";
-    if (line.size() > kMaxXclient) return fail(ErrorKind::Limit, "XCLIENT would be too long");
+    if (line.size() > kMaxXclient) {
+        return fail(ErrorKind::Limit, "Names are too long.",
+                    "XCLIENT would be longer than " + std::to_string(kMaxXclient) + " octets");
+    }
     return line;
 }
 

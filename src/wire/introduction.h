@@ -39,6 +39,8 @@ Result<> check(const Introduction& introduction);
 /// refused. More than kMaxXclient octets are ErrorKind::Limit.
 Result<std::string> write_xclient(const Introduction& introduction);
 
-inline constexpr std::size_t kMaxXclient = 512;
+/// Dovecot's login processes take lines of 4096 octets (LOGIN_MAX_INBUF_SIZE; for XCLIENT over
+/// POP3 and ManageSieve seen with 2.3). The longest account's name and session id need 610.
+inline constexpr std::size_t kMaxXclient = 1024;
 
 }  // namespace muster::wire

@@ -114,6 +114,27 @@ class Case(unittest.TestCase):
             self.assertRegex(self.login(service, mine["address"], PASSWORD)[1], refused(service))
 
 
+class LongNames(Case):
+    """The longest names there are, beside a SCRAM message that signs another spelling: the server
+    learns the account, the client's address and the session id all the same."""
+
+    def test_they_fit_the_introduction(self):
+        domain = ".".join(letter * 62 for letter in "defg")
+        demo.api("PUT", f"/v1/domains/{domain}", {"kind": "shared", "servers": ["sv2"]})
+        address = "l" * 64 + "@" + domain
+        demo.add_account(address, PASSWORD, home="sv2")
+        for service in ("imap", "pop3", "sieve"):
+            with self.subTest(service):
+                source = harness.new_source()
+                line, answer, _ = self.scram(service, address.upper(), PASSWORD, source)
+                self.assertRegex(answer, ACCEPTED)
+                self.uses(service, line)
+                session = demo.logged("fe1", rf"event=login session=(\S+) service={service} "
+                                             rf"client={source}:")[1]
+                demo.logged("sv2", rf"Login: user=<{address}>.*rip={source}, .*"
+                                   rf"session=<{session}>", engine=True)
+
+
 class ByToken(Case):
     @classmethod
     def setUpClass(cls):

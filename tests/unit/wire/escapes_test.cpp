@@ -52,6 +52,17 @@ TEST(Xclient, as_dovecot_takes_it) {
               "FORWARD=YWNjb3VudD1rYXRlQGRvbWFpbjEuZG9tCXg9YQF0Yg==\r\n");
 }
 
+TEST(Xclient, takes_the_longest_account_there_may_be) {
+    auto longest = introduction();
+    longest.client = *Endpoint::parse("[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+    const std::string session(kMaxSessionId, 's');
+    const std::string address = std::string(64, 'l') + "@" + std::string(255, 'd');
+    std::array fields{ForwardField{"muster_account", address}};
+    longest.session_id = session;
+    longest.forward = fields;
+    EXPECT_TRUE(write_xclient(longest));
+}
+
 TEST(Xclient, refuses_what_dovecot_would_misread) {
     for (std::string_view session : {"a b"sv, "a\r\nQUIT"sv, "a\xc3"sv, "a\0"sv}) {
         auto bad = introduction();
@@ -67,7 +78,7 @@ TEST(Xclient, refuses_what_dovecot_would_misread) {
     for (auto field : {ForwardField{"", "v"}, ForwardField{"a=b", "v"}, ForwardField{"a b", "v"},
                        ForwardField{"name-of-twenty-one-ch", "v"}, ForwardField{"a", text},
                        ForwardField{"a", "x\r\ny"}, ForwardField{"a", "\0"sv},
-                       ForwardField{"a", std::string_view(text).substr(0, 400)}}) {
+                       ForwardField{"a", std::string_view(text).substr(0, 800)}}) {
         std::array fields{field};
         bad = introduction();
         bad.forward = fields;
