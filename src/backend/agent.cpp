@@ -10,6 +10,7 @@
 
 #include "backend/http_lookups.h"
 #include "base/log.h"
+#include "base/metrics.h"
 #include "cluster/entry_keys.h"
 
 namespace muster::backend {
@@ -142,6 +143,11 @@ Task<void> Agent::serve(net::Accepted accepted, DictAccess access) {
         co_await session.run();
     } catch (const net::ConversationOver& over) {
         log::debug("dict-ended", {{"reason", net::name(over.reason())}});
+    } catch (const std::exception& error) {  // this conversation's end; Dovecot opens another
+        log::error("dict-failed", {{"reason", error.what()}});
+        metrics::counter("muster_dict_failed_total",
+                         "Dovecot's conversations ended by an error of the program")
+            .add();
     }
     open_.erase(&stream);
 }

@@ -43,6 +43,18 @@ Result<std::string> message_for(const Login& login, const AccountAddress& accoun
     return wire::sasl::with_account(login.mechanism, login.message, account.view());
 }
 
+/// Names a server's stream for as long as its answer is waited for.
+class Asked {
+public:
+    Asked(net::Stream*& place, net::Stream& server) : place_(place) { place = &server; }
+    Asked(const Asked&) = delete;
+    Asked& operator=(const Asked&) = delete;
+    ~Asked() { place_ = nullptr; }
+
+private:
+    net::Stream*& place_;
+};
+
 }  // namespace
 
 std::unique_ptr<ClientSession> make_session(SessionHost& host, const ListenerSettings& listener,
@@ -233,12 +245,12 @@ Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, cons
     auto server = co_await worker_.upstream(listener_.service, route, peer);
     if (!server) co_return std::unexpected(server.error());
     auto success = co_await converse(session, *server, login);
+    client_.descriptor().throw_if_ended();
     if (!success && server->was_waiting && server->upstream->silent()) {
         log::info("warm-connection-dead", {{"session", id_},
                                            {"server", route.server->server.name},
                                            {"service", cluster::name(listener_.service)},
                                            {"reason", success.error().detail}});
-        client_.descriptor().throw_if_ended();
         server = co_await worker_.upstream_anew(listener_.service, route, peer);
         if (!server) co_return std::unexpected(server.error());
         success = co_await converse(session, *server, login);
@@ -320,12 +332,14 @@ Task<Result<std::string>> Connection::converse(ClientSession& session, Worker::R
     constexpr int kMaxSteps = 8;  // SCRAM needs three
     const UpstreamSettings& times = worker_.shared().settings.upstream;
     Upstream& upstream = *server.upstream;
+    const Asked asked(server_, upstream.stream());
     // To judge credentials may take a while; to take an introduction does not. And a connection
     // that has waited proves by any word that its server still lives.
     const bool prompt = server.was_waiting || upstream.introduces();
     upstream.allow(prompt ? std::min(times.connect_time, times.login_time) : times.login_time,
                    times.login_time);
     auto step = co_await guarded(upstream.stream(), upstream.begin(login));
+    note_introduction(upstream);
     for (int steps = 0; step && step->kind == SaslStep::Kind::Challenge; ++steps) {
         if (steps == kMaxSteps) {
             co_return fail(ErrorKind::Unavailable, "unavailable", "an endless SASL exchange");
@@ -346,6 +360,15 @@ Task<Result<std::string>> Connection::converse(ClientSession& session, Worker::R
     co_return fail(ErrorKind::Refused, step->text, "credentials refused by the server");
 }
 
+void Connection::note_introduction(const Upstream& upstream) {
+    Introductions& introductions = worker_.shared().introductions;
+    if (!upstream.refusal().empty()) {
+        introductions.refused(upstream.server(), listener_.service, upstream.refusal());
+    } else if (upstream.introduces() && !upstream.silent()) {
+        introductions.taken(upstream.server(), listener_.service);
+    }
+}
+
 Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, const Login& login,
                                       Error error) {
     Counters& counters = worker_.counters(listener_.service);
@@ -363,7 +386,12 @@ Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, 
                                {"mechanism", wire::sasl::name(login.mechanism)},
                                {"kind", name(error.kind)},
                                {"reason", error.detail}});
-    if (delay.count() != 0) co_await net::Sleep(worker_.loop(), delay);
+    if (delay.count() != 0 && !worker_.draining()) {
+        net::Sleep penalty(worker_.loop(), delay);
+        penalty_ = &penalty;
+        co_await penalty;
+        penalty_ = nullptr;
+    }
     co_await client_.write(session.refusal(login, error));
 }
 
@@ -395,6 +423,7 @@ void Connection::ended(const net::Moved& moved) {
     Counters& counters = worker_.counters(listener_.service);
     counters.to_client.add(moved.to_client);
     counters.to_server.add(moved.to_server);
+    if (moved.reason == net::EndReason::Failed) return failed("an error between client and server");
     if (!log::enabled(log::Level::Info)) return;
     log::info("logout", {{"session", id_},
                          {"to_client", moved.to_client},
@@ -402,12 +431,25 @@ void Connection::ended(const net::Moved& moved) {
                          {"reason", net::name(moved.reason)}});
 }
 
+void Connection::failed(std::string_view why) {
+    pump_ = nullptr;
+    worker_.counters(listener_.service).failed.add();
+    log::error("session-failed",
+               {{"session", id_}, {"service", cluster::name(listener_.service)}, {"reason", why}});
+}
+
 void Connection::end(net::EndReason reason) {
     if (pump_ != nullptr) return pump_->abort(reason);
     client_.abort(reason);
+    if (server_ != nullptr) server_->abort(reason);
+    if (penalty_ != nullptr) penalty_->end_soon();
 }
 
-void Connection::dismiss() { client_.expire_after(net::Duration{0}); }
+// Timers of one tick expire in the order they were armed: the refusal goes out before the farewell.
+void Connection::dismiss() {
+    if (penalty_ != nullptr) penalty_->end_soon();
+    client_.expire_after(net::Duration{0});
+}
 
 void Connection::kick(std::string_view reason) {
     log::info("kicked", {{"session", id_}, {"reason", reason}});

@@ -34,6 +34,8 @@ public:
     /// The last phase has begun (it ends with ended()).
     void pumping(net::Pump& pump) { pump_ = &pump; }
     void ended(const net::Moved& moved);
+    /// An exception that no session should have met ends this one.
+    void failed(std::string_view why);
     [[nodiscard]] net::SocketStream& client() { return client_; }
 
     void end(net::EndReason reason);
@@ -78,6 +80,7 @@ private:
     /// Relays the SASL exchange; the text for the protocol's success line.
     Task<Result<std::string>> converse(ClientSession& session, Worker::Reached& server,
                                        UpstreamLogin login);
+    void note_introduction(const Upstream& upstream);
     Result<cluster::Route> find_route(const Peer& peer, const Login& login);
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
                               Error error);
@@ -87,6 +90,8 @@ private:
     const ListenerSettings& listener_;
     net::SocketStream client_;
     net::Pump* pump_ = nullptr;
+    net::Stream* server_ = nullptr;  ///< while it is asked to log the client in
+    net::Sleep* penalty_ = nullptr;  ///< while a failed login is delayed
     Connection* previous_ = nullptr;
     Connection* next_ = nullptr;
     SessionId id_;

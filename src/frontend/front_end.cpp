@@ -12,7 +12,7 @@ FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
       hosts_(topology),
       sessions_(settings_.workers, settings_.limits.connections),
       shared_{settings_, std::move(replica), topology, health, sessions_, guard_,
-              hosts_,    verifier,           pool} {
+              hosts_,    introductions_,     verifier, pool} {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(shared_, i));
     }

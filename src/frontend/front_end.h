@@ -47,6 +47,7 @@ private:
     const Settings settings_;
     ClientGuard guard_;
     HostAddresses hosts_;
+    Introductions introductions_;
     cluster::SessionTable sessions_;
     Shared shared_;
     std::vector<std::unique_ptr<Worker>> workers_;

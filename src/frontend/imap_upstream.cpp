@@ -160,6 +160,8 @@ Task<Result<SaslStep>> ImapUpstream::outcome() {
             continue;
         }
         if (response->tag == kLoginTag) co_return judge(*response);
+        const bool is_refusal = response->tag == kIntroductionTag;
+        if (is_refusal && response->status != imap::Status::Ok) refusal_ = text->substr(0, 100);
     }
 }
 

@@ -67,6 +67,13 @@ Task<Result<>> Pop3Upstream::expect_ok() {
     co_return Result<>{};
 }
 
+Task<Result<>> Pop3Upstream::introduced() {
+    if (!introduces()) co_return Result<>{};
+    auto taken = co_await expect_ok();
+    if (!taken) refusal_ = taken.error().detail;
+    co_return taken;
+}
+
 Task<Result<>> Pop3Upstream::send_and_expect_ok(std::string command) {
     co_await stream_->write(command);
     co_return co_await expect_ok();
@@ -78,6 +85,10 @@ bool Pop3Upstream::introduces() const {
 
 Task<Result<SaslStep>> Pop3Upstream::begin(UpstreamLogin login) {
     std::string commands;
+    // A Dovecot offers it to whom it trusts; the others' clients it calls by our address.
+    if (target_->introduce == cluster::Introduce::Xclient && !takes_xclient_) {
+        refusal_ = "it offers no XCLIENT";
+    }
     if (introduces()) {
         auto xclient = wire::write_xclient(login.introduction);
         if (!xclient) co_return std::unexpected(xclient.error());
@@ -98,9 +109,7 @@ Task<Result<SaslStep>> Pop3Upstream::begin(UpstreamLogin login) {
     }
     commands += "\r\n";
     co_await stream_->write(commands);
-    if (introduces()) {
-        if (auto taken = co_await expect_ok(); !taken) co_return std::unexpected(taken.error());
-    }
+    if (auto taken = co_await introduced(); !taken) co_return std::unexpected(taken.error());
     auto step = co_await outcome();
     if (is_inline || !step || step->kind != SaslStep::Kind::Challenge) co_return step;
     co_return co_await answer(std::move(initial));
@@ -118,9 +127,7 @@ Task<Result<SaslStep>> Pop3Upstream::begin_user_pass(std::string introduction,
     if (!user) co_return std::unexpected(user.error());
     if (!pass) co_return std::unexpected(pass.error());
     co_await stream_->write(introduction + *user);
-    if (!introduction.empty()) {
-        if (auto taken = co_await expect_ok(); !taken) co_return std::unexpected(taken.error());
-    }
+    if (auto taken = co_await introduced(); !taken) co_return std::unexpected(taken.error());
     auto known = co_await outcome();
     if (!known || known->kind != SaslStep::Kind::Accepted) co_return known;
     co_await stream_->write(*pass);

@@ -25,6 +25,8 @@ private:
     Task<Result<SaslStep>> outcome();
     /// One answer that must be +OK.
     Task<Result<>> expect_ok();
+    /// The answer to XCLIENT, where it was sent.
+    Task<Result<>> introduced();
     Task<Result<>> send_and_expect_ok(std::string command);
 
     bool takes_xclient_ = false;

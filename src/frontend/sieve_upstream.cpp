@@ -81,7 +81,10 @@ Task<Result<SaslStep>> SieveUpstream::begin(UpstreamLogin login) {
     commands += sieve::write_authenticate(wire::sasl::name(login.mechanism), initial);
     co_await stream_->write(commands);
     if (introduces()) {
-        if (auto taken = co_await expect_ok(); !taken) co_return std::unexpected(taken.error());
+        if (auto taken = co_await expect_ok(); !taken) {
+            refusal_ = taken.error().detail;
+            co_return std::unexpected(taken.error());
+        }
     }
     co_return co_await outcome();
 }

@@ -73,9 +73,12 @@ public:
     void allow(net::Duration first, net::Duration then);
     /// Nothing has come since allow().
     [[nodiscard]] bool silent() const { return then_.has_value(); }
+    /// What the server said when it would not hear who the client is; empty while it did not.
+    [[nodiscard]] const std::string& refusal() const { return refusal_; }
     /// begin() tells who the client is, and the server says at once whether it takes that.
     [[nodiscard]] virtual bool introduces() const = 0;
 
+    [[nodiscard]] const ServerName& server() const { return target_->server; }
     [[nodiscard]] net::SocketStream& stream() { return *stream_; }
     /// After Accepted: what the server already said to the client, and the connection itself.
     [[nodiscard]] std::string take_rest() { return reader_.take_rest(); }
@@ -97,6 +100,7 @@ protected:
     net::LineReader reader_;
     std::shared_ptr<const UpstreamTarget> target_;
     unsigned lines_ = 0;  ///< read so far
+    std::string refusal_;
 
 private:
     Task<Result<>> start_tls();

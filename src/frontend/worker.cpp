@@ -29,6 +29,7 @@ Counters::Counters(cluster::Service service)
       logins(counter(service, "muster_logins_total", "Sessions handed to their home")),
       denied(counter(service, "muster_logins_denied_total", "Credentials refused by the home")),
       unavailable(counter(service, "muster_logins_unavailable_total", "Home not reachable")),
+      failed(counter(service, "muster_sessions_failed_total", "Ended by an error of the program")),
       to_client(counter(service, "muster_bytes_to_clients_total", "Bytes pumped to clients")),
       to_server(counter(service, "muster_bytes_to_servers_total", "Bytes pumped to servers")) {}
 
@@ -89,11 +90,15 @@ Task<void> Worker::serve(net::Accepted accepted, const ListenerSettings& listene
     // A listener on one address says itself where the client came in.
     const bool is_known = !listener.address.address.is_unspecified() && listener.address.port != 0;
     const Endpoint local = is_known ? listener.address : net::local_endpoint(accepted.fd);
-    const auto server = co_await connection.log_in(accepted.peer, local);
-    if (!server) co_return;
-    net::Pump between(connection.client(), *server, limits().idle(listener.service));
-    connection.pumping(between);
-    connection.ended(co_await between);
+    try {
+        const auto server = co_await connection.log_in(accepted.peer, local);
+        if (!server) co_return;
+        net::Pump between(connection.client(), *server, limits().idle(listener.service));
+        connection.pumping(between);
+        connection.ended(co_await between);
+    } catch (const std::exception& error) {
+        connection.failed(error.what());
+    }
 }
 
 void Worker::drain() {
@@ -259,9 +264,14 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::connect(
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> Worker::warm_up(std::shared_ptr<const UpstreamTarget> target, cluster::Route route) {
     warm_.expect(target);
-    auto made = co_await connect(target, route, {});
+    try {
+        auto made = co_await connect(target, route, {});
+        if (made && !draining_) warm_.put(target, std::move(*made));
+    } catch (const std::exception& error) {
+        log::error("warm-connection-failed",
+                   {{"server", target->server}, {"reason", error.what()}});
+    }
     warm_.expect_no_more(target);
-    if (made && !draining_) warm_.put(target, std::move(*made));
 }
 
 Task<void> Worker::sweep_warm_connections() {

@@ -15,6 +15,7 @@
 #include "frontend/client_guard.h"
 #include "frontend/client_session.h"
 #include "frontend/host_addresses.h"
+#include "frontend/introductions.h"
 #include "frontend/settings.h"
 #include "frontend/target_table.h"
 #include "frontend/verifier.h"
@@ -36,6 +37,7 @@ struct Shared {
     cluster::SessionTable& sessions;
     ClientGuard& guard;
     HostAddresses& hosts;
+    Introductions& introductions;
     Verifier* verifier;  ///< null: no server is entered by token or master user
     net::BlockingPool& pool;
 };
@@ -48,6 +50,7 @@ struct Counters {
     metrics::Counter& logins;
     metrics::Counter& denied;
     metrics::Counter& unavailable;
+    metrics::Counter& failed;
     metrics::Counter& to_client;
     metrics::Counter& to_server;
 };

@@ -10,6 +10,9 @@ std::string_view name(EndReason reason) {
         case EndReason::Kicked: return "kicked";
         case EndReason::Draining: return "draining";
         case EndReason::TlsFailed: return "tls-failed";
+        case EndReason::ClientClosed: return "client-closed";
+        case EndReason::ServerClosed: return "server-closed";
+        case EndReason::Failed: return "failed";
     }
     return "unknown";
 }

@@ -10,11 +10,14 @@ namespace muster::net {
 /// Why a stream can no longer be used.
 enum class EndReason : std::uint8_t {
     None,
-    PeerGone,   ///< reset, or a write to a closed connection
-    Deadline,   ///< the time for the phase is over
-    Kicked,     ///< an administrator, or the account was disabled
-    Draining,   ///< the node is being withdrawn
-    TlsFailed,  ///< handshake or record layer
+    PeerGone,      ///< reset, or a write to a closed connection
+    Deadline,      ///< the time for the phase is over
+    Kicked,        ///< an administrator, or the account was disabled
+    Draining,      ///< the node is being withdrawn
+    TlsFailed,     ///< handshake or record layer
+    ClientClosed,  ///< in order; the server was told
+    ServerClosed,  ///< in order; the client was told
+    Failed,        ///< an error of the program
 };
 
 std::string_view name(EndReason reason);

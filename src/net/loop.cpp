@@ -69,6 +69,10 @@ void Loop::Impl::tick() {
     });
 }
 
+void Sleep::end_soon() {
+    if (armed()) loop_.arm(*this, Duration{0});
+}
+
 void Sleep::cut_short() {
     if (!armed()) return;
     disarm();

@@ -53,8 +53,10 @@ public:
         loop_.arm(*this, duration_);
     }
     void await_resume() const noexcept {}
-    /// Wakes the waiter before its time.
+    /// Wakes the waiter before its time, at once: it has run on when this returns.
     void cut_short();
+    /// Wakes it before its time, from the loop.
+    void end_soon();
     void expired() override { waiter_.resume(); }
 
 private:

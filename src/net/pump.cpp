@@ -102,6 +102,8 @@ void Pump::turn(Leg& leg) {
         }
     } catch (const ConversationOver& over_now) {
         over(over_now.reason());
+    } catch (const std::exception&) {  // no memory, say: this session's end, nobody else's
+        over(EndReason::Failed);
     }
     if (leg.state == Leg::State::Moving) leg.state = Leg::State::Ended;
     if (up_.state != Leg::State::Ended || down_.state != Leg::State::Ended) return;
@@ -201,6 +203,7 @@ void Pump::end(Leg& leg) {
     leg.state = Leg::State::Ended;
     Leg& other = &leg == &up_ ? down_ : up_;
     if (other.state == Leg::State::Ended) return;
+    moved_.reason = &leg == &up_ ? EndReason::ClientClosed : EndReason::ServerClosed;
     // A client whose server has gone and that has said nothing more need not be waited for. With
     // bytes of its unread, closing would send a reset that may overtake the last answer.
     Descriptor& client = up_.from.descriptor();
@@ -216,7 +219,7 @@ void Pump::end(Leg& leg) {
 
 void Pump::over(EndReason reason) {
     if (std::exchange(closing_, true)) return;
-    moved_.reason = reason;
+    if (moved_.reason == EndReason::None) moved_.reason = reason;
     up_.from.abort(reason);
     down_.from.abort(reason);
 }

@@ -20,7 +20,7 @@ struct Pipe {
 struct Moved {
     std::uint64_t to_server = 0;
     std::uint64_t to_client = 0;
-    EndReason reason = EndReason::None;  ///< None: both sides ended in order
+    EndReason reason = EndReason::None;  ///< of the side that ended first
 };
 
 /// The last phase of a session. While nothing moves it holds no buffer: it waits for readiness and

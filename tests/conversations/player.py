@@ -188,6 +188,10 @@ class Player:
         """A line of the front end's log that this conversation caused."""
         self.context.expect_log(wording.pattern(text, self.captured))
 
+    def do_log_once(self, text):
+        """As log, and no second line like it up to now."""
+        self.context.expect_log(wording.pattern(text, self.captured), only=True)
+
     # --- the connection
 
     def do_half_close(self, _):

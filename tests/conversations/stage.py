@@ -30,10 +30,12 @@ class Stage:
         last = 1 if which == "balancer" else 10 + int(which)
         return f"127.{first}.{self.number % 200}.{last}"
 
-    def expect_log(self, wanted):
-        if not self.front_end.log.wait(wanted, self.log_start, PATIENCE):
-            lines = self.front_end.log.lines[self.log_start:]
-            raise Mismatch("not in the log:\n      " + "\n      ".join(lines))
+    def expect_log(self, wanted, only=False):
+        found = self.front_end.log.wait(wanted, self.log_start, PATIENCE)
+        lines = self.front_end.log.lines[self.log_start:]
+        if not found or only and sum(bool(wanted.search(line)) for line in lines) > 1:
+            raise Mismatch(f"{'more than once' if found else 'not'} in the log:\n      " +
+                           "\n      ".join(lines))
 
     def server(self, name):
         return next(server for server in self.servers if server.name == name)

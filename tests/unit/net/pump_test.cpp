@@ -100,7 +100,7 @@ TEST_F(PumpTest, MovesBothDirectionsAndEndsWhenBothSidesEnded) {
     EXPECT_TRUE(at_client == big);
     EXPECT_EQ(moved.to_client, big.size());
     EXPECT_EQ(moved.to_server, 10U);
-    EXPECT_EQ(moved.reason, EndReason::None);
+    EXPECT_EQ(moved.reason, EndReason::ServerClosed);
 }
 
 TEST_F(PumpTest, AHalfClosedClientStillGetsItsAnswer) {
@@ -115,6 +115,7 @@ TEST_F(PumpTest, AHalfClosedClientStillGetsItsAnswer) {
     server.join();
     client_side.reset();
     EXPECT_EQ(read_all(client_fd), "+OK\r\n");
+    EXPECT_EQ(moved.reason, EndReason::ClientClosed);
 }
 
 TEST_F(PumpTest, EndsWhenNothingMovesForTheIdleLimit) {
