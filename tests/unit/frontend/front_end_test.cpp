@@ -36,8 +36,11 @@ public:
 /// A client or a server, and whatever it is told.
 class Client {
 public:
-    explicit Client(int fd) : fd_(fd) {}
-    explicit Client(const Endpoint& to) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    explicit Client(int fd) : fd_(fd) {
+        const timeval patience{20, 0};
+        setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    }
+    explicit Client(const Endpoint& to) : Client(socket(AF_INET, SOCK_STREAM, 0)) {
         sockaddr_in address{};
         address.sin_family = AF_INET;
         address.sin_port = htons(to.port);
@@ -81,8 +84,9 @@ protected:
         socklen_t length = sizeof address;
         EXPECT_EQ(getsockname(server_, reinterpret_cast<sockaddr*>(&address), &length), 0);
         const std::string port = std::to_string(ntohs(address.sin_port));
-        const std::string services = R"({"imap":{"port":)" + port + R"(},"pop3":{"port":)" + port +
-                                     R"(},"sieve":{"port":)" + port + "}}";
+        const std::string services = R"({"imap":{"tls":"none","cache":0,"port":)" + port +
+                                     R"(},"pop3":{"tls":"none","cache":0,"port":)" + port +
+                                     R"(},"sieve":{"tls":"none","cache":0,"port":)" + port + "}}";
         EXPECT_TRUE(store_->commit(
             state::Transaction{}
                 .put("server/far", R"({"kind":"foreign","host":"127.0.0.1","login":"master",)"
@@ -156,7 +160,7 @@ TEST_F(FrontEndTest, TheLastMessageOfAJudgeTravelsWithTheOkInSieve) {
     client.say("AUTHENTICATE \"PLAIN\" \"" + plain("right") + "\"\r\n");
     const auto server = server_side();
     server->say("\"SASL\" \"PLAIN\"\r\nOK\r\n");
-    server->hear("AUTHENTICATE");
+    EXPECT_TRUE(server->hear("").starts_with("AUTHENTICATE"));
     server->say("OK\r\n");
     EXPECT_EQ(client.hear(""), "OK (SASL \"" + kLast + "\") \"Logged in.\"\r\n");
 }
