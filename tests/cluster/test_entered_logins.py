@@ -1,6 +1,7 @@
 """Servers that sessions enter by other credentials than the client's: `login=token` (a one-use token
 of the home) and `login=master` (a foreign server's master user). Who the client is, a back end
 judges first."""
+import concurrent.futures
 import grp
 import os
 import pathlib
@@ -17,6 +18,7 @@ import harness
 from dovecot_lab import DOVECOT, free_ports
 from harness import Line, Scram, b64, imap_login, pop3_login, sieve_login, wait_for
 
+SERVICES = ("imap", "pop3", "sieve")
 NAMELESS = ssl.create_default_context()
 PASSWORD = "correct horse"
 MASTER_PASSWORD = "opens every mailbox"
@@ -42,7 +44,7 @@ def every_front_end(look, what):
 
 
 def refused(service):
-    return {"imap": r"^[ls] NO \[AUTHENTICATIONFAILED\]", "pop3": r"^-ERR \[AUTH\]",
+    return {"imap": r"^[lsp] NO \[AUTHENTICATIONFAILED\]", "pop3": r"^-ERR \[AUTH\]",
             "sieve": "^NO "}[service]
 
 
@@ -102,22 +104,33 @@ class Case(unittest.TestCase):
         else:
             line.ask("LISTSCRIPTS", "^OK")
 
-    def nobody_else_gets_in(self, service):
-        mine, other = self.account(), self.account("another password")
+    @staticmethod
+    def answer(how, *words):
+        return how(*words)[1]
+
+    def nobody_else_gets_in(self):
+        """All at once, since each failure is answered with a delay."""
+        mine, other, disabled = self.account(), self.account("another password"), self.account()
+        demo.api("POST", f"/v1/accounts/{disabled['address']}/disable", {})
+        demo.wait_everywhere(disabled["address"], lambda seen: seen["state"] == "disabled")
+        words = f"{other['address']}\0{mine['address']}\0{PASSWORD}"
         cases = {"wrong password": (mine["address"], "wrong"),
                  "password of another": (other["address"], PASSWORD),
-                 "unknown account": ("nobody-here@domain1.dom", PASSWORD)}
-        for what, (name, password) in cases.items():
-            with self.subTest(what, service=service):
-                self.assertRegex(self.login(service, name, password)[1], refused(service))
-                self.assertRegex(self.scram(service, name, password)[1], refused(service))
-        with self.subTest("own password for another's mailbox", service=service):
-            words = f"{other['address']}\0{mine['address']}\0{PASSWORD}"
-            self.assertNotRegex(self.plain(service, words), ACCEPTED)
-        demo.api("POST", f"/v1/accounts/{mine['address']}/disable", {})
-        demo.wait_everywhere(mine["address"], lambda seen: seen["state"] == "disabled")
-        with self.subTest("disabled", service=service):
-            self.assertRegex(self.login(service, mine["address"], PASSWORD)[1], refused(service))
+                 "unknown account": ("nobody-here@domain1.dom", PASSWORD),
+                 "disabled": (disabled["address"], PASSWORD)}
+        with concurrent.futures.ThreadPoolExecutor(8) as threads:
+            answers = {}
+            for service in SERVICES:
+                for what, (name, password) in cases.items():
+                    for how in (self.login, self.scram):
+                        answers[what, how.__name__, service] = threads.submit(
+                            self.answer, how, service, name, password)
+                answers["own password for another's mailbox", "plain", service] = threads.submit(
+                    self.plain, service, words)
+        for (what, how, service), answer in answers.items():
+            with self.subTest(what, how=how, service=service):
+                self.assertRegex(answer.result(), refused(service))
+                self.assertNotRegex(answer.result(), ACCEPTED)
 
 
 class LongNames(Case):
@@ -129,7 +142,7 @@ class LongNames(Case):
         demo.api("PUT", f"/v1/domains/{domain}", {"kind": "shared", "servers": ["sv2"]})
         address = "l" * 64 + "@" + domain
         demo.add_account(address, PASSWORD, home="sv2")
-        for service in ("imap", "pop3", "sieve"):
+        for service in SERVICES:
             with self.subTest(service):
                 source = harness.new_source()
                 line, answer, _ = self.scram(service, address.upper(), PASSWORD, source)
@@ -190,8 +203,7 @@ class ByToken(Case):
         self.check_scram("sieve")
 
     def test_nobody_else_gets_in(self):
-        for service in ("imap", "pop3", "sieve"):
-            self.nobody_else_gets_in(service)
+        self.nobody_else_gets_in()
 
 
 class ByMasterUser(Case):
@@ -326,8 +338,7 @@ userdb {{
         self.check("sieve")
 
     def test_nobody_else_gets_in(self):
-        for service in ("imap", "pop3", "sieve"):
-            self.nobody_else_gets_in(service)
+        self.nobody_else_gets_in()
 
     def test_its_own_passwords_do_not_count(self):
         """What the state holds decides, since the server itself judges the master user only."""
@@ -342,7 +353,7 @@ userdb {{
                       f"\0muster\0{MASTER_PASSWORD}",
                       f"\0{account['address']}*muster\0{MASTER_PASSWORD}",
                       f"\0{account['address']}\0{MASTER_PASSWORD}"):
-            for service in ("imap", "pop3", "sieve"):
+            for service in SERVICES:
                 self.assertNotRegex(self.plain(service, words), ACCEPTED)
 
 
