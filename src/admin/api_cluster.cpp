@@ -5,6 +5,7 @@
 #include "admin/api.h"
 #include "admin/fan_out.h"
 #include "admin/join.h"
+#include "admin/sealed_secrets.h"
 #include "admin/state_entries.h"
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
@@ -63,8 +64,19 @@ json end_sessions(NodeContext& node, const std::vector<Step>& steps) {
     return {{"accounts", accounts}, {"unreachable", unreachable}};
 }
 
+/// A file may hold secrets in clear; the state may not.
+Result<> seal_declared(Declaration& desired, const Entries& stored, const SealSecret& secret) {
+    for (auto& [key, value] : desired.entries) {
+        const auto before = stored.find(key);
+        auto sealed =
+            seal_secrets(key, value, before == stored.end() ? json() : before->second, secret);
+        if (!sealed) return fail(sealed.error().kind, key + ": " + sealed.error().detail);
+    }
+    return {};
+}
+
 Result<Planned> plan_for(NodeContext& node, const json& body) {
-    const auto desired = read_declaration(body);
+    auto desired = read_declaration(body);
     if (!desired) return std::unexpected(desired.error());
     // What other objects may refer to must be at hand even if the file does not speak of it.
     std::set<std::string_view> sections = desired->sections;
@@ -75,6 +87,10 @@ Result<Planned> plan_for(NodeContext& node, const json& body) {
     }
     auto stored = load_entries(*node.directory, sections);
     if (!stored) return std::unexpected(stored.error());
+    if (auto sealed = seal_declared(*desired, stored->entries, node.identity.seal_secret());
+        !sealed) {
+        return std::unexpected(sealed.error());
+    }
     Planned planned;
     planned.steps = plan(stored->entries, *desired, [] { return cluster::new_account_id().text; });
     if (auto added = add_orphans(*node.directory, *desired, *stored, planned.steps); !added) {

@@ -5,6 +5,7 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/sealed_secrets.h"
 #include "admin/server_proofs.h"
 #include "base/base64.h"
 #include "base/password.h"
@@ -176,7 +177,7 @@ ApiResult show_object(NodeContext& node, ApiCall& call) {
 }
 
 /// Secrets become what may stand in the state: passwords of administrators are hashed, keys of
-/// certificates sealed for the cluster's nodes.
+/// certificates and passwords of master users sealed for the cluster's nodes.
 Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& object) {
     if (kind.path == "administrators" && object.contains("password")) {
         const auto password = text_field(object, "password");
@@ -193,10 +194,9 @@ Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& 
             const auto chain = text_field(object, "chain");
             if (!chain) return std::unexpected(chain.error());
             if (auto fine = net::belong_together(*chain, *key); !fine) return fine;
-            object["key"] = base64_encode(seal(*key, node.identity.seal_secret()));
         }
     }
-    return {};
+    return seal_secrets(kind.prefix, object, json(), node.identity.seal_secret());
 }
 
 struct Existing {

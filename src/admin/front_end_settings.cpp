@@ -88,7 +88,8 @@ Result<frontend::Settings> front_end_settings(const NodeConfig& config) {
                                 .workers = config.node.workers,
                                 .listeners = {},
                                 .limits = limits(config.limits),
-                                .upstream = {}};
+                                .upstream = {},
+                                .secret = {}};
     for (const ListenerSettings& each : config.listeners) {
         auto listener = listener_settings(each);
         if (!listener) return std::unexpected(listener.error());

@@ -8,6 +8,7 @@
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
+#include "admin/sealed_secrets.h"
 #include "admin/server_proofs.h"
 #include "admin/service_notify.h"
 #include "admin/system_user.h"
@@ -82,11 +83,18 @@ Result<> Node::open_state() {
         context_.directory = static_cast<state::SqliteStore*>(stores_.directory.get());
         context_.replica =
             state::Replica::of_store(*stores_.directory, state::directory_file(folder));
-        return {};
+        return seal_what_is_clear();
     }
     auto replica = state::Replica::of_folder(folder);
     if (!replica) return std::unexpected(replica.error());
     context_.replica = std::move(*replica);
+    return {};
+}
+
+Result<> Node::seal_what_is_clear() {
+    const auto sealed = seal_stored_secrets(*stores_.directory, context_.identity.seal_secret());
+    if (!sealed) return std::unexpected(sealed.error());
+    if (*sealed != 0) log::info("secrets-sealed", {{"entries", *sealed}});
     return {};
 }
 
@@ -95,6 +103,7 @@ Result<> Node::start_front_end() {
     auto settings = front_end_settings(context_.config);
     if (!settings) return std::unexpected(settings.error());
     settings->upstream.authorities += context_.identity.authority;
+    settings->secret = context_.identity.seal_secret();
     upstream_settings_ = settings->upstream;
     front_end_ = std::make_unique<frontend::FrontEnd>(std::move(*settings), context_.replica,
                                                       *topology_, health_, &verifier_, pool_);

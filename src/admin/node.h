@@ -47,6 +47,7 @@ public:
 
 private:
     Result<> open_state();
+    Result<> seal_what_is_clear();
     Result<> start_front_end();
     Result<> start_agent();
     /// Takes up certificates of the state as soon as they change.

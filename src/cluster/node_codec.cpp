@@ -87,7 +87,7 @@ Result<Credential> decode_credential(std::string_view server, std::string_view j
     credential.server = ServerName(server);
     credential.user = fields.text("user", kMaxAddress);
     fields.require("user", !credential.user.empty());
-    credential.password = fields.text("password", 4096);
+    credential.password = fields.text("password", 8192);
     credential.unknown = fields.unknown();
     if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
     return credential;

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/log.h"
+#include "cluster/credential_seal.h"
 #include "frontend/imap_session.h"
 #include "frontend/pop3_session.h"
 #include "frontend/sieve_session.h"
@@ -296,7 +297,14 @@ Task<Result<Connection::Judged>> Connection::verify(ClientSession& session, cons
     if (step->token) {
         judged.credentials = std::move(*step->token);
     } else if (!by_token && route.server->credential) {
-        judged.credentials = {route.server->credential->user, route.server->credential->password};
+        const cluster::Credential& master = *route.server->credential;
+        auto password = cluster::opened_password(master.password, worker_.shared().settings.secret);
+        if (!password) {
+            co_return fail(
+                ErrorKind::Unavailable, "unavailable",
+                "the master user's password cannot be opened: " + password.error().detail);
+        }
+        judged.credentials = {master.user, std::move(*password)};
     } else {
         co_return fail(ErrorKind::Unavailable, "unavailable", "no credentials for the server");
     }

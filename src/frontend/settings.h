@@ -8,6 +8,7 @@
 
 #include "base/endpoint.h"
 #include "base/ids.h"
+#include "base/seal.h"
 #include "cluster/entries.h"
 #include "net/timer.h"
 
@@ -57,6 +58,7 @@ struct Settings {
     std::vector<ListenerSettings> listeners;
     Limits limits;
     UpstreamSettings upstream;
+    SealSecret secret;  ///< the cluster's: opens master users' passwords
 };
 
 }  // namespace muster::frontend

@@ -1,0 +1,73 @@
+#include "admin/sealed_secrets.h"
+
+#include "admin/state_entries.h"
+#include "base/base64.h"
+#include "cluster/credential_seal.h"
+#include "cluster/entry_keys.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLargestSealedKey = 64 * 1024;
+
+std::string text_of(const json& object, const char* field) {
+    const auto found = object.is_object() ? object.find(field) : object.end();
+    if (found == object.end() || !found->is_string()) return {};
+    return found->get<std::string>();
+}
+
+Result<> seal_password(json& credential, const json& before, const SealSecret& secret) {
+    const std::string given = text_of(credential, "password");
+    if (given.empty()) return {};
+    if (cluster::is_sealed(given)) {
+        if (auto opened = cluster::opened_password(given, secret); !opened) {
+            return fail(ErrorKind::Refused, "the password was sealed by another cluster");
+        }
+        return {};
+    }
+    const std::string kept = text_of(before, "password");
+    const bool is_kept =
+        cluster::is_sealed(kept) && cluster::opened_password(kept, secret).value_or("") == given;
+    credential["password"] = is_kept ? kept : cluster::sealed_password(given, secret);
+    return {};
+}
+
+void seal_key(json& certificate, const json& before, const SealSecret& secret) {
+    const std::string given = text_of(certificate, "key");
+    if (!given.starts_with("-----BEGIN")) return;
+    const std::string kept = text_of(before, "key");
+    const auto bytes = base64_decode(kept, kLargestSealedKey);
+    const bool is_kept = !kept.empty() && bytes && unseal(*bytes, secret).value_or("") == given;
+    certificate["key"] = is_kept ? kept : base64_encode(seal(given, secret));
+}
+
+}  // namespace
+
+Result<> seal_secrets(std::string_view key, json& object, const json& before,
+                      const SealSecret& secret) {
+    if (!object.is_object()) return {};
+    if (key.starts_with(cluster::kCredentialPrefix)) return seal_password(object, before, secret);
+    if (key.starts_with(cluster::kCertificatePrefix)) seal_key(object, before, secret);
+    return {};
+}
+
+Result<std::size_t> seal_stored_secrets(state::Store& store, const SealSecret& secret) {
+    const auto stored = load_entries(store, {"certificates", "credentials"});
+    if (!stored) return std::unexpected(stored.error());
+    std::vector<Step> steps;
+    for (const auto& [key, value] : stored->entries) {
+        json sealed = value;
+        // A seal of another cluster's is left for whoever has that secret.
+        if (!seal_secrets(key, sealed, json(), secret) || sealed == value) continue;
+        steps.push_back({Step::Kind::Change, key, value, std::move(sealed)});
+    }
+    if (steps.empty()) return 0U;
+    if (auto done = carry_out(store, steps, stored->revisions); !done) {
+        return std::unexpected(done.error());
+    }
+    return steps.size();
+}
+
+}  // namespace muster::admin
