@@ -36,8 +36,9 @@ constexpr std::array kServer{
     Field{"weight", Number, "share of new accounts; 0: none"},
     Field{"*.port", Number, "port of a service (imap.port …)"},
     Field{"*.tls", Text, "none, starttls or implicit"},
-    Field{"*.cache", Number, "warm connections kept by each worker; else as upstream.warm"},
-    Field{"*.log", Text, "log level of the service"},
+    Field{"*.cache", Number, "warm connections kept by each front end; else as upstream.warm"},
+    Field{"*.log", Text,
+          "log level of its sessions: debug, info (as the node's), warning, error, off"},
     Field{"*.capabilities", List, "announced before login"},
 };
 

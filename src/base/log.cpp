@@ -7,6 +7,8 @@
 #include <atomic>
 #include <memory>
 
+#include "base/log_line.h"
+
 namespace muster::log {
 namespace {
 
@@ -99,7 +101,10 @@ Result<Level> level_from(std::string_view text) {
 }
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
-    if (!enabled(level)) return;
+    if (enabled(level)) write_line(level, event, fields);
+}
+
+void write_line(Level level, std::string_view event, std::initializer_list<Field> fields) {
     std::string line;
     append_field(line, "time", timestamp());
     append_field(line, "level", kLevelNames[static_cast<std::size_t>(level)]);

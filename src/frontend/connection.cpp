@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <array>
 
-#include "base/log.h"
+#include "base/log_line.h"
 #include "cluster/credential_seal.h"
 #include "frontend/imap_session.h"
 #include "frontend/pop3_session.h"
@@ -216,8 +216,10 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     if (worker_.shared().guard.blocked(counted_)) {
         co_return fail(ErrorKind::Limit, "Too many failed logins; try again later.");
     }
+    log_ = log::Level::Info;
     const auto route = find_route(peer, login);
     if (!route) co_return std::unexpected(route.error());
+    log_ = route->service->log;
     const auto entry = co_await entry_for(session, peer, login, *route);
     if (!entry) co_return std::unexpected(entry.error());
 
@@ -226,6 +228,14 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
         {peer.client, peer.local, id_.view(), 5, {}}, entry->mechanism, entry->message};
     if (!wire::sasl::can_rewrite(entry->mechanism) && login.name != route->login.text) {
         start.introduction.forward = forward;
+    }
+    if (logs(log::Level::Debug)) {
+        log::write_line(log::Level::Debug, "login-sent",
+                        {{"session", id_},
+                         {"server", route->server->server.name},
+                         {"user", route->login},
+                         {"mechanism", wire::sasl::name(entry->mechanism)},
+                         {"entered_by", cluster::name(route->server->server.login)}});
     }
     auto entered = co_await enter(session, peer, *route, start);
     if (!entered) co_return std::unexpected(entered.error());
@@ -387,13 +397,19 @@ Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, 
     } else if (error.kind != ErrorKind::Syntax) {
         counters.unavailable.add();
     }
-    log::info("login-failed", {{"session", id_},
-                               {"service", cluster::name(listener_.service)},
-                               {"client", peer.client.text()},
-                               {"user", login.name},
-                               {"mechanism", wire::sasl::name(login.mechanism)},
-                               {"kind", name(error.kind)},
-                               {"reason", error.detail}});
+    // What is not the client's fault is more than information.
+    const auto level =
+        error.kind == ErrorKind::Unavailable ? log::Level::Warning : log::Level::Info;
+    if (logs(level)) {
+        log::write_line(level, "login-failed",
+                        {{"session", id_},
+                         {"service", cluster::name(listener_.service)},
+                         {"client", peer.client.text()},
+                         {"user", login.name},
+                         {"mechanism", wire::sasl::name(login.mechanism)},
+                         {"kind", name(error.kind)},
+                         {"reason", error.detail}});
+    }
     if (delay.count() != 0 && !worker_.draining()) {
         net::Sleep penalty(worker_.loop(), delay);
         penalty_ = &penalty;
@@ -417,13 +433,18 @@ void Connection::record(const Peer& peer, const cluster::Route& route) {
          .since = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()),
          .tls = client_.encrypted()},
         *this);
-    if (!log::enabled(log::Level::Info)) return;
-    log::info("login", {{"session", id_},
-                        {"service", cluster::name(listener_.service)},
-                        {"client", peer.client.text()},
-                        {"user", route.login},
-                        {"server", route.server->server.name},
-                        {"tls", client_.tls_description()}});
+    if (!logs(log::Level::Info)) return;
+    log::write_line(log::Level::Info, "login",
+                    {{"session", id_},
+                     {"service", cluster::name(listener_.service)},
+                     {"client", peer.client.text()},
+                     {"user", route.login},
+                     {"server", route.server->server.name},
+                     {"tls", client_.tls_description()}});
+}
+
+bool Connection::logs(log::Level level) const {
+    return log_ == log::Level::Info ? log::enabled(level) : level >= log_;
 }
 
 void Connection::ended(const net::Moved& moved) {
@@ -432,11 +453,12 @@ void Connection::ended(const net::Moved& moved) {
     counters.to_client.add(moved.to_client);
     counters.to_server.add(moved.to_server);
     if (moved.reason == net::EndReason::Failed) return failed("an error between client and server");
-    if (!log::enabled(log::Level::Info)) return;
-    log::info("logout", {{"session", id_},
-                         {"to_client", moved.to_client},
-                         {"to_server", moved.to_server},
-                         {"reason", net::name(moved.reason)}});
+    if (!logs(log::Level::Info)) return;
+    log::write_line(log::Level::Info, "logout",
+                    {{"session", id_},
+                     {"to_client", moved.to_client},
+                     {"to_server", moved.to_server},
+                     {"reason", net::name(moved.reason)}});
 }
 
 void Connection::failed(std::string_view why) {
@@ -460,7 +482,9 @@ void Connection::dismiss() {
 }
 
 void Connection::kick(std::string_view reason) {
-    log::info("kicked", {{"session", id_}, {"reason", reason}});
+    if (logs(log::Level::Info)) {
+        log::write_line(log::Level::Info, "kicked", {{"session", id_}, {"reason", reason}});
+    }
     end(net::EndReason::Kicked);
 }
 

@@ -85,6 +85,9 @@ private:
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
                               Error error);
     void record(const Peer& peer, const cluster::Route& route);
+    /// Whether a line about this session is wanted: by the level of its server's service, or where
+    /// that is the default or no server is chosen, by the node's.
+    [[nodiscard]] bool logs(log::Level level) const;
 
     Worker& worker_;
     const ListenerSettings& listener_;
@@ -98,6 +101,7 @@ private:
     std::optional<cluster::SessionHandle> handle_;  ///< once logged in
     IpAddress counted_;                             ///< what the guard counted in
     bool is_counted_ = false;
+    log::Level log_ = log::Level::Info;  ///< its server's
 };
 
 std::unique_ptr<ClientSession> make_session(SessionHost& host, const ListenerSettings& listener,

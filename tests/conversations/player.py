@@ -192,6 +192,9 @@ class Player:
         """As log, and no second line like it up to now."""
         self.context.expect_log(wording.pattern(text, self.captured), only=True)
 
+    def do_no_log(self, text):
+        self.context.expect_no_log(wording.pattern(text, self.captured))
+
     # --- the connection
 
     def do_half_close(self, _):

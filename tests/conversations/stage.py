@@ -37,6 +37,11 @@ class Stage:
             raise Mismatch(f"{'more than once' if found else 'not'} in the log:\n      " +
                            "\n      ".join(lines))
 
+    def expect_no_log(self, unwanted):
+        for line in self.front_end.log.lines[self.log_start:]:
+            if unwanted.search(line):
+                raise Mismatch("in the log: " + line)
+
     def server(self, name):
         return next(server for server in self.servers if server.name == name)
 
@@ -70,9 +75,11 @@ class Stage:
                 entry["admin"] = options["admin"]
             if "login" in options:
                 entry["login"] = options["login"]
-            self.front_end.kept_warm += 2 * int(options.get("cache", 0))  # by each worker
+            self.front_end.kept_warm += int(options.get("cache", 0))
             service = {"port": server.port, "tls": options.get("tls", "none"),
                        "cache": int(options.get("cache", 0))}
+            if "log" in options:
+                service["log"] = options["log"]
             if "capabilities" in options:
                 service["capabilities"] = options["capabilities"].split(",")
             entry["services"][server.service] = service
