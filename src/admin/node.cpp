@@ -37,10 +37,14 @@ Result<NodeIdentity> identity_of(const NodeConfig& config) {
 }
 
 cluster::HealthPolicy health_policy(const NodeConfig& config) {
-    cluster::HealthPolicy policy;
-    policy.interval = config.upstream.check_interval;
-    policy.fast_interval = std::min(policy.fast_interval, policy.interval);
-    return policy;
+    const UpstreamSettings& set = config.upstream;
+    return {.up_after = static_cast<unsigned>(set.up_after),
+            .down_after = static_cast<unsigned>(set.down_after),
+            .traffic_failures = static_cast<unsigned>(set.traffic_failures),
+            .traffic_clients = static_cast<unsigned>(set.traffic_clients),
+            .traffic_window = set.traffic_window,
+            .interval = set.check_interval,
+            .fast_interval = std::min(set.check_retry, set.check_interval)};
 }
 
 }  // namespace

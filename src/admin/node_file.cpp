@@ -226,6 +226,12 @@ UpstreamSettings upstream_from(const Values& values) {
     upstream.connect_time = values.seconds("connect_time");
     upstream.login_time = values.seconds("login_time");
     upstream.check_interval = values.seconds("check_interval");
+    upstream.check_retry = values.seconds("check_retry");
+    upstream.up_after = values.number("up_after");
+    upstream.down_after = values.number("down_after");
+    upstream.traffic_failures = values.number("traffic_failures");
+    upstream.traffic_clients = values.number("traffic_clients");
+    upstream.traffic_window = values.seconds("traffic_window");
     upstream.ca = values.text("ca");
     return upstream;
 }

@@ -84,6 +84,12 @@ struct UpstreamSettings {
     std::chrono::seconds connect_time{};
     std::chrono::seconds login_time{};
     std::chrono::seconds check_interval{};
+    std::chrono::seconds check_retry{};
+    std::size_t up_after = 0;
+    std::size_t down_after = 0;
+    std::size_t traffic_failures = 0;
+    std::size_t traffic_clients = 0;
+    std::chrono::seconds traffic_window{};
     std::string ca;
 };
 

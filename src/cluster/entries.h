@@ -54,7 +54,7 @@ std::string_view name(DomainKind kind);
 struct ServiceSettings {
     std::uint16_t port = 0;
     TlsMode tls = TlsMode::StartTls;
-    /// Warm connections kept by each worker; empty: as the front end's own file says.
+    /// Warm connections kept by each front end; empty: as its own file says.
     std::optional<unsigned> cache{};
     log::Level log = log::Level::Info;
     std::vector<std::string> capabilities{};  ///< announced before login; empty: the built-in list

@@ -17,6 +17,9 @@ Task<Result<>> read_smtp_greeting(net::Stream& stream) {
     co_return fail(ErrorKind::Unavailable, "unavailable", "no 220 greeting");
 }
 
+/// Within it a new server is checked, however far apart its checks are.
+constexpr std::chrono::milliseconds kLongestPause{500};
+
 bool is_smtp(cluster::Service service) {
     return service == cluster::Service::Lmtp || service == cluster::Service::Submission;
 }
@@ -47,7 +50,7 @@ Task<void> HealthChecks::check_loop() {
         for (auto& which : health_.due(cluster::check_targets(*topology), net::Clock::now())) {
             loop_.tasks().spawn(check(std::move(which), topology));
         }
-        net::Sleep pause(loop_, health_.pause());
+        net::Sleep pause(loop_, std::min(health_.pause(), kLongestPause));
         pausing_ = &pause;
         co_await pause;
         pausing_ = nullptr;
@@ -60,8 +63,11 @@ Task<void> HealthChecks::check(cluster::CheckTarget which,
     if (server == nullptr) co_return;
     const auto outcome = co_await try_service(*server, which.service);
     const std::string error = outcome ? "" : outcome.error().detail;
-    const auto change = health_.checked(which, outcome.has_value(), error, net::Clock::now());
-    if (!change) co_return;
+    log_change(health_.checked(which, outcome.has_value(), error, net::Clock::now()));
+}
+
+void log_change(const std::optional<cluster::HealthChange>& change) {
+    if (!change) return;
     log::write(change->now == cluster::Observed::Down ? log::Level::Warning : log::Level::Info,
                "server-health",
                {{"server", change->server},

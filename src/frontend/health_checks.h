@@ -41,4 +41,7 @@ private:
     bool stopping_ = false;
 };
 
+/// Says so in the log when a server became up or down.
+void log_change(const std::optional<cluster::HealthChange>& change);
+
 }  // namespace muster::frontend

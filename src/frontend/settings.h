@@ -46,7 +46,7 @@ struct Limits {
 /// Connections to servers.
 struct UpstreamSettings {
     std::vector<IpAddress> source_addresses;  ///< used in turn; empty: the kernel chooses
-    std::size_t warm = 4;  ///< connections kept ready by each worker, where the server says nothing
+    std::size_t warm = 4;  ///< connections kept ready by the process, where the server says nothing
     net::Duration connect_time{5'000};  ///< from connecting to the greeting, TLS included
     net::Duration login_time{30'000};   ///< for the server to answer a login
     std::string authorities;            ///< PEM; trusted besides a server's own

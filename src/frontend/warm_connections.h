@@ -12,6 +12,12 @@
 
 namespace muster::frontend {
 
+/// What worker `number` keeps of a process's `whole` connections: the shares of all workers add up
+/// to it, and differ by one at most.
+constexpr std::size_t share_of(std::size_t whole, std::size_t workers, std::size_t number) {
+    return whole / workers + (number < whole % workers ? 1 : 0);
+}
+
 /// One worker's. Connections are used once, and not when they are older than two minutes (Dovecot
 /// closes unused ones after three).
 class WarmConnections {

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "frontend/connection.h"
+#include "frontend/health_checks.h"
 #include "net/connect.h"
 #include "wire/proxy_protocol.h"
 
@@ -193,11 +194,16 @@ bool Worker::may_hand_on_unknown() {
     return true;
 }
 
+std::size_t Worker::warm_share(const cluster::ServiceSettings& service) const {
+    const Settings& settings = shared_.settings;
+    return share_of(service.cache.value_or(settings.upstream.warm), settings.workers, number_);
+}
+
 Task<Result<Worker::Reached>> Worker::upstream(cluster::Service service, cluster::Route route,
                                                Peer peer) {
     const auto target = targets_.target(*route.server, service);
     if (!target) co_return std::unexpected(target.error());
-    const std::size_t kept = route.service->cache.value_or(shared_.settings.upstream.warm);
+    const std::size_t kept = warm_share(*route.service);
     const bool may_be_warm = kept != 0 && (*target)->introduce != cluster::Introduce::Proxy;
     std::unique_ptr<Upstream> ready = may_be_warm ? warm_.take(*target) : nullptr;
     if (may_be_warm && !draining_ && warm_.count(*target) < kept) {
@@ -224,8 +230,8 @@ Task<Result<Worker::Reached>> Worker::reach(std::shared_ptr<const UpstreamTarget
     auto made = co_await connect(target, route, std::move(header));
     const cluster::CheckTarget which{target->server, target->service};
     if (!made) {
-        shared_.health.traffic_failed(which, peer.client.address, made.error().detail,
-                                      net::Clock::now());
+        log_change(shared_.health.traffic_failed(which, peer.client.address, made.error().detail,
+                                                 net::Clock::now()));
         co_return std::unexpected(made.error());
     }
     shared_.health.traffic_succeeded(which);

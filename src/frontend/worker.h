@@ -116,6 +116,8 @@ private:
     Task<Result<std::unique_ptr<Upstream>>> connect(std::shared_ptr<const UpstreamTarget> target,
                                                     const cluster::Route& route,
                                                     std::string proxy_header);
+    /// Of what a process may keep ready, this worker's part.
+    [[nodiscard]] std::size_t warm_share(const cluster::ServiceSettings& service) const;
     Task<void> warm_up(std::shared_ptr<const UpstreamTarget> target, cluster::Route route);
     Task<void> sweep_warm_connections();
     void run();
