@@ -272,9 +272,10 @@ ApiResult check_server(NodeContext& node, ApiCall& call) {
     const cluster::ServerView* server = topology->server(call.names[0]);
     if (server == nullptr) return fail(ErrorKind::NotFound, "there is no server " + call.names[0]);
     if (!node.hooks.check_server) return check_elsewhere(node, call);
-    return json{{"server", call.names[0]},
-                {"from", node.config.node.name.text},
-                {"proofs", node.hooks.check_server(server->server)}};
+    json answer = node.hooks.check_server(server->server);
+    answer["server"] = call.names[0];
+    answer["from"] = node.config.node.name.text;
+    return answer;
 }
 
 #define MUSTER_OBJECT_ROUTES(path, noun, reads)                                             \

@@ -137,7 +137,7 @@ struct DovecotArguments {
     std::string certificate;
     std::string key;
     std::vector<std::string> front_ends;
-    std::string introspection_url;
+    backend::DovecotOauth2 oauth2;
     std::string out;
 };
 
@@ -200,7 +200,7 @@ backend::DovecotConfigInput dovecot_input(const NodeConfig& config, const json& 
     input.users.mail = user_name(config.backend.mail_uid);
     input.users.mail_group = group_name(config.backend.mail_gid);
     input.users.self = ::geteuid() != 0 && config.backend.mail_uid == ::geteuid();
-    input.oauth2.introspection_url = arguments.introspection_url;
+    input.oauth2 = arguments.oauth2;
     return input;
 }
 
@@ -289,8 +289,16 @@ void add_backend(Commands& commands) {
     verb->add_option("--key", arguments->key, "PEM file of its key");
     verb->add_option("--front-ends", arguments->front_ends, "Addresses or networks of front ends")
         ->delimiter(',');
-    verb->add_option("--introspection-url", arguments->introspection_url,
+    verb->add_option("--introspection-url", arguments->oauth2.introspection_url,
                      "Where OAuth tokens are checked: offers OAUTHBEARER and XOAUTH2");
+    verb->add_option("--introspection-mode", arguments->oauth2.mode, "How they are sent there")
+        ->check(CLI::IsMember({"post", "get", "auth"}))
+        ->capture_default_str();
+    verb->add_option("--introspection-user", arguments->oauth2.username_attribute,
+                     "What in the answer is the account's address")
+        ->capture_default_str();
+    verb->add_option("--introspection-ca", arguments->oauth2.ca,
+                     "PEM file of authorities for that place");
     verb->add_option("--out", arguments->out, "Write the files into this folder");
 }
 

@@ -296,6 +296,9 @@ void add_object_commands(Commands& commands) {
             add_named_verb(
                 commands, group, "check", "Prove trust, TLS, client address and session id",
                 [&commands](const std::string& name) { return check_server(commands, name); });
+            add_named_verb(
+                commands, group, "learn", "Take over the capabilities that it offers before login",
+                [&commands](const std::string& name) { return learn_server(commands, name); });
         }
     }
     add_alias_commands(commands);

@@ -66,6 +66,8 @@ private:
 
 void say(const std::string& text);
 
+/// `server learn`: what a server offers becomes what front ends announce for it.
+Result<> learn_server(Commands& commands, const std::string& name);
 void add_object_commands(Commands& commands);
 void add_account_commands(Commands& commands);
 void add_session_commands(Commands& commands);

@@ -69,9 +69,6 @@ cluster::Server server_entry(const DemoServer& from, const NodeIdentity& master)
         cluster::ServiceSettings settings;
         settings.port = from.ports.at(std::string(cluster::name(service)));
         settings.tls = cluster::TlsMode::StartTls;
-        // All accounts here have keys that SCRAM can use.
-        settings.capabilities = cluster::builtin_capabilities(service, server.kind);
-        settings.capabilities.emplace_back("AUTH=SCRAM-SHA-256");
         server.services[static_cast<std::size_t>(service)] = settings;
     }
     return server;

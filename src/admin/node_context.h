@@ -41,8 +41,7 @@ struct NodeHooks {
     std::function<Result<nlohmann::json>(const nlohmann::json&)> authenticate;
     /// What Dovecot said of a made-up login: {"client","session"}, or NotFound.
     std::function<Result<nlohmann::json>(const std::string& login)> probe;
-    /// Proves a server end to end: one object with "service", "step", "result", "ok" and "detail"
-    /// for each proof.
+    /// Proves a server end to end: {"proofs", "offers"} as prove_server() says.
     std::function<nlohmann::json(const cluster::Server&)> check_server;
     /// Reads the node file again: {"taken_over", "need_restart"} with names of changed options; an
     /// error changes nothing.

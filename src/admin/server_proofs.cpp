@@ -54,6 +54,15 @@ json to_json(const Proof& proof) {
             {"detail", proof.detail}};
 }
 
+json to_json(const std::vector<frontend::Offered>& offers) {
+    json object = json::object();
+    for (const frontend::Offered& one : offers) {
+        object[std::string(cluster::name(one.service))] = {
+            {"offered", one.items}, {"gained", one.gained}, {"lost", one.lost}};
+    }
+    return object;
+}
+
 }  // namespace
 
 json prove_server(NodeContext& node, frontend::ServerCheck& check, const cluster::Server& server) {
@@ -69,7 +78,7 @@ json prove_server(NodeContext& node, frontend::ServerCheck& check, const cluster
             if (proof.service == service) list.push_back(to_json(proof));
         }
     }
-    return list;
+    return {{"proofs", std::move(list)}, {"offers", to_json(report.offered)}};
 }
 
 ApiResult check_elsewhere(NodeContext& node, const ApiCall& call) {

@@ -9,7 +9,8 @@
 
 namespace muster::admin {
 
-/// A list of {"service","step","result","ok","detail"}. Blocks; `check` runs on the control loop.
+/// "proofs": a list of {"service","step","result","ok","detail"}; "offers": by service what it
+/// offers before login, {"offered","gained","lost"}. Blocks; `check` runs on the control loop.
 nlohmann::json prove_server(NodeContext& node, frontend::ServerCheck& check,
                             const cluster::Server& server);
 

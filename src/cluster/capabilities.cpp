@@ -20,9 +20,8 @@ bool is_front_ends_own(std::string_view item) {
 }
 
 Announcement announcement_of(const Server& server, const ServiceSettings& service, Service which) {
-    const std::vector<std::string> items = service.capabilities.empty()
-                                               ? builtin_capabilities(which, server.kind)
-                                               : service.capabilities;
+    const std::vector<std::string> items =
+        service.capabilities.empty() ? builtin_capabilities(which, server) : service.capabilities;
     Announcement result;
     for (const std::string& item : items) {
         const std::string wide = upper(item);
@@ -42,18 +41,14 @@ void keep_common(std::vector<std::string>& mine, const std::vector<std::string>&
     std::erase_if(mine, [&](const std::string& item) { return !known.contains(upper(item)); });
 }
 
-}  // namespace
-
-std::vector<std::string> builtin_capabilities(Service service, ServerKind kind) {
-    const bool dovecot = kind == ServerKind::Dovecot;
+std::vector<std::string> known_to_have(Service service, bool dovecot) {
     switch (service) {
         case Service::Imap:
             if (!dovecot) return {"IMAP4rev1"};
-            return {"IMAP4rev1", "SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+", "AUTH=PLAIN"};
+            return {"IMAP4rev1", "SASL-IR", "ID", "ENABLE", "IDLE", "LITERAL+"};
         case Service::Pop3:
             if (!dovecot) return {"TOP", "UIDL", "USER"};
-            return {"TOP",  "UIDL", "RESP-CODES", "PIPELINING", "AUTH-RESP-CODE",
-                    "USER", "CAPA", "AUTH=PLAIN"};
+            return {"TOP", "UIDL", "RESP-CODES", "PIPELINING", "AUTH-RESP-CODE", "USER", "CAPA"};
         case Service::Sieve:
             if (!dovecot) return {"fileinto", "reject", "envelope"};
             return {"fileinto",
@@ -79,12 +74,24 @@ std::vector<std::string> builtin_capabilities(Service service, ServerKind kind) 
                     "duplicate",
                     "mime",
                     "foreverypart",
-                    "extracttext",
-                    "AUTH=PLAIN"};
+                    "extracttext"};
         case Service::Lmtp:
-        case Service::Submission: return {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"};
+        case Service::Submission: break;
     }
-    return {};
+    return {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"};
+}
+
+}  // namespace
+
+std::vector<std::string> builtin_capabilities(Service service, const Server& server) {
+    const bool dovecot = server.kind == ServerKind::Dovecot;
+    std::vector<std::string> items = known_to_have(service, dovecot);
+    const bool logs_in = service != Service::Lmtp && service != Service::Submission;
+    if (!dovecot || !logs_in) return items;
+    items.emplace_back("AUTH=PLAIN");
+    if (server.node.empty()) return items;
+    items.insert(items.end(), {"AUTH=SCRAM-SHA-1", "AUTH=SCRAM-SHA-256"});
+    return items;
 }
 
 Announcement common_announcement(std::span<const ServerView* const> servers, Service service) {

@@ -30,7 +30,8 @@ Announcement common_announcement(std::span<const ServerView* const> servers, Ser
 /// (login = token or master), it learns nothing but that message.
 bool map_names(std::span<const ServerView* const> servers, Service service);
 
-/// The list that a server without one of its own is taken to have.
-std::vector<std::string> builtin_capabilities(Service service, ServerKind kind);
+/// The list that a server without one of its own is taken to have: of a Dovecot beside a node, what
+/// the configuration printed for it switches on whatever its options (backend/dovecot_config).
+std::vector<std::string> builtin_capabilities(Service service, const Server& server);
 
 }  // namespace muster::cluster

@@ -1,13 +1,16 @@
 #include "frontend/server_check.h"
 
 #include <random>
+#include <sstream>
 
 #include "base/seal.h"
 #include "cluster/capabilities.h"
 #include "frontend/target_table.h"
 #include "net/connect.h"
 #include "net/conversation.h"
+#include "wire/ascii.h"
 #include "wire/proxy_protocol.h"
+#include "wire/sasl.h"
 
 namespace muster::frontend {
 namespace {
@@ -146,6 +149,7 @@ private:
     Task<void> compare_capabilities() {
         const auto offered = co_await upstream_->list_capabilities();
         if (!offered) co_return add(step_, Proven::No, offered.error().detail);
+        report_.offered.push_back(compare_offer(service_, announced_, *offered));
         const auto missing = lacking(service_, announced_, *offered);
         if (missing.empty()) co_return add(step_, Proven::Yes, "");
         add(step_, Proven::No, "front ends announce what it lacks: " + joined(missing));
@@ -182,12 +186,32 @@ private:
 
 std::vector<std::string> announced_by(const cluster::Server& server, Service service) {
     const auto& own = server.service(service)->capabilities;
-    return own.empty() ? cluster::builtin_capabilities(service, server.kind) : own;
+    return own.empty() ? cluster::builtin_capabilities(service, server) : own;
 }
 
-/// What a front end does by itself, whatever the server says.
+/// What a front end does by itself, whatever the server says. It takes no referrals: it is where
+/// accounts are found.
 bool is_front_ends_own(std::string_view item) {
-    return item == "STARTTLS" || item == "STLS" || item == "LOGINDISABLED" || item == "SASL";
+    return item == "STARTTLS" || item == "STLS" || item == "LOGINDISABLED" || item == "SASL" ||
+           item == "LOGIN-REFERRALS";
+}
+
+void add_mechanisms(std::string_view words, std::vector<std::string>& items) {
+    while (!words.empty()) {
+        const std::size_t space = words.find(' ');
+        const std::string_view word = words.substr(0, space);
+        if (wire::sasl::routable(word)) items.push_back("AUTH=" + std::string(word));
+        words = space == words.npos ? std::string_view() : words.substr(space + 1);
+    }
+}
+
+/// The words of the SIEVE capability, which are the interpreter's extensions.
+std::vector<std::string> sieve_items(const wire::Capabilities& offered) {
+    std::vector<std::string> items;
+    std::istringstream words{std::string(offered.value("SIEVE"))};
+    for (std::string word; words >> word;) items.push_back(word);
+    add_mechanisms(offered.value("SASL"), items);
+    return items;
 }
 
 bool offers(Service service, const std::string& item, const wire::Capabilities& offered) {
@@ -234,6 +258,33 @@ Task<ServerReport> ServerCheck::run(ServerName server) {
                            made_up_name(*topology, server), announced_by(view->server, service));
     }
     co_return report;
+}
+
+std::vector<std::string> entry_items(Service service, const wire::Capabilities& offered) {
+    if (service == Service::Sieve) return sieve_items(offered);
+    constexpr std::string_view kMechanism = "AUTH=";
+    std::vector<std::string> items;
+    std::string mechanisms(offered.value("SASL"));
+    for (const auto& [name, value] : offered.entries()) {
+        if (name.starts_with(kMechanism)) {
+            mechanisms += ' ' + name.substr(kMechanism.size());
+        } else if (!is_front_ends_own(name)) {
+            items.push_back(value.empty() ? name : name + ' ' + value);
+        }
+    }
+    add_mechanisms(mechanisms, items);
+    return items;
+}
+
+Offered compare_offer(Service service, std::span<const std::string> announced,
+                      const wire::Capabilities& offered) {
+    Offered result{
+        service, entry_items(service, offered), {}, lacking(service, announced, offered)};
+    for (const std::string& item : result.items) {
+        const auto same = [&](const std::string& other) { return wire::equal_folded(item, other); };
+        if (std::ranges::none_of(announced, same)) result.gained.push_back(item);
+    }
+    return result;
 }
 
 std::vector<std::string> lacking(Service service, std::span<const std::string> announced,

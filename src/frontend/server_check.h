@@ -38,8 +38,18 @@ struct Introduced {
     std::string session;
 };
 
+/// What a service offers before login, held against what front ends announce for it. Items as a
+/// server's entry keeps them.
+struct Offered {
+    cluster::Service service;
+    std::vector<std::string> items;
+    std::vector<std::string> gained;  ///< offered and not announced
+    std::vector<std::string> lost;    ///< announced and not offered
+};
+
 struct ServerReport {
     std::vector<Proof> proofs;
+    std::vector<Offered> offered;  ///< of the services that could be asked
     std::vector<Introduced> introduced;
 };
 
@@ -60,6 +70,12 @@ private:
     HostAddresses& hosts_;
 };
 
+/// What a server offers as the items of its entry: mechanisms that can be routed as AUTH=NAME, and
+/// nothing that a front end decides for itself. Pure.
+std::vector<std::string> entry_items(cluster::Service service, const wire::Capabilities& offered);
+/// `announced` held against what is offered. Pure.
+Offered compare_offer(cluster::Service service, std::span<const std::string> announced,
+                      const wire::Capabilities& offered);
 /// What of `announced` (items as an entry keeps them) `offered` lacks. Pure.
 std::vector<std::string> lacking(cluster::Service service, std::span<const std::string> announced,
                                  const wire::Capabilities& offered);

@@ -123,13 +123,16 @@ listen = "{self.admin}"
 
     def replica_families(self):
         """What the part before the slash of the keys in this node's replica is."""
+        return {key.split("/")[0] for key in self.replica_keys()}
+
+    def replica_keys(self, family=""):
+        """The keys in this node's replica, of one family or all."""
         found = set()
         for file in self.state.glob("replica-*.db"):
             with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as store:
                 for (key,) in store.execute("select key from entry"):
-                    key = key.decode() if isinstance(key, bytes) else key
-                    found.add(key.split("/")[0])
-        return found
+                    found.add(key.decode() if isinstance(key, bytes) else key)
+        return {key for key in found if key.split("/")[0] == family or not family}
 
 
 class Lab:

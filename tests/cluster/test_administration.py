@@ -40,6 +40,26 @@ class Membership(unittest.TestCase):
         self.assertFalse({"key", "admin", "token"} & self.front_end.replica_families())
         self.assertNotIn("token", self.back_end.replica_families())
 
+    def test_a_master_users_password_is_nowhere_in_clear(self):
+        self.master.do("credential", "set", "sv1", "masteruser", "--password-stdin",
+                       stdin="Opensesame-1\n")
+        status, answer = self.master.http(
+            "/v1/cluster/apply", "root", "rootpass", "POST",
+            {"muster": 1, "credentials": {
+                "sv1": {"user": "masteruser", "password": "Opensesame-1"},
+                "sv2": {"user": "masteruser", "password": "Opensesame-2"}}})
+        self.assertEqual(status, 200, answer)
+        self.assertEqual(json.loads(answer)["applied"], 1)  # sv1 is as it was
+        for node in (self.front_end, self.back_end):
+            wait_for(lambda node=node: node.replica_keys("credential") ==
+                     {"credential/sv1", "credential/sv2"}, 5)
+        for node in (self.master, self.front_end, self.back_end):
+            files = [file for file in node.state.rglob("*") if file.is_file()]
+            self.assertTrue(files)
+            for file in files:
+                self.assertNotIn(b"Opensesame", file.read_bytes(), file)
+            self.assertNotIn("Opensesame", node.log.read_text())
+
     def test_a_token_is_used_once_and_only_for_its_scope(self):
         token = self.master.ask("token", "add", "--scope", "frontend")
         other = self.lab.node("fe7", ["backend"])

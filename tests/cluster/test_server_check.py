@@ -86,10 +86,38 @@ class ServerCheck(unittest.TestCase):
     def test_capabilities_that_the_server_lacks(self):
         services = demo.api("GET", "/v1/servers/sv3")["services"]
         more = json.loads(json.dumps(services))
-        more["imap"]["capabilities"].append("X-NOT-THERE")
+        more["imap"]["capabilities"] = ["IMAP4rev1", "X-NOT-THERE"]
+        services["imap"]["capabilities"] = None  # none of its own, as it was
         self.change("sv3", "services", more, services, {("imap", "capabilities")})
         _, proofs, _ = check("sv3")
         self.assertIn("X-NOT-THERE", proofs["imap", "capabilities"]["detail"])
+
+    def test_what_a_server_offers_is_learnt(self):
+        def imap_of_sv3():
+            return demo.api("GET", "/v1/servers/sv3")["services"]["imap"]
+
+        def forget():
+            demo.api("PATCH", "/v1/servers/sv3", {"services": {"imap": {"capabilities": None}}})
+        self.addCleanup(forget)
+        demo.api("PATCH", "/v1/servers/sv3",
+                 {"services": {"imap": {"capabilities": ["IMAP4rev1", "X-NOT-THERE"]}}})
+        wait_for(lambda: "X-NOT-THERE" in check("sv3")[1]["imap", "capabilities"]["detail"],
+                 "the change at the front end")
+        refused = demo.cli("server", "learn", "sv3", check=False, text="")  # nobody there to say yes
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("X-NOT-THERE", imap_of_sv3()["capabilities"])
+        text = demo.cli("server", "learn", "sv3", "--yes")
+        self.assertRegex(text, r"imap: announced and not offered: X-NOT-THERE\n")
+        self.assertRegex(text, r"imap: offers and is not announced:.* AUTH=SCRAM-SHA-256")
+        learnt = imap_of_sv3()
+        self.assertNotIn("X-NOT-THERE", learnt["capabilities"])
+        self.assertNotIn("STARTTLS", learnt["capabilities"])
+        self.assertIn("AUTH=PLAIN", learnt["capabilities"])
+        self.assertTrue(learnt["port"])
+
+        def nothing_new():
+            return not json.loads(demo.cli("--json", "--yes", "server", "learn", "sv3"))["changed"]
+        wait_for(nothing_new, "the front end to announce what it learnt")
 
     def trust(self, server, networks):
         path = demo.dir / server / "dovecot" / "dovecot.conf"
@@ -122,6 +150,9 @@ class ServerCheck(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertEqual(failed(proofs), {(one, "connect") for one in [*SERVICES, "lmtp"]})
         self.assertIn("refused", proofs["imap", "connect"]["detail"].lower())
+        done = demo.cli("server", "learn", "sv3", "--yes", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("imap could not be asked: connect", done.stderr)
 
 
 if __name__ == "__main__":

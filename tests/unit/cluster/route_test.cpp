@@ -145,6 +145,10 @@ TEST_F(RouteTest, CapabilitiesAreWhatAllServersCanDo) {
     EXPECT_EQ(both(), (Announcement{{"IMAP4rev1", "IDLE"}, {"PLAIN", "SCRAM-SHA-256"}}));
     caps(parts_.servers[1], {});
     EXPECT_EQ(both(), (Announcement{{"IMAP4rev1", "IDLE", "LITERAL+"}, {"PLAIN"}}));
+    // Beside a node it has the configuration that Muster prints.
+    parts_.servers[1].node = NodeName("be2");
+    EXPECT_EQ(both(),
+              (Announcement{{"IMAP4rev1", "IDLE", "LITERAL+"}, {"PLAIN", "SCRAM-SHA-256"}}));
 }
 
 TEST_F(RouteTest, AConnectionReachesItsOwnDomainsServersOrAllThatTheNodeServes) {

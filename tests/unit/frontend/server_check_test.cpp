@@ -29,6 +29,39 @@ TEST(ServerCheck, LackingReadsListsOfPop3AndSieve) {
               Items{"mime"});
 }
 
+TEST(ServerCheck, WhatIsOfferedBecomesItemsOfAnEntry) {
+    wire::Capabilities imap;
+    for (const char* name : {"IMAP4rev1", "IDLE", "STARTTLS", "LOGINDISABLED", "LOGIN-REFERRALS",
+                             "AUTH=PLAIN", "AUTH=OAUTHBEARER", "AUTH=CRAM-MD5"}) {
+        imap.set(name);
+    }
+    EXPECT_EQ(entry_items(Service::Imap, imap),
+              (Items{"IDLE", "IMAP4rev1", "AUTH=OAUTHBEARER", "AUTH=PLAIN"}));
+    wire::Capabilities pop3;
+    pop3.set("TOP");
+    pop3.set("EXPIRE", "NEVER");
+    pop3.set("SASL", "PLAIN SCRAM-SHA-256");
+    EXPECT_EQ(entry_items(Service::Pop3, pop3),
+              (Items{"EXPIRE NEVER", "TOP", "AUTH=PLAIN", "AUTH=SCRAM-SHA-256"}));
+    wire::Capabilities sieve;
+    sieve.set("IMPLEMENTATION", "x");
+    sieve.set("SIEVE", "fileinto mime");
+    sieve.set("SASL", "PLAIN");
+    EXPECT_EQ(entry_items(Service::Sieve, sieve), (Items{"fileinto", "mime", "AUTH=PLAIN"}));
+}
+
+TEST(ServerCheck, AnOfferIsHeldAgainstWhatIsAnnounced) {
+    wire::Capabilities imap;
+    for (const char* name : {"IMAP4rev1", "IDLE", "AUTH=PLAIN", "AUTH=XOAUTH2"}) imap.set(name);
+    const auto offer =
+        compare_offer(Service::Imap, Items{"imap4REV1", "ID", "AUTH=PLAIN", "STARTTLS"}, imap);
+    EXPECT_EQ(offer.gained, (Items{"IDLE", "AUTH=XOAUTH2"}));
+    EXPECT_EQ(offer.lost, Items{"ID"});
+    const auto again = compare_offer(Service::Imap, offer.items, imap);
+    EXPECT_EQ(again.gained, Items{});
+    EXPECT_EQ(again.lost, Items{});
+}
+
 TEST(ServerCheck, AnIntroductionIsProvenOnlyIfBothWereBelieved) {
     const Introduced told{Service::Imap, "muster-check-x@d", "192.0.2.7", "s1"};
     const auto results = [&](std::string_view client, std::string_view session) {
