@@ -8,16 +8,11 @@ namespace {
 
 constexpr std::size_t kPage = 500;  ///< rows: a read of a millisecond or two
 
-/// `TO/FROM`: TO ends where the first slash behind its `@` stands (a local part may hold one).
 std::optional<SharedMailbox> share_from(const state::Entry& entry) {
-    const std::string_view name =
-        std::string_view(entry.key).substr(cluster::kSharedAclPrefix.size());
-    const auto at = name.starts_with("anyone/") ? 0 : name.find('@');
-    const auto slash = at == std::string_view::npos ? at : name.find('/', at);
+    const auto share = cluster::split_share(cluster::split_key(entry.key).name);
     auto value = cluster::decode_shared_acl(entry.value);
-    if (slash == std::string_view::npos || !value) return std::nullopt;
-    return SharedMailbox{std::string(name.substr(0, slash)), std::string(name.substr(slash + 1)),
-                         std::move(*value)};
+    if (!share || !value) return std::nullopt;
+    return SharedMailbox{std::string(share->to), std::string(share->from), std::move(*value)};
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "cluster/account_import.h"
 
+#include <set>
 #include <thread>
 
 #include "base/password.h"
@@ -19,12 +20,12 @@ public:
     Import(state::Store& store, const ImportOptions& options)
         : options_(options), planner_(store, options.update_existing) {
         if (options.dry_run) return;
-        bulk_ = store.bulk({.all_or_nothing = options.all_or_nothing,
-                            .existing = options.update_existing ? state::OnExisting::Replace
-                                                                : state::OnExisting::Refuse,
-                            .progress = [this](std::uint64_t written, std::uint64_t total) {
-                                tell(written, total);
-                            }});
+        bulk_ =
+            store.bulk({.all_or_nothing = options.all_or_nothing,
+                        .since = store.head().revision,
+                        .others_changed = [this](auto& changed) { return others_changed(changed); },
+                        .progress = [this](std::uint64_t written,
+                                           std::uint64_t total) { tell(written, total); }});
     }
 
     Result<ImportReport> run(ImportRows& rows) {
@@ -79,9 +80,12 @@ private:
     Result<> write_batch() {
         if (!is_hopeless()) hash_batch();
         for (const PlannedRow& row : batch_) {
-            if (row.is_account) ++(row.exists ? report_.updated : report_.created);
+            if (row.is_account) ++(row.former ? report_.updated : report_.created);
             if (is_hopeless()) continue;
             if (auto added = add(row); !added) return added;
+            if (row.former && ends_sessions(*row.former, row.account)) {
+                ending_.emplace_back(tag_of(row), *row.former);
+            }
         }
         batch_.clear();
         return {};
@@ -109,22 +113,51 @@ private:
         if (auto key = make_scram_sha256(row.password)) row.keys.push_back(std::move(*key));
     }
 
+    /// Whoever has the account open may not have it open any more, or not there.
+    static bool ends_sessions(const Account& before, const Account& after) {
+        return before.home != after.home || (!before.disabled && after.disabled);
+    }
+
+    /// The line, and what the row counts as, for when the store refuses it.
+    enum class RowKind : std::uint8_t { Alias, Created, Updated };
+    static std::uint64_t tag_of(const PlannedRow& row) {
+        const auto kind = !row.is_account ? RowKind::Alias
+                          : row.former    ? RowKind::Updated
+                                          : RowKind::Created;
+        return row.line * 4 + static_cast<std::uint64_t>(kind);
+    }
+
     Result<> add(const PlannedRow& row) {
+        std::vector<state::BulkEntry> group;
         if (row.is_account) {
             const Account& account = row.account;
-            auto added = bulk_->add(account_key(account.address), encode(account));
-            if (!added) return added;
+            group.push_back(
+                {account_key(account.address), encode(account), row.former.has_value()});
             if (row.has_keys) {
-                added = bulk_->add(password_key(account.id),
-                                   encode(PasswordKeys{account.id, row.keys, {}}));
-                if (!added) return added;
+                group.push_back({password_key(account.id),
+                                 encode(PasswordKeys{account.id, row.keys, row.unknown_keys}),
+                                 row.replaces_keys});
             }
         }
-        for (const Alias& alias : row.aliases) {
-            if (auto added = bulk_->add(alias_key(alias.address), encode(alias)); !added) {
-                return added;
-            }
+        for (const auto& [alias, replaces] : row.aliases) {
+            group.push_back({alias_key(alias.address), encode(alias), replaces});
         }
+        return bulk_->add(group, tag_of(row));
+    }
+
+    /// An address is taken by an account and by an alias alike; nothing may be written into a
+    /// domain that has lost a server or is gone.
+    Result<> others_changed(std::set<std::string, std::less<>>& changed) const {
+        std::vector<std::string> taken;
+        for (const std::string& key : changed) {
+            const auto [prefix, name] = split_key(key);
+            if (prefix == kAccountPrefix) taken.push_back(alias_key(AccountAddress(name)));
+            if (prefix == kAliasPrefix) taken.push_back(account_key(AccountAddress(name)));
+            if (prefix != kDomainPrefix || !planner_.has_seen(DomainName(name))) continue;
+            return fail(ErrorKind::Conflict, "somebody has changed domain " + std::string(name) +
+                                                 " meanwhile: start the import again");
+        }
+        changed.insert(taken.begin(), taken.end());
         return {};
     }
 
@@ -132,15 +165,34 @@ private:
         tell(0, 0);
         const auto outcome = bulk_->finish();
         if (!outcome) return std::unexpected(outcome.error());
-        for (const std::string& key : outcome->refused_keys) reject(0, key + " exists already");
-        report_.written = true;
+        std::set<std::uint64_t> refused;
+        for (const state::BulkRefusal& refusal : outcome->refusals) {
+            take_back(refusal);
+            refused.insert(refusal.tag);
+        }
+        report_.rejected += outcome->refused - outcome->refusals.size();
+        report_.written = outcome->refused == 0 || !options_.all_or_nothing;
+        if (!report_.written) return {};
+        for (auto& [tag, account] : ending_) {
+            if (!refused.contains(tag)) report_.to_end.push_back(std::move(account));
+        }
         return {};
+    }
+
+    void take_back(const state::BulkRefusal& refusal) {
+        const auto kind = static_cast<RowKind>(refusal.tag % 4);
+        if (kind == RowKind::Created) --report_.created;
+        if (kind == RowKind::Updated) --report_.updated;
+        const std::string name(split_key(refusal.key).name);
+        reject(refusal.tag / 4, name + (refusal.changed ? " was changed since the import began"
+                                                        : " exists already"));
     }
 
     const ImportOptions& options_;
     ImportPlanner planner_;
     std::unique_ptr<state::BulkLoad> bulk_;
     std::vector<PlannedRow> batch_;
+    std::vector<std::pair<std::uint64_t, Account>> ending_;  ///< with the tags of their rows
     ImportReport report_;
 };
 

@@ -9,7 +9,8 @@
 //
 // Plain passwords cost about a millisecond of CPU each (4096 rounds of PBKDF2, spread over
 // `threads`): a million on two cores take about ten minutes. Hashes cost nothing. Memory: about
-// 16 bytes a row, to find rows that say the same address twice.
+// 16 bytes a row, to find rows that say the same address twice, and where rows give ids as much for
+// each account that stands.
 
 #include <cstdint>
 #include <functional>
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cluster/entries.h"
 #include "state/store.h"
 
 namespace muster::cluster {
@@ -65,11 +67,15 @@ struct ImportReport {
     std::uint64_t rejected = 0;
     std::vector<RejectedRow> rejected_rows;  ///< the first kMaxRejectedListed of them
     bool written = false;  ///< false: rows were rejected and all_or_nothing asked for, or a dry run
+    /// Accounts, as they stood before, that were disabled or got another home: their sessions are
+    /// to be ended. Some 300 bytes each.
+    std::vector<Account> to_end;
 };
 
-/// Errors are what ends the whole import: no header row, a broken file, the store. Rejected rows
-/// are no error. The import expects that nobody else changes accounts meanwhile: an account that
-/// appears between its start and its end makes it fail (Conflict), nothing written.
+/// Errors are what ends the whole import: no header row, a broken file, the store, a domain of the
+/// rows that was changed meanwhile (Conflict). Rejected rows are no error. Others may change
+/// accounts meanwhile: what somebody has made, changed or deleted since the import began stays as
+/// it is, and the row that speaks of it is rejected.
 Result<ImportReport> import_accounts(state::Store& directory, const ByteReader& input,
                                      const ImportOptions& options);
 

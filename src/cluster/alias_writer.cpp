@@ -48,7 +48,10 @@ Result<Alias> DirectoryWriter::set_alias(std::string_view address,
                                          const std::vector<std::string>& to) {
     Alias alias;
     const auto done = retry([&]() -> Result<bool> {
-        auto name = resolve(address);
+        Revision revision = 0;
+        const auto domain = domain_of_address(address, revision);
+        if (!domain) return std::unexpected(domain.error());
+        auto name = parse_address(address, domain->case_policy);
         if (!name) return std::unexpected(name.error());
         alias = Alias{std::move(*name), {}, {}};
         for (const std::string& text : to) {
@@ -72,6 +75,7 @@ Result<Alias> DirectoryWriter::set_alias(std::string_view address,
         }
         if (auto ok = check_entry(key, encode(alias)); !ok) return std::unexpected(ok.error());
         return commit(state::Transaction{}
+                          .expect(domain_key(domain->name), revision)
                           .expect(account_key(alias.address), 0)
                           .expect(key, *old ? (*old)->revision : 0)
                           .put(key, encode(alias)));
@@ -131,9 +135,9 @@ Result<> DirectoryWriter::redirect_aliases(const AccountAddress& from, const Acc
 Result<> DirectoryWriter::redirect_acls(const AccountAddress& from, const AccountAddress* to,
                                         state::Transaction& transaction) {
     return for_each_entry(store_, kSharedAclPrefix, [&](const state::Entry& entry) -> Result<bool> {
-        const std::string_view name = split_key(entry.key).name;
-        const std::string_view reader = name.substr(0, name.find('/'));
-        const std::string_view owner = name.substr(std::min(name.size(), reader.size() + 1));
+        const auto share = split_share(split_key(entry.key).name);
+        if (!share) return true;
+        const auto [reader, owner] = *share;
         if (reader != from.view() && owner != from.view()) return true;
         if (auto room = check_room(transaction); !room) return std::unexpected(room.error());
         transaction.expect(entry.key, entry.revision).remove(entry.key);

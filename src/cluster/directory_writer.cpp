@@ -168,7 +168,20 @@ Result<> DirectoryWriter::check_free(const AccountAddress& address,
     return {};
 }
 
+/// Accounts of earlier versions may have no row of keys by which their id is found: all are looked
+/// through, but only for an id that was not made here.
+Result<> DirectoryWriter::check_id_is_free(const AccountId& id) {
+    return for_each_entry(store_, kAccountPrefix, [&](const state::Entry& entry) -> Result<bool> {
+        const auto row = decode_account_row(entry.value);
+        if (!row || row->id != id.view()) return true;
+        return fail(ErrorKind::Conflict, "the account id " + id.text + " is in use");
+    });
+}
+
 Result<Account> DirectoryWriter::create_account(const NewAccount& wanted) {
+    if (!wanted.id.empty()) {
+        if (auto free = check_id_is_free(wanted.id); !free) return std::unexpected(free.error());
+    }
     PasswordKeys keys;
     keys.keys = wanted.keys;
     if (!wanted.password.empty()) {
@@ -218,6 +231,7 @@ Result<Account> DirectoryWriter::change_account(const AccountAddress& address,
         auto found = must_find(address);
         if (!found) return std::unexpected(found.error());
         account = std::move(found->account);
+        state::Transaction transaction;
         if (change.home) {
             Revision revision = 0;
             const auto domain = domain_of_address(address.text, revision);
@@ -225,6 +239,7 @@ Result<Account> DirectoryWriter::change_account(const AccountAddress& address,
             if (auto ok = check_home(*domain, *change.home); !ok) {
                 return std::unexpected(ok.error());
             }
+            transaction.expect(domain_key(domain->name), revision);
             account.home = *change.home;
         }
         account.disabled = change.disabled.value_or(account.disabled);
@@ -232,7 +247,7 @@ Result<Account> DirectoryWriter::change_account(const AccountAddress& address,
         account.epoch = change.epoch.value_or(account.epoch);
         const std::string key = account_key(address);
         if (auto ok = check_entry(key, encode(account)); !ok) return std::unexpected(ok.error());
-        return commit(state::Transaction{}.expect(key, found->revision).put(key, encode(account)));
+        return commit(transaction.expect(key, found->revision).put(key, encode(account)));
     });
     if (!done) return std::unexpected(done.error());
     return account;

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -90,7 +91,9 @@ public:
     /// Refused while it still has accounts or aliases (all accounts are looked through).
     Result<> delete_domain(const DomainName& name);
     /// Refused while a domain lists it or an account lives on it (all accounts are looked through).
+    /// Its credential goes with it.
     Result<> delete_server(const ServerName& name);
+    /// Refused while a domain belongs to it or a server stands beside it.
     Result<> delete_node(const NodeName& name);
     /// Any other entry, by its key.
     Result<> delete_entry(std::string_view key);
@@ -106,16 +109,27 @@ private:
 
     Result<> retry(const Attempt& attempt);
     Result<bool> commit(const state::Transaction& transaction);
-    Result<> put_object(const std::string& key, const std::string& value, Expected expected);
+    Result<> put_object(const std::string& key, const std::string& value, Expected expected,
+                        state::Transaction transaction = {});
+    /// An error for an entry that must not be there; entries of other kinds come, too.
+    using Judge = std::function<Result<>(const state::Entry&)>;
+    /// Deletes what no entry may refer to any more: looks through `prefixes`, then at what changes
+    /// meanwhile, and commits upon exactly the state that was looked at.
+    Result<> delete_unused(const std::string& key, std::span<const std::string_view> prefixes,
+                           const Judge& judge);
+    /// NotFound, or a condition that it stands as it is.
+    Result<> must_exist(const std::string& key, state::Transaction& transaction);
+    Result<bool> catch_up(state::Cursor& seen, const Judge& judge);
     Result<> change_keys(const AccountAddress& address, std::vector<std::string> keys);
 
     Result<Domain> domain_of_address(std::string_view address, Revision& revision);
     Result<Placement> place(std::string_view address, const ServerName& wanted);
     Result<ServerName> choose_home(const Domain& domain);
     Result<> check_home(const Domain& domain, const ServerName& home);
-    Result<> check_references(const Domain& domain);
+    Result<> check_references(const Domain& domain, state::Transaction& transaction);
     Result<std::optional<Found>> find(const AccountAddress& address);
     Result<Found> must_find(const AccountAddress& address);
+    Result<> check_id_is_free(const AccountId& id);
     Result<> check_free(const AccountAddress& address, state::Transaction& transaction);
     Result<AccountAddress> alias_target(std::string_view text);
     /// Takes `from` out of every entry that names it, or puts `to` in its place.

@@ -42,11 +42,8 @@ Result<> is_address(std::string_view name) {
 }
 
 Result<> is_pair(std::string_view name) {
-    const std::size_t slash = name.find('/');
-    if (slash == 0 || slash == name.npos || slash + 1 == name.size()) {
-        return fail(ErrorKind::Syntax, "the key must be shared-acl/TO/FROM");
-    }
-    return {};
+    if (split_share(name)) return {};
+    return fail(ErrorKind::Syntax, "the key must be shared-acl/TO/FROM");
 }
 
 struct Rule {

@@ -45,4 +45,13 @@ KeyParts split_key(std::string_view key) {
     return {{}, key};
 }
 
+std::optional<ShareParts> split_share(std::string_view name) {
+    constexpr std::string_view kAnyone = "anyone/";
+    const std::size_t at = name.find('@');
+    std::size_t slash = at == name.npos ? name.npos : name.find('/', at);
+    if (slash == name.npos && name.starts_with(kAnyone)) slash = kAnyone.size() - 1;
+    if (slash == name.npos || slash + 1 == name.size()) return std::nullopt;
+    return ShareParts{name.substr(0, slash), name.substr(slash + 1)};
+}
+
 }  // namespace muster::cluster

@@ -1,6 +1,7 @@
 #pragma once
 // Keys of the entries: KIND/NAME. Names are normalised before, so a key is never escaped.
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,5 +40,13 @@ struct KeyParts {
     std::string_view name;
 };
 KeyParts split_key(std::string_view key);
+
+/// `TO/FROM` of a share: TO is an address, which may hold slashes before its `@` and none behind
+/// it, or `anyone`. The one place that takes such a name apart. Empty: it is none.
+struct ShareParts {
+    std::string_view to;
+    std::string_view from;
+};
+std::optional<ShareParts> split_share(std::string_view name);
 
 }  // namespace muster::cluster

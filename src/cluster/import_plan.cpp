@@ -35,26 +35,27 @@ Result<std::uint64_t> parse_size(std::string_view text, std::string_view field) 
     return value << shift;
 }
 
+std::uint64_t hash_of(std::string_view text) { return std::hash<std::string_view>{}(text) | 1; }
+
 }  // namespace
 
 bool SeenSet::insert(std::string_view text) {
     if ((used_ + 1) * 4 > slots_.size() * 3) grow();
-    const std::uint64_t hash = std::hash<std::string_view>{}(text) | 1;
-    if (!place(hash)) return false;
+    if (!place(hash_of(text))) return false;
     ++used_;
     return true;
 }
 
-bool SeenSet::place(std::uint64_t hash) {
+bool SeenSet::contains(std::string_view text) const { return slots_[slot_of(hash_of(text))] != 0; }
+
+std::size_t SeenSet::slot_of(std::uint64_t hash) const {
     const std::size_t mask = slots_.size() - 1;
     std::size_t at = (hash >> 1) & mask;
-    while (slots_[at] != 0) {
-        if (slots_[at] == hash) return false;
-        at = (at + 1) & mask;
-    }
-    slots_[at] = hash;
-    return true;
+    while (slots_[at] != 0 && slots_[at] != hash) at = (at + 1) & mask;
+    return at;
 }
+
+bool SeenSet::place(std::uint64_t hash) { return std::exchange(slots_[slot_of(hash)], hash) == 0; }
 
 void SeenSet::grow() {
     std::vector<std::uint64_t> old(slots_.size() * 2);
@@ -118,6 +119,12 @@ Result<const ImportPlanner::KnownDomain*> ImportPlanner::domain_of(std::string_v
     return slot.get();
 }
 
+bool ImportPlanner::has_seen(const DomainName& domain) const {
+    return std::ranges::any_of(domains_, [&](const auto& known) {
+        return known.second != nullptr && known.second->domain.name == domain;
+    });
+}
+
 Result<AccountAddress> ImportPlanner::address_of(std::string_view text) {
     const auto known = domain_of(text);
     if (!known) return std::unexpected(known.error());
@@ -151,6 +158,7 @@ Result<PlannedRow> ImportPlanner::plan_account(const ImportRow& row) {
         return fail(ErrorKind::Conflict, planned.account.address.text + " stood in an earlier row");
     }
     if (auto ok = take_id(row, planned); !ok) return std::unexpected(ok.error());
+    if (auto ok = take_stored_keys(planned); !ok) return std::unexpected(ok.error());
     if (auto ok = take_aliases(row, planned); !ok) return std::unexpected(ok.error());
     return planned;
 }
@@ -162,8 +170,8 @@ Result<> ImportPlanner::take_existing(const AccountAddress& address, PlannedRow&
         if (!update_existing_) return fail(ErrorKind::Conflict, address.text + " exists already");
         auto existing = decode_account(address.text, **account);
         if (!existing) return fail(ErrorKind::Corrupt, "the stored account is damaged");
+        planned.former = *existing;
         planned.account = std::move(*existing);
-        planned.exists = true;
         return {};
     }
     const auto alias = stored(any_aliases_, alias_key(address));
@@ -234,18 +242,51 @@ Result<> ImportPlanner::take_id(const ImportRow& row, PlannedRow& planned) {
     }
     auto id = parse_account_id(row.id);
     if (!id) return std::unexpected(id.error());
-    if (planned.exists && planned.account.id != *id) {
+    if (planned.former && planned.account.id != *id) {
         return fail(ErrorKind::Conflict, "the account has another id, " + planned.account.id.text);
     }
     if (!ids_.insert(id->text)) {
         return fail(ErrorKind::Conflict, "id " + id->text + " stood in an earlier row");
     }
-    if (!planned.exists) {
-        const auto taken = stored(any_keys_, password_key(*id));
-        if (!taken) return std::unexpected(taken.error());
-        if (*taken) return fail(ErrorKind::Conflict, "id " + id->text + " is in use");
+    if (!planned.former) {
+        if (auto free = check_id_is_free(*id); !free) return free;
     }
     planned.account.id = std::move(*id);
+    return {};
+}
+
+Result<> ImportPlanner::check_id_is_free(const AccountId& id) {
+    const auto keys = stored(any_keys_, password_key(id));
+    if (!keys) return std::unexpected(keys.error());
+    if (!stored_ids_ && any_accounts_) {
+        stored_ids_.emplace();
+        auto read = for_each_entry(store_, kAccountPrefix,
+                                   [this](const state::Entry& entry) -> Result<bool> {
+                                       if (const auto row = decode_account_row(entry.value))
+                                           stored_ids_->insert(row->id);
+                                       return true;
+                                   });
+        if (!read) return read;
+    }
+    if (*keys || (stored_ids_ && stored_ids_->contains(id.text))) {
+        return fail(ErrorKind::Conflict, "id " + id.text + " is in use");
+    }
+    return {};
+}
+
+/// Every new account gets a row of keys, by which its id is known to be in use.
+Result<> ImportPlanner::take_stored_keys(PlannedRow& planned) {
+    if (!planned.former) {
+        planned.has_keys = true;
+        return {};
+    }
+    if (!planned.has_keys) return {};
+    const auto row = stored(any_keys_, password_key(planned.account.id));
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return {};
+    planned.replaces_keys = true;
+    auto keys = decode_password_keys(planned.account.id.text, **row);
+    if (keys) planned.unknown_keys = std::move(keys->unknown);
     return {};
 }
 
@@ -271,7 +312,8 @@ Result<> ImportPlanner::add_alias(Alias alias, PlannedRow& planned) {
         return fail(ErrorKind::Conflict, "alias " + alias.address.text + " is an account");
     const auto existing = stored(any_aliases_, alias_key(alias.address));
     if (!existing) return std::unexpected(existing.error());
-    if (*existing) {
+    const bool replaces = existing->has_value();
+    if (replaces) {
         const auto old = decode_alias(alias.address.text, **existing);
         if (old && old->to == alias.to) return {};
         if (!update_existing_) {
@@ -281,7 +323,7 @@ Result<> ImportPlanner::add_alias(Alias alias, PlannedRow& planned) {
     if (!addresses_.insert(alias.address.text)) {
         return fail(ErrorKind::Conflict, alias.address.text + " stood in an earlier row");
     }
-    planned.aliases.push_back(std::move(alias));
+    planned.aliases.push_back({std::move(alias), replaces});
     return {};
 }
 

@@ -22,24 +22,33 @@ public:
     SeenSet() : slots_(1024) {}
     /// False when it was there already.
     bool insert(std::string_view text);
+    [[nodiscard]] bool contains(std::string_view text) const;
 
 private:
     void grow();
     bool place(std::uint64_t hash);
+    [[nodiscard]] std::size_t slot_of(std::uint64_t hash) const;  ///< where it is or belongs
 
     std::vector<std::uint64_t> slots_;  ///< 0: free
     std::size_t used_ = 0;
 };
 
+struct PlannedAlias {
+    Alias alias;
+    bool replaces = false;
+};
+
 struct PlannedRow {
     std::uint64_t line = 0;
     bool is_account = true;
-    bool exists = false;
     Account account;
     std::vector<std::string> keys;
-    std::string password;  ///< plain, to be hashed into `keys`
-    bool has_keys = false;
-    std::vector<Alias> aliases;  ///< to write
+    std::string password;           ///< plain, to be hashed into `keys`
+    bool has_keys = false;          ///< its row of keys is to be written, be it an empty one
+    bool replaces_keys = false;     ///< there is such a row
+    UnknownFields unknown_keys;     ///< of that row
+    std::optional<Account> former;  ///< as it stood, if it exists
+    std::vector<PlannedAlias> aliases;
 };
 
 /// Judges rows one after the other; remembers what earlier rows have taken.
@@ -51,6 +60,8 @@ public:
     Result<> prepare();
     /// Errors of kind Io end the import; all others are the reason for refusing the row.
     Result<PlannedRow> plan(const ImportRow& row);
+    /// Whether a row was of that domain.
+    [[nodiscard]] bool has_seen(const DomainName& domain) const;
 
 private:
     struct KnownDomain {
@@ -64,6 +75,8 @@ private:
     Result<PlannedRow> plan_alias(const ImportRow& row);
     Result<> take_existing(const AccountAddress& address, PlannedRow& planned);
     Result<> take_id(const ImportRow& row, PlannedRow& planned);
+    Result<> check_id_is_free(const AccountId& id);
+    Result<> take_stored_keys(PlannedRow& planned);
     Result<> take_home(const ImportRow& row, const KnownDomain& domain, PlannedRow& planned);
     static Result<> take_fields(const ImportRow& row, PlannedRow& planned);
     static Result<> take_keys(const ImportRow& row, PlannedRow& planned);
@@ -79,6 +92,8 @@ private:
     std::unordered_map<std::string, std::unique_ptr<KnownDomain>> domains_;  ///< null: not ours
     SeenSet addresses_;
     SeenSet ids_;
+    /// Of all accounts that stand: some from earlier versions have no row of keys to be found by.
+    std::optional<SeenSet> stored_ids_;
     std::mt19937_64 random_{std::random_device{}()};
 };
 

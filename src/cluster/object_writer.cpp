@@ -1,6 +1,6 @@
 // Domains, servers, nodes and the other small objects.
 
-#include <set>
+#include <array>
 
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -44,9 +44,8 @@ bool share_one(const std::vector<T>& a, const std::vector<T>& b) {
 }  // namespace
 
 Result<> DirectoryWriter::put_object(const std::string& key, const std::string& value,
-                                     Expected expected) {
+                                     Expected expected, state::Transaction transaction) {
     if (auto ok = check_entry(key, value); !ok) return ok;
-    state::Transaction transaction;
     if (expected) transaction.expect(key, *expected);
     const auto done = store_.commit(transaction.put(key, value));
     if (done) return {};
@@ -57,21 +56,26 @@ Result<> DirectoryWriter::put_object(const std::string& key, const std::string& 
 Result<> DirectoryWriter::put(const Domain& domain, Expected expected) {
     const std::string key = domain_key(domain.name);
     if (auto ok = check_entry(key, encode(domain)); !ok) return ok;
-    if (auto ok = check_references(domain); !ok) return ok;
+    state::Transaction transaction;
+    if (auto ok = check_references(domain, transaction); !ok) return ok;
     const auto whole = with_unknown_fields<decode_domain>(store_, key, domain.name.text, domain);
     if (!whole) return std::unexpected(whole.error());
-    return put_object(key, encode(*whole), expected);
+    return put_object(key, encode(*whole), expected, std::move(transaction));
 }
 
-Result<> DirectoryWriter::check_references(const Domain& domain) {
+/// What the domain names must be there, and still be there when it is written.
+Result<> DirectoryWriter::check_references(const Domain& domain, state::Transaction& transaction) {
     std::vector<ServerName> named = domain.servers;
     if (!domain.unknown_server.empty()) named.push_back(domain.unknown_server);
     for (const ServerName& name : named) {
-        const auto found = server(name);
+        const auto entry = store_.get(server_key(name));
+        if (!entry) return std::unexpected(entry.error());
+        if (!*entry) return fail(ErrorKind::NotFound, "no server " + name.text);
+        const auto found = decode_server(name.text, (*entry)->value);
         if (!found) return std::unexpected(found.error());
-        if (!*found) return fail(ErrorKind::NotFound, "no server " + name.text);
-        if (domain.kind == DomainKind::Local && (*found)->kind == ServerKind::Dovecot &&
-            (*found)->node != domain.node) {
+        transaction.expect((*entry)->key, (*entry)->revision);
+        if (domain.kind == DomainKind::Local && found->kind == ServerKind::Dovecot &&
+            found->node != domain.node) {
             return fail(ErrorKind::Refused, "server " + name.text + " is not on node " +
                                                 domain.node.text + ", to which the domain belongs");
         }
@@ -144,65 +148,118 @@ Result<std::optional<Node>> DirectoryWriter::node(const NodeName& name) {
     return get_object<decode_node>(store_, node_key(name), name.text);
 }
 
+Result<bool> DirectoryWriter::catch_up(state::Cursor& seen, const Judge& judge) {
+    constexpr std::size_t kBatch = 1'000;
+    for (;;) {
+        const auto batch = store_.changes(seen, kBatch, state::Scope::All);
+        if (!batch) return std::unexpected(batch.error());
+        if (batch->standing != state::Standing::Shared) return false;
+        for (const state::Change& change : batch->changes) {
+            if (!change.value) continue;
+            auto fine = judge({change.key, *change.value, change.revision});
+            if (!fine) return std::unexpected(fine.error());
+        }
+        seen = batch->next;
+        if (!batch->more) return true;
+    }
+}
+
+Result<> DirectoryWriter::delete_unused(const std::string& key,
+                                        std::span<const std::string_view> prefixes,
+                                        const Judge& judge) {
+    constexpr int kTries = 100;  // each looks at a few changes only
+    const auto look = [&](const state::Entry& entry) -> Result<bool> {
+        if (auto fine = judge(entry); !fine) return std::unexpected(fine.error());
+        return true;
+    };
+    std::optional<state::Cursor> seen;
+    for (int i = 0; i < kTries; ++i) {
+        if (!seen) {
+            seen = store_.head();
+            for (const std::string_view prefix : prefixes) {
+                if (auto fine = for_each_entry(store_, prefix, look); !fine) return fine;
+            }
+        }
+        const auto caught_up = catch_up(*seen, judge);
+        if (!caught_up) return std::unexpected(caught_up.error());
+        if (!*caught_up) {
+            seen.reset();
+            continue;
+        }
+        state::Transaction transaction;
+        if (auto found = must_exist(key, transaction); !found) return found;
+        if (key.starts_with(kServerPrefix)) {
+            transaction.remove(credential_key(ServerName(split_key(key).name)));
+        }
+        const auto done = commit(transaction.expect_head(seen->revision).remove(key));
+        if (!done) return std::unexpected(done.error());
+        if (*done) return {};
+    }
+    return fail(ErrorKind::Conflict, "others keep changing the state: try again");
+}
+
 Result<> DirectoryWriter::delete_domain(const DomainName& name) {
     const std::string suffix = "@" + name.text;
-    for (const std::string_view prefix : {kAccountPrefix, kAliasPrefix}) {
-        const auto empty =
-            for_each_entry(store_, prefix, [&](const state::Entry& entry) -> Result<bool> {
-                if (!entry.key.ends_with(suffix)) return true;
-                return fail(ErrorKind::Refused, "the domain still has " +
-                                                    std::string(split_key(entry.key).name) +
-                                                    ": delete its accounts and aliases first");
-            });
-        if (!empty) return empty;
-    }
-    return delete_entry(domain_key(name));
+    static constexpr std::array kUsers{kAccountPrefix, kAliasPrefix};
+    return delete_unused(domain_key(name), kUsers, [&](const state::Entry& entry) -> Result<> {
+        const auto [prefix, address] = split_key(entry.key);
+        if (std::ranges::find(kUsers, prefix) == kUsers.end()) return {};
+        if (!address.ends_with(suffix)) return {};
+        return fail(ErrorKind::Refused, "the domain still has " + std::string(address) +
+                                            ": delete its accounts and aliases first");
+    });
 }
 
 Result<> DirectoryWriter::delete_server(const ServerName& name) {
-    auto unused =
-        for_each_entry(store_, kDomainPrefix, [&](const state::Entry& entry) -> Result<bool> {
-            const auto domain = decode_domain(split_key(entry.key).name, entry.value);
-            if (!domain || !names_server(*domain, name)) return true;
+    static constexpr std::array kUsers{kDomainPrefix, kAccountPrefix};
+    return delete_unused(server_key(name), kUsers, [&](const state::Entry& entry) -> Result<> {
+        const auto [prefix, user] = split_key(entry.key);
+        if (prefix == kDomainPrefix) {
+            const auto domain = decode_domain(user, entry.value);
+            if (!domain || !names_server(*domain, name)) return {};
             return fail(ErrorKind::Refused, "domain " + domain->name.text + " uses the server");
-        });
-    if (!unused) return unused;
-    unused = for_each_entry(store_, kAccountPrefix, [&](const state::Entry& entry) -> Result<bool> {
+        }
+        if (prefix != kAccountPrefix) return {};
         const auto row = decode_account_row(entry.value);
-        if (!row || row->home != name.view()) return true;
-        return fail(ErrorKind::Refused,
-                    "the server is the home of " + std::string(split_key(entry.key).name));
+        if (!row || row->home != name.view()) return {};
+        return fail(ErrorKind::Refused, "the server is the home of " + std::string(user));
     });
-    if (!unused) return unused;
-    auto deleted = delete_entry(server_key(name));
-    if (!deleted) return deleted;
-    auto credential = delete_entry(credential_key(name));
-    if (!credential && credential.error().kind != ErrorKind::NotFound) return credential;
-    return {};
 }
 
 Result<> DirectoryWriter::delete_node(const NodeName& name) {
-    const auto unused =
-        for_each_entry(store_, kDomainPrefix, [&](const state::Entry& entry) -> Result<bool> {
-            const auto domain = decode_domain(split_key(entry.key).name, entry.value);
-            if (!domain || domain->node != name) return true;
+    static constexpr std::array kUsers{kDomainPrefix, kServerPrefix};
+    return delete_unused(node_key(name), kUsers, [&](const state::Entry& entry) -> Result<> {
+        const auto [prefix, user] = split_key(entry.key);
+        if (prefix == kDomainPrefix) {
+            const auto domain = decode_domain(user, entry.value);
+            if (!domain || domain->node != name) return {};
             return fail(ErrorKind::Refused, "domain " + domain->name.text + " belongs to the node");
-        });
-    if (!unused) return unused;
-    return delete_entry(node_key(name));
+        }
+        if (prefix != kServerPrefix) return {};
+        const auto server = decode_server(user, entry.value);
+        if (!server || server->node != name) return {};
+        return fail(ErrorKind::Refused, "server " + server->name.text + " stands beside the node");
+    });
+}
+
+Result<> DirectoryWriter::must_exist(const std::string& key, state::Transaction& transaction) {
+    const auto entry = store_.get(key);
+    if (!entry) return std::unexpected(entry.error());
+    if (!*entry) {
+        return fail(ErrorKind::NotFound,
+                    "no " + key.substr(0, key.find('/')) + " " + std::string(split_key(key).name));
+    }
+    transaction.expect(key, (*entry)->revision);
+    return {};
 }
 
 Result<> DirectoryWriter::delete_entry(std::string_view key) {
-    return retry([&]() -> Result<bool> {
-        const auto entry = store_.get(key);
-        if (!entry) return std::unexpected(entry.error());
-        if (!*entry) {
-            return fail(ErrorKind::NotFound, "no " + std::string(key.substr(0, key.find('/'))) +
-                                                 " " + std::string(split_key(key).name));
+    return retry([&, name = std::string(key)]() -> Result<bool> {
+        state::Transaction transaction;
+        if (auto found = must_exist(name, transaction); !found) {
+            return std::unexpected(found.error());
         }
-        return commit(state::Transaction{}
-                          .expect(std::string(key), (*entry)->revision)
-                          .remove(std::string(key)));
+        return commit(transaction.remove(name));
     });
 }
 

@@ -112,7 +112,8 @@ bool SessionShard::matches(const Slot& slot, const SessionFilter& filter) const 
            (filter.account_id.empty() || filter.account_id.view() == account_id) &&
            (filter.server.empty() || filter.server == servers_[slot.server]) &&
            (!filter.client || *filter.client == slot.client) &&
-           (!filter.service || *filter.service == slot.service);
+           (!filter.service || *filter.service == slot.service) &&
+           (filter.accounts == nullptr || filter.accounts->contains(account));
 }
 
 SessionInfo SessionShard::unpack(const Slot& slot) const {

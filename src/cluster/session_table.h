@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,7 @@ struct SessionFilter {
     ServerName server{};
     std::optional<IpAddress> client{};
     std::optional<Service> service{};
+    const std::set<std::string, std::less<>>* accounts = nullptr;  ///< one of these addresses
 };
 
 /// The sessions of one worker. insert, remove and kick: on its thread only. The mutex is there

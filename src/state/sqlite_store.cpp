@@ -12,6 +12,7 @@
 #include "state/sqlite_bulk.h"
 #include "state/store_reader.h"
 #include "state/store_writer.h"
+#include "state/turn_mutex.h"
 
 namespace muster::state {
 namespace {
@@ -105,7 +106,7 @@ private:
     std::filesystem::path file_;
     SqliteStoreOptions options_;
     FileLock lock_;
-    std::mutex mutex_;  ///< one writer at a time
+    TurnMutex mutex_;  ///< one writer at a time
     std::unique_ptr<StoreWriter> writer_;
     ReaderPool readers_;
     WatchList watches_;
@@ -143,6 +144,9 @@ Result<Revision> SqliteStoreImpl::commit(const Transaction& transaction) {
 }
 
 Result<> SqliteStoreImpl::check(const Transaction& transaction) {
+    if (transaction.head && *transaction.head != writer_->history().head) {
+        return fail(ErrorKind::Conflict, "changed meanwhile", "the state");
+    }
     for (const Compare& condition : transaction.conditions) {
         const auto revision = writer_->revision_of(condition.key);
         if (!revision) return std::unexpected(revision.error());

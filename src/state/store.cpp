@@ -11,6 +11,11 @@ Transaction& Transaction::expect(std::string key, Revision revision) {
     return *this;
 }
 
+Transaction& Transaction::expect_head(Revision revision) {
+    head = revision;
+    return *this;
+}
+
 Transaction& Transaction::put(std::string key, std::string value) {
     writes.push_back({std::move(key), std::move(value)});
     return *this;

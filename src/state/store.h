@@ -7,6 +7,8 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,8 +48,10 @@ struct Write {
 struct Transaction {
     std::vector<Compare> conditions{};
     std::vector<Write> writes{};
+    std::optional<Revision> head{};  ///< nothing at all may have been written since
 
     Transaction& expect(std::string key, Revision revision);
+    Transaction& expect_head(Revision revision);
     Transaction& put(std::string key, std::string value);
     Transaction& remove(std::string key);
 };
@@ -78,20 +82,37 @@ struct Page {
     Cursor head{};       ///< of the store when the page was read
 };
 
-enum class OnExisting : std::uint8_t { Refuse, Replace };
+/// One entry of a bulk load. Without `replace` it must not stand already.
+struct BulkEntry {
+    std::string key;
+    std::string value;
+    bool replace = false;
+};
 
 struct BulkOptions {
-    /// One transaction, or none of it; else every key that can be written is.
+    /// One transaction, or none of it; else every group that can be written is.
     bool all_or_nothing = true;
-    OnExisting existing = OnExisting::Refuse;
+    /// The revision by which the load was made up: groups with a key that somebody else has
+    /// changed since are refused. Empty: nobody looks.
+    std::optional<Revision> since{};
+    /// Told the keys that others have changed, before something is written upon them: may add
+    /// more that are to be refused. An error ends the load. Called while the store is locked: may
+    /// not call it.
+    std::function<Result<>(std::set<std::string, std::less<>>& changed)> others_changed{};
     /// Called now and then from finish() with entries written and entries in all.
     std::function<void(std::uint64_t, std::uint64_t)> progress{};
 };
 
+struct BulkRefusal {
+    std::uint64_t tag = 0;
+    std::string key;
+    bool changed = false;  ///< by somebody else meanwhile; false: it stood already
+};
+
 struct BulkOutcome {
-    std::uint64_t written = 0;
-    std::uint64_t refused = 0;
-    std::vector<std::string> refused_keys{};  ///< the first 10,000 of them
+    std::uint64_t written = 0;            ///< entries
+    std::uint64_t refused = 0;            ///< groups
+    std::vector<BulkRefusal> refusals{};  ///< the first 10,000 of them
     Revision revision = 0;
 };
 
@@ -100,8 +121,14 @@ struct BulkOutcome {
 class BulkLoad {
 public:
     virtual ~BulkLoad() = default;
-    virtual Result<> add(std::string_view key, std::string_view value) = 0;
-    /// With all_or_nothing, ErrorKind::Conflict names the first key that stands already.
+    /// Entries that are written in one transaction or not at all; `tag` is what a refusal names.
+    virtual Result<> add(std::span<const BulkEntry> group, std::uint64_t tag) = 0;
+    Result<> add(std::string_view key, std::string_view value) {
+        const BulkEntry entry{std::string(key), std::string(value)};
+        return add({&entry, 1}, 0);
+    }
+    /// With all_or_nothing a refusal means that nothing was written. ErrorKind::Conflict: more
+    /// has changed meanwhile than the store remembers.
     virtual Result<BulkOutcome> finish() = 0;
 };
 

@@ -37,7 +37,7 @@ Result<> StoreWriter::prepare(const std::filesystem::path& file) {
     auto meta = Meta::of(database_);
     if (!meta) return std::unexpected(meta.error());
     meta_ = std::move(*meta);
-    static constexpr std::array<std::pair<Statement StoreWriter::*, std::string_view>, 7> kSql{{
+    static constexpr std::array<std::pair<Statement StoreWriter::*, std::string_view>, 8> kSql{{
         {&StoreWriter::revision_of_, "SELECT revision FROM entry WHERE key = ?1"},
         {&StoreWriter::put_,
          "INSERT INTO entry VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET "
@@ -48,6 +48,7 @@ Result<> StoreWriter::prepare(const std::filesystem::path& file) {
         {&StoreWriter::log_boundary_,
          "SELECT revision FROM change ORDER BY revision, ordinal LIMIT 1 OFFSET ?1"},
         {&StoreWriter::log_trim_, "DELETE FROM change WHERE revision <= ?1"},
+        {&StoreWriter::log_since_, "SELECT key FROM change WHERE revision > ?1"},
     }};
     for (const auto& [statement, sql] : kSql) {
         auto prepared = database_.prepare(sql);
@@ -126,6 +127,19 @@ Result<> StoreWriter::commit(Revision revision) {
 }
 
 void StoreWriter::rollback() { database_.rollback(); }
+
+Result<bool> StoreWriter::changed_since(Revision since, std::set<std::string, std::less<>>& keys) {
+    const auto floor = meta_.number("log_floor");
+    if (!floor) return std::unexpected(floor.error());
+    if (*floor > since) return false;
+    log_since_.bind(1, since);
+    for (;;) {
+        const auto row = log_since_.step();
+        if (!row) return std::unexpected(row.error());
+        if (!*row) return true;
+        keys.emplace(log_since_.text(0));
+    }
+}
 
 Result<Revision> StoreWriter::revision_of(std::string_view key) {
     revision_of_.bind(1, key);

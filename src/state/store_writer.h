@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -32,6 +33,8 @@ public:
     Result<> commit(Revision revision);
     void rollback();
 
+    /// Adds the keys that changed after `since`; false when the log does not reach back so far.
+    Result<bool> changed_since(Revision since, std::set<std::string, std::less<>>& keys);
     /// 0 when there is no such entry.
     Result<Revision> revision_of(std::string_view key);
     Result<> put(std::string_view key, std::string_view value, Revision revision);
@@ -65,6 +68,7 @@ private:
     Statement log_;
     Statement log_boundary_;
     Statement log_trim_;
+    Statement log_since_;
     History history_;
     mutable std::mutex published_mutex_;
     History published_;

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/password.h"
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
@@ -224,6 +226,95 @@ TEST_F(AccountImportTest, ImportingAgainKeepsIdsAndWhatTheRowDoesNotSay) {
     EXPECT_EQ(keys_of(after.id), keys);
     const ImportReport other = import("address,id\nada@d.org,other\n", {.update_existing = true});
     EXPECT_EQ(other.rejected, 1u);
+}
+
+TEST_F(AccountImportTest, TwoAccountsNeverGetOneId) {
+    import("address,id\na@d.org,one\n");
+    EXPECT_TRUE(store_->get(password_key(AccountId("one"))).value());
+    EXPECT_EQ(import("address,id\nb@d.org,one\n").rejected, 1u);
+    EXPECT_FALSE(writer_.create_account({.address = "c@d.org", .id = AccountId("one")}));
+    // As earlier versions left it.
+    ASSERT_TRUE(store_->commit(state::Transaction{}.remove(password_key(AccountId("one")))));
+    const ImportReport report = import("address,id\nb@d.org,one\n");
+    ASSERT_EQ(report.rejected, 1u);
+    EXPECT_EQ(report.rejected_rows[0].reason, "id one is in use");
+    EXPECT_EQ(import("address,id\nb@d.org,two\n").created, 1u);
+}
+
+/// Lets others work between the reading of the rows and the writing.
+ByteReader then(std::string text, std::function<void()> others) {
+    return [text = std::move(text),
+            others = std::move(others)](std::span<char> buffer) mutable -> Result<std::size_t> {
+        if (text.empty()) {
+            if (auto run = std::exchange(others, nullptr)) run();
+            return 0;
+        }
+        const std::size_t size = text.copy(buffer.data(), buffer.size());
+        text.erase(0, size);
+        return size;
+    };
+}
+
+TEST_F(AccountImportTest, WhatOthersChangeMeanwhileStaysAsTheyMadeIt) {
+    for (const bool partial : {true, false}) {
+        for (const char* name : {"off", "gone", "new", "free", "pass", "still", "alias"}) {
+            (void)writer_.delete_account(AccountAddress(std::string(name) + "@d.org"));
+        }
+        (void)writer_.delete_alias(AccountAddress("alias@d.org"));
+        import("address,password\noff@d.org,x\ngone@d.org,x\npass@d.org,x\nstill@d.org,x\n");
+        const std::string rows =
+            "address,state,password\noff@d.org,active,y\ngone@d.org,active,y\n"
+            "new@d.org,active,y\npass@d.org,,y\nalias@d.org,,y\nstill@d.org,disabled,y\n";
+        const auto others = [&] {
+            ASSERT_TRUE(writer_.change_account(AccountAddress("off@d.org"), {.disabled = true}));
+            ASSERT_TRUE(writer_.delete_account(AccountAddress("gone@d.org")));
+            ASSERT_TRUE(writer_.create_account({.address = "new@d.org", .id = AccountId("mine")}));
+            ASSERT_TRUE(writer_.set_password(AccountAddress("pass@d.org"), "z"));
+            ASSERT_TRUE(writer_.set_alias("alias@d.org", {"still@d.org"}));
+        };
+        const auto report = import_accounts(*store_, then(rows, others),
+                                            {.all_or_nothing = !partial, .update_existing = true});
+        ASSERT_TRUE(report) << report.error().detail;
+        EXPECT_EQ(report->rejected, 5u);
+        std::map<std::uint64_t, std::string> reasons;
+        for (const auto& row : report->rejected_rows) reasons[row.line] = row.reason;
+        EXPECT_EQ(reasons[2], "off@d.org was changed since the import began");
+        EXPECT_EQ(reasons[3], "gone@d.org was changed since the import began");
+        EXPECT_EQ(reasons[4], "new@d.org was changed since the import began");
+        EXPECT_TRUE(reasons.contains(5) && reasons.contains(6));
+        EXPECT_EQ(report->written, partial);
+        EXPECT_EQ(report->updated, 1u);
+        EXPECT_TRUE(writer_.account(AccountAddress("off@d.org"))->disabled);
+        EXPECT_FALSE(writer_.account(AccountAddress("gone@d.org")));
+        EXPECT_EQ(writer_.account(AccountAddress("new@d.org"))->id.text, "mine");
+        const Account pass = writer_.account(AccountAddress("pass@d.org")).value();
+        EXPECT_TRUE(verify_password(keys_of(pass.id)[0], "z").value());
+        const Account still = writer_.account(AccountAddress("still@d.org")).value();
+        EXPECT_EQ(still.disabled, partial);
+        ASSERT_EQ(report->to_end.size(), partial ? 1u : 0u);
+        if (partial) EXPECT_EQ(report->to_end[0].address.text, "still@d.org");
+    }
+}
+
+TEST_F(AccountImportTest, ADomainThatGoesMeanwhileEndsTheImport) {
+    const auto report =
+        import_accounts(*store_,
+                        then("address\na@d.org\n",
+                             [&] { ASSERT_TRUE(writer_.delete_domain(DomainName("d.org"))); }),
+                        {.all_or_nothing = false});
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().kind, ErrorKind::Conflict);
+    EXPECT_FALSE(store_->get("account/a@d.org").value());
+}
+
+TEST_F(AccountImportTest, SaysWhoseSessionsAreToBeEnded) {
+    import("address,home,state\na@d.org,sv1,\nb@d.org,sv1,\nc@d.org,sv1,disabled\n");
+    const ImportReport report =
+        import("address,home,state,quota\na@d.org,sv2,,\nb@d.org,,disabled,\nc@d.org,,disabled,7\n",
+               {.update_existing = true});
+    ASSERT_EQ(report.to_end.size(), 2u);
+    EXPECT_EQ(report.to_end[0].home.text, "sv1");
+    EXPECT_EQ(report.to_end[1].address.text, "b@d.org");
 }
 
 TEST_F(AccountImportTest, ADryRunWritesNothing) {

@@ -236,5 +236,115 @@ TEST(PasswordKey, PlainIsHashedAndHashesAreKept) {
     EXPECT_FALSE(check_password_key("{PLAIN}secret"));
 }
 
+/// A store in which others write at the worst moment: right before a commit.
+class BusyStore : public state::Store {
+public:
+    explicit BusyStore(state::Store& store) : store_(store) {}
+    std::function<void()> before_commit;
+
+    Result<Revision> commit(const state::Transaction& transaction) override {
+        if (auto others = std::exchange(before_commit, nullptr)) others();
+        return store_.commit(transaction);
+    }
+    std::unique_ptr<state::BulkLoad> bulk(state::BulkOptions options) override {
+        return store_.bulk(std::move(options));
+    }
+    Result<std::optional<state::Entry>> get(std::string_view key) override {
+        return store_.get(key);
+    }
+    Result<std::vector<state::Entry>> range(std::string_view from, std::string_view to,
+                                            std::size_t limit) override {
+        return store_.range(from, to, limit);
+    }
+    Result<state::Page> page(std::string_view from, std::string_view to, std::size_t limit,
+                             state::Scope scope) override {
+        return store_.page(from, to, limit, scope);
+    }
+    Result<state::ChangeBatch> changes(const state::Cursor& since, std::size_t limit,
+                                       state::Scope scope) override {
+        return store_.changes(since, limit, scope);
+    }
+    state::Cursor head() override { return store_.head(); }
+    state::History history() override { return store_.history(); }
+    Result<> begin_term() override { return store_.begin_term(); }
+    state::Watch watch(state::ChangeCallback callback) override {
+        return store_.watch(std::move(callback));
+    }
+
+private:
+    state::Store& store_;
+};
+
+TEST_F(DirectoryWriterTest, WhatSomebodyComesToUseMeanwhileIsNotDeleted) {
+    BusyStore busy(*store_);
+    DirectoryWriter deleting(busy);
+    busy.before_commit = [&] { create("kate@d.org"); };
+    const auto domain = deleting.delete_domain(DomainName("d.org"));
+    ASSERT_FALSE(domain);
+    EXPECT_EQ(domain.error().kind, ErrorKind::Refused);
+    EXPECT_TRUE(exists("domain/d.org"));
+
+    busy.before_commit = [&] {
+        Domain other;
+        other.name = DomainName("e.org");
+        other.servers = {ServerName("sv3")};
+        ASSERT_TRUE(writer_.put(other));
+    };
+    EXPECT_FALSE(deleting.delete_server(ServerName("sv3")));
+    EXPECT_TRUE(exists("server/sv3"));
+
+    // What has nothing to do with it is no hindrance.
+    ASSERT_TRUE(writer_.delete_domain(DomainName("e.org")));
+    busy.before_commit = [&] { create("bob@d.org"); };
+    EXPECT_TRUE(deleting.delete_server(ServerName("sv3")));
+}
+
+TEST_F(DirectoryWriterTest, NothingIsPutIntoWhatIsDeletedMeanwhile) {
+    BusyStore busy(*store_);
+    DirectoryWriter adding(busy);
+    busy.before_commit = [&] { ASSERT_TRUE(writer_.delete_domain(DomainName("d.org"))); };
+    EXPECT_FALSE(adding.set_alias("a@d.org", {"x@elsewhere.org"}));
+    EXPECT_FALSE(exists("alias/a@d.org"));
+    Domain other;
+    other.name = DomainName("e.org");
+    other.servers = {ServerName("sv3")};
+    busy.before_commit = [&] { ASSERT_TRUE(writer_.delete_server(ServerName("sv3"))); };
+    EXPECT_FALSE(adding.put(other));
+}
+
+TEST_F(DirectoryWriterTest, ANodeWithAServerStays) {
+    Node node;
+    node.name = NodeName("be1");
+    ASSERT_TRUE(writer_.put(node));
+    Server server;
+    server.name = ServerName("sv9");
+    server.host = "192.0.2.9";
+    server.node = node.name;
+    ASSERT_TRUE(writer_.put(server));
+    const auto refused = writer_.delete_node(node.name);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().detail, "server sv9 stands beside the node");
+    ASSERT_TRUE(writer_.delete_server(server.name));
+    EXPECT_TRUE(writer_.delete_node(node.name));
+}
+
+TEST_F(DirectoryWriterTest, AnIdIsFoundWithoutARowOfKeys) {
+    const Account kate = create("kate@d.org");
+    ASSERT_TRUE(store_->commit(state::Transaction{}.remove(password_key(kate.id))));
+    EXPECT_FALSE(writer_.create_account({.address = "bob@d.org", .id = kate.id}));
+}
+
+TEST_F(DirectoryWriterTest, SharesOfNamesWithSlashesFollowARename) {
+    create("kate@d.org");
+    const std::string key = shared_acl_key("a/b@e.org", "kate@d.org");
+    ASSERT_TRUE(store_->commit(state::Transaction{}.put(key, encode_shared_acl("1"))));
+    ASSERT_TRUE(writer_.rename_account(kKate, "x@d.org", false));
+    EXPECT_FALSE(exists(key));
+    EXPECT_TRUE(exists(shared_acl_key("a/b@e.org", "x@d.org")));
+    EXPECT_EQ(split_share("anyone/x@d")->to, "anyone");
+    EXPECT_EQ(split_share("anyone/x@d/y@d")->to, "anyone/x@d");
+    EXPECT_FALSE(split_share("a@d/"));
+}
+
 }  // namespace
 }  // namespace muster::cluster

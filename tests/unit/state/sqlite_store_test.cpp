@@ -6,8 +6,10 @@
 #include <atomic>
 #include <csignal>
 #include <fstream>
+#include <stdexcept>
 #include <thread>
 
+#include "state/turn_mutex.h"
 #include "unit/state/temporary_folder.h"
 
 namespace muster::state {
@@ -346,9 +348,10 @@ TEST_F(SqliteStoreTest, ABulkLoadIsAllOrNothingUnlessToldOtherwise) {
     ASSERT_TRUE(load->add("account/a", "2"));
     ASSERT_TRUE(load->add("account/b", "2"));
     auto outcome = load->finish();
-    ASSERT_FALSE(outcome);
-    EXPECT_EQ(outcome.error().kind, ErrorKind::Conflict);
-    EXPECT_EQ(outcome.error().detail, "account/b");
+    ASSERT_TRUE(outcome);
+    EXPECT_EQ(outcome->written, 0U);
+    ASSERT_EQ(outcome->refusals.size(), 1U);
+    EXPECT_EQ(outcome->refusals[0].key, "account/b");
     EXPECT_FALSE(*store_->get("account/a"));
     EXPECT_EQ(store_->head().revision, revision);
 
@@ -359,13 +362,80 @@ TEST_F(SqliteStoreTest, ABulkLoadIsAllOrNothingUnlessToldOtherwise) {
     outcome = load->finish();
     ASSERT_TRUE(outcome);
     EXPECT_EQ(outcome->written, 2U);
-    EXPECT_EQ(outcome->refused_keys, (Keys{"account/b", "account/c"}));
+    ASSERT_EQ(outcome->refusals.size(), 2U);
+    EXPECT_EQ(outcome->refusals[0].key, "account/b");
+    EXPECT_EQ(outcome->refusals[1].key, "account/c");
     EXPECT_EQ((**store_->get("account/b")).value, "1");
 
-    load = store_->bulk({.existing = OnExisting::Replace});
-    ASSERT_TRUE(load->add("account/b", "4"));
+    load = store_->bulk({});
+    const BulkEntry replacing{"account/b", "4", true};
+    ASSERT_TRUE(load->add({&replacing, 1}, 1));
     ASSERT_TRUE(load->finish());
     EXPECT_EQ((**store_->get("account/b")).value, "4");
+}
+
+TEST_F(SqliteStoreTest, ABulkLoadRefusesWhatOthersHaveChangedSince) {
+    put("account/a", "1");
+    put("account/b", "1");
+    put("key/a", "1");
+    const Revision since = store_->head().revision;
+    put("key/a", "2");
+    ASSERT_TRUE(store_->commit(Transaction{}.remove("account/b")));
+    for (const bool whole : {true, false}) {
+        auto load = store_->bulk({.all_or_nothing = whole, .since = since});
+        const std::vector<BulkEntry> first{{"account/a", "3", true}, {"key/a", "3", true}};
+        const std::vector<BulkEntry> second{{"account/b", "3", true}};
+        const std::vector<BulkEntry> third{{"account/c", "3", false}, {"key/c", "3", false}};
+        ASSERT_TRUE(load->add(first, 1));
+        ASSERT_TRUE(load->add(second, 2));
+        ASSERT_TRUE(load->add(third, 3));
+        const auto outcome = load->finish();
+        ASSERT_TRUE(outcome) << outcome.error().detail;
+        ASSERT_EQ(outcome->refusals.size(), 2U);
+        EXPECT_TRUE(outcome->refusals[0].changed);
+        EXPECT_EQ(outcome->written, whole ? 0U : 2U);
+        EXPECT_EQ((**store_->get("account/a")).value, "1");
+        EXPECT_FALSE(*store_->get("account/b"));
+        EXPECT_EQ(store_->get("account/c")->has_value(), !whole);
+    }
+}
+
+TEST_F(SqliteStoreTest, APartialLoadThatBreaksOffTearsNoGroup) {
+    open({.log_limit = 10});
+    // What a crash after the first transaction leaves: the second never happens.
+    auto load = store_->bulk({.all_or_nothing = false, .progress = [](auto written, auto all) {
+                                  if (written > 0 && written < all)
+                                      throw std::runtime_error("power cut");
+                              }});
+    constexpr int kGroups = 40'000;
+    for (int i = 0; i < kGroups; ++i) {
+        const std::string name = std::to_string(100'000 + i);
+        const std::vector<BulkEntry> group{{"account/" + name, "1"}, {"key/" + name, "1"}};
+        ASSERT_TRUE(load->add(group, 1));
+    }
+    EXPECT_THROW((void)load->finish(), std::runtime_error);
+    load.reset();
+    const auto accounts = store_->range("account/", "account0", kGroups)->size();
+    EXPECT_GT(accounts, 0U);
+    EXPECT_LT(accounts, kGroups);
+    EXPECT_EQ(store_->range("key/", "key0", kGroups)->size(), accounts);
+}
+
+TEST(TurnMutex, GivesWayToWhoeverWaits) {
+    TurnMutex mutex;
+    std::vector<int> order;
+    mutex.lock();
+    std::jthread other([&] {
+        const std::lock_guard lock(mutex);
+        order.push_back(1);
+    });
+    while (mutex.waiting() == 0) std::this_thread::yield();
+    mutex.unlock();
+    mutex.lock();
+    order.push_back(2);
+    mutex.unlock();
+    other.join();
+    EXPECT_EQ(order, (std::vector{1, 2}));
 }
 
 TEST_F(SqliteStoreTest, ABulkLoadBeyondTheLogTrimsIt) {
