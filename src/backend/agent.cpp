@@ -43,13 +43,14 @@ Agent::Agent(net::Loop& loop, std::shared_ptr<state::Replica> replica,
       replica_(std::move(replica)),
       view_(replica_, topology),
       shares_(view_, std::move(writer)),
-      authority_{view_, authority_settings_, tokens_, shares_, let_in_},
+      authority_{view_, authority_settings_, tokens_, shares_, let_in_, {}, &loop},
       relay_(loop, settings_.relay_socket,
              [this](std::string_view name) { return refused(name) && !lives_behind_master(name); }),
       session_end_(
-          loop, pool_, {.base_dir = settings_.base_dir},
+          loop, pool_, {.base_dir = settings_.base_dir, .mail_root = settings_.mail_root},
           [this](std::string_view name) { return refused(name); },
-          [this](std::string_view name) { return homes_of(name); }),
+          [this](std::string_view name) { return homes_of(name); },
+          [this](const auto& name, const auto& home) { return found_open(name, home); }),
       self_(std::make_shared<Agent*>(this)) {}
 
 Agent::~Agent() = default;
@@ -164,7 +165,7 @@ void Agent::watch() {
                 const auto self = weak.lock();
                 if (!self) return;
                 (*self)->changed(addresses);
-                if (all) (*self)->session_end_.look_at_all();
+                if (all) (*self)->session_end_.look_at_homes();
             });
         });
 }
@@ -183,14 +184,30 @@ void Agent::changed(const std::string& address) {
         if (known != let_in_.end() && known->second != home) tasks_.spawn(end_former(address));
         return;
     }
-    if (standing->kind == Standing::Kind::Unknown) {
-        if (deleted_.size() >= kMostDeleted) deleted_.clear();
-        deleted_.insert(address);
-    }
+    if (standing->kind == Standing::Kind::Unknown) remember_deleted(address);
     if (known != let_in_.end())
         session_end_.changed(address);
     else
         session_end_.look_at_all();
+}
+
+void Agent::remember_deleted(const std::string& address) {
+    if (deleted_.size() >= kMostDeleted) deleted_.clear();
+    deleted_.insert(address);
+}
+
+/// What stands in a home of ours was let in by us, be it before this process began: a name that is
+/// no account any more was one.
+bool Agent::found_open(const std::string& address, const std::string& home) {
+    const auto standing = standing_of(address, view_, authority_settings_);
+    if (!standing) return false;
+    if (standing->kind == Standing::Kind::Unknown) remember_deleted(address);
+    if (standing->kind != Standing::Kind::Served) return true;
+    const AccountFacts& facts = standing->facts;
+    if (home != home_path(settings_.mail_root, facts.id, facts.epoch)) {
+        tasks_.spawn(end_former(address));
+    }
+    return true;
 }
 
 Task<void> Agent::end_former(std::string address) {

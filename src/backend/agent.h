@@ -47,6 +47,8 @@ public:
 
     /// Opens the sockets and makes the mail root. Errors say what the operator must change.
     Result<> start();
+    /// Lets nobody wait any longer for the end of sessions; stop() comes later.
+    void give_up() { session_end_.give_up(); }
     Task<void> stop();
 
     /// A one-use token for a login as that account through that service (imap, pop3, sieve,
@@ -74,6 +76,8 @@ private:
     void changed(const std::vector<std::string>& addresses);
     void changed(const std::string& address);
     Task<void> end_former(std::string address);
+    bool found_open(const std::string& address, const std::string& home);
+    void remember_deleted(const std::string& address);
     [[nodiscard]] bool refused(std::string_view address);
     [[nodiscard]] bool lives_behind_master(std::string_view address);
     [[nodiscard]] std::string homes_of(std::string_view address);

@@ -1,6 +1,7 @@
 #include "backend/dict_session.h"
 
 #include "base/log.h"
+#include "net/yield.h"
 
 namespace muster::backend {
 namespace {
@@ -125,6 +126,7 @@ Task<Result<>> DictSession::send_users(dict::Iterate iterate) {
         }
         if (!rows.empty()) co_await stream_.write(rows);
         from = page->next;
+        co_await let_others_go_first();
     } while (!from.empty() && left != 0);
     co_return Result<>();
 }
@@ -139,8 +141,14 @@ Task<Result<>> DictSession::send_shares(dict::Iterate iterate, std::string to) {
             rows += dict::write_row(shared_box_key(share.to, share.from), share.value);
         if (!rows.empty()) co_await stream_.write(rows);
         start = page->next;
+        co_await let_others_go_first();
     } while (!start.empty());
     co_return Result<>();
+}
+
+/// A page without rows for this client never waits for its stream.
+Task<void> DictSession::let_others_go_first() {
+    if (authority_.loop != nullptr) co_await net::Yield(*authority_.loop);
 }
 
 bool DictSession::begin(const dict::Begin& begin) {

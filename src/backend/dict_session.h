@@ -10,6 +10,7 @@
 #include "backend/probe_memory.h"
 #include "backend/shared_mailboxes.h"
 #include "net/line_reader.h"
+#include "net/loop.h"
 #include "wire/dovecot_dict.h"
 
 namespace muster::backend {
@@ -28,6 +29,7 @@ struct Authority {
     SharedMailboxes& shares;
     LetIn& let_in;
     ProbeMemory probes{};
+    net::Loop* loop = nullptr;  ///< others get their turn between two pages of a listing
 
     /// userdb_answer(), remembering whom it let in.
     [[nodiscard]] Answer userdb(const UserdbQuery& query);
@@ -63,6 +65,7 @@ private:
     Task<void> iterate(wire::dovecot_dict::Iterate iterate);
     Task<Result<>> send_users(wire::dovecot_dict::Iterate iterate);
     Task<Result<>> send_shares(wire::dovecot_dict::Iterate iterate, std::string to);
+    Task<void> let_others_go_first();
     Task<void> commit(wire::dovecot_dict::Commit commit);
     Task<Result<>> apply(std::string user, Change change);
     bool begin(const wire::dovecot_dict::Begin& begin);

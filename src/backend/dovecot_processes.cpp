@@ -1,5 +1,6 @@
 #include "backend/dovecot_processes.h"
 
+#include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -167,23 +168,91 @@ bool title_names(std::string_view title, std::string_view address) {
     return title.starts_with(' ') || title.starts_with(']');
 }
 
+std::string home_in(std::string_view path, std::string_view mail_root) {
+    constexpr int kParts = 3;  // xx/ID/EPOCH
+    if (mail_root.empty() || !path.starts_with(mail_root)) return {};
+    std::size_t end = mail_root.size();
+    for (int part = 0; part < kParts; ++part) {
+        if (end >= path.size() || path[end] != '/') return {};
+        const std::size_t next = std::min(path.find('/', end + 1), path.size());
+        if (next == end + 1) return {};
+        end = next;
+    }
+    return std::string(path.substr(0, end));
+}
+
+Result<std::vector<OpenSession>> open_sessions(const fs::path& base_dir,
+                                               const std::string& mail_root) {
+    auto counted = anvil_sessions(base_dir);
+    if (!counted) return std::unexpected(counted.error());
+    std::error_code error;
+    const std::string root = mail_root.empty() ? "" : fs::canonical(mail_root, error).native();
+    std::vector<OpenSession> sessions;
+    for (AnvilSession& session : *counted) {
+        std::string home;
+        // A delivery may be for several accounts, whose homes it visits one after the other.
+        if (!root.empty() && session.service != "lmtp") {
+            const fs::path link = "/proc/" + std::to_string(session.pid) + "/cwd";
+            home = home_in(fs::read_symlink(link, error).native(), root);
+            if (!home.empty()) home.replace(0, root.size(), mail_root);
+        }
+        sessions.push_back({std::move(session.user), std::move(home)});
+    }
+    return sessions;
+}
+
+std::shared_ptr<const ProcessHandle> ProcessHandle::open(pid_t pid) {
+    const int fd = ::pidfd_open(pid, 0);
+    return fd < 0 ? nullptr : std::make_shared<const ProcessHandle>(fd);
+}
+
+ProcessHandle::~ProcessHandle() { ::close(fd_); }
+
+int ProcessHandle::signal(int number) const {
+    if (::pidfd_send_signal(fd_, number, nullptr, 0) == 0 || errno == ESRCH) return 0;
+    return errno;
+}
+
+namespace {
+
+/// What of a process may belong to one account.
+struct Wanted {
+    pid_t master;
+    std::string_view address;
+    std::string_view home;
+    std::vector<AnvilSession> counted;
+
+    [[nodiscard]] bool is_counted(pid_t pid) const {
+        return std::ranges::any_of(counted, [&](const AnvilSession& session) {
+            return session.pid == pid && session.user == address;
+        });
+    }
+    /// Whether it shows by itself whose it is.
+    [[nodiscard]] bool shows(pid_t pid) const {
+        return title_names(title_of(pid), address) || inside(pid, home);
+    }
+};
+
+}  // namespace
+
 Result<std::vector<DovecotProcess>> account_processes(const fs::path& base_dir,
                                                       std::string_view address,
                                                       std::string_view home) {
     const auto master = master_of(base_dir);
     if (!master || !status_of(*master)) return std::vector<DovecotProcess>();
-    const auto counted = anvil_sessions(base_dir);
+    auto counted = anvil_sessions(base_dir);
     if (!counted) return std::unexpected(counted.error());
+    Wanted wanted{*master, address, home, std::move(*counted)};
     std::vector<DovecotProcess> found;
     for (const pid_t pid : children_of(*master)) {
-        DovecotProcess process{pid, title_of(pid), false};
-        const bool known = std::ranges::any_of(*counted, [&](const AnvilSession& session) {
-            return session.pid == pid && session.user == address;
-        });
-        if (!known && !title_names(process.title, address) && !inside(pid, home)) continue;
+        if (!wanted.is_counted(pid) && !wanted.shows(pid)) continue;
+        // Its number may be another's by now: held first, looked at once more then.
+        auto handle = ProcessHandle::open(pid);
         const auto status = status_of(pid);
-        process.stopped = status && (status->state == 'T' || status->state == 't');
-        found.push_back(std::move(process));
+        if (!handle || !status || status->parent != *master) continue;
+        if (!wanted.shows(pid) && !wanted.is_counted(pid)) continue;
+        const bool stopped = status->state == 'T' || status->state == 't';
+        found.push_back({pid, title_of(pid), stopped, std::move(handle)});
     }
     return found;
 }

@@ -9,35 +9,54 @@
 
 namespace muster::backend {
 
+namespace {
+
+std::unexpected<Error> left_over(const std::vector<pid_t>& pids) {
+    std::string text = "processes of its sessions do not end, although killed:";
+    for (const pid_t pid : pids) text += " " + std::to_string(pid);
+    text += "; most likely they wait for a disk or a network share that does not answer";
+    return fail(ErrorKind::Unavailable, "processes are left", std::move(text));
+}
+
+}  // namespace
+
 EndStep next_step(const std::vector<DovecotProcess>& found, EndState& state,
                   net::Clock::time_point now, const SessionEndSettings& settings) {
     EndStep step;
     step.over = found.empty() && now - state.last_seen >= settings.settle;
     if (!found.empty()) state.last_seen = now;
     for (const auto& process : found) {
-        const auto [told, first] = state.told.try_emplace(process.pid, now);
+        const auto [at, first] = state.told.try_emplace(process.pid, now, false);
+        EndState::Told& told = at->second;
         // A stopped process finishes nothing; SIGTERM would wait until it is continued.
-        if (process.stopped || (!first && now - told->second >= settings.grace))
+        const bool hopeless = process.stopped || (!first && now - told.at >= settings.grace);
+        if (hopeless && !std::exchange(told.killed, true))
             step.kill.push_back(process.pid);
         else if (first)
             step.terminate.push_back(process.pid);
+        if (now - state.start >= settings.deadline) step.stuck.push_back(process.pid);
     }
     return step;
 }
 
 SessionEnd::SessionEnd(net::Loop& loop, net::BlockingPool& pool, SessionEndSettings settings,
-                       Refused refused, Home home)
+                       Refused refused, Home home, Found found)
     : loop_(loop),
       pool_(pool),
       settings_(std::move(settings)),
       refused_(std::move(refused)),
-      home_(std::move(home)) {}
+      home_(std::move(home)),
+      found_(std::move(found)) {}
 
 void SessionEnd::start() { tasks_.spawn(sweep_loop()); }
 
-Task<void> SessionEnd::stop() {
+void SessionEnd::give_up() {
     stopping_ = true;
     for (net::Sleep* sleep : std::exchange(sleeping_, {})) sleep->cut_short();
+}
+
+Task<void> SessionEnd::stop() {
+    give_up();
     co_await tasks_.drained();
 }
 
@@ -51,6 +70,11 @@ void SessionEnd::look_at_all() {
     look_until_ = net::Clock::now() + settings_.settle;
     if (until_sweep_ != nullptr && sleeping_.erase(until_sweep_) != 0)
         std::exchange(until_sweep_, nullptr)->cut_short();
+}
+
+void SessionEnd::look_at_homes() {
+    look_at_homes_ = true;
+    look_at_all();
 }
 
 Task<void> SessionEnd::sweep_loop() {
@@ -71,19 +95,29 @@ Task<void> SessionEnd::sweep_loop() {
 }
 
 Task<void> SessionEnd::sweep_once() {
-    auto ask = [base_dir = settings_.base_dir] { return anvil_sessions(base_dir); };
+    const bool homes = std::exchange(look_at_homes_, false);
+    auto ask = [base_dir = settings_.base_dir, root = homes ? settings_.mail_root : ""] {
+        return open_sessions(base_dir, root);
+    };
     net::Blocking asked(loop_, pool_, std::move(ask));
-    auto sessions = co_await asked;
-    if (!sessions) co_return;  // Dovecot does not run: there is nothing to end
+    const auto sessions = co_await asked;
+    if (!sessions) {  // Dovecot does not run: there is nothing to end
+        look_at_homes_ |= homes;
+        co_return;
+    }
     std::set<std::string> users;
-    for (auto& session : *sessions) users.insert(std::move(session.user));
+    for (const OpenSession& session : *sessions) {
+        if (!session.home.empty() && !found_(session.user, session.home)) look_at_homes_ = true;
+        users.insert(session.user);
+    }
     for (const auto& user : users) changed(user);
 }
 
 Task<void> SessionEnd::end(std::string address) {
     ending_.insert(address);
     const std::string home = home_(address);
-    EndState state{{}, net::Clock::now()};
+    const auto start = net::Clock::now();
+    EndState state{start, start};
     while (!stopping_ && refused_(address)) {
         const auto found = co_await find(address, home);
         if (!found) {
@@ -92,9 +126,14 @@ Task<void> SessionEnd::end(std::string address) {
             break;
         }
         const auto step = next_step(*found, state, net::Clock::now(), settings_);
-        carry_out(step, address);
+        carry_out(step, *found, address);
         if (step.over) {
             log::info("sessions-ended", {{"account", address}, {"processes", state.told.size()}});
+            break;
+        }
+        if (!step.stuck.empty()) {  // the next sweep tries again
+            log::error("sessions-not-ended",
+                       {{"account", address}, {"reason", left_over(step.stuck).error().detail}});
             break;
         }
         co_await pause(settings_.look);
@@ -104,7 +143,8 @@ Task<void> SessionEnd::end(std::string address) {
 
 Task<Result<std::size_t>> SessionEnd::kick(std::string address) {
     const std::string home = home_(address);
-    EndState state{{}, net::Clock::now()};
+    const auto start = net::Clock::now();
+    EndState state{start, start};
     std::optional<std::set<pid_t>> first;
     while (!stopping_) {
         auto found = co_await find(address, home);
@@ -117,11 +157,12 @@ Task<Result<std::size_t>> SessionEnd::kick(std::string address) {
         if (!refused)
             std::erase_if(*found, [&](const auto& one) { return !first->contains(one.pid); });
         const auto step = next_step(*found, state, net::Clock::now(), settings_);
-        carry_out(step, address);
-        if (refused ? step.over : found->empty()) break;
+        carry_out(step, *found, address);
+        if (refused ? step.over : found->empty()) co_return state.told.size();
+        if (!step.stuck.empty()) co_return left_over(step.stuck);
         co_await pause(settings_.look);
     }
-    co_return state.told.size();
+    co_return fail(ErrorKind::Unavailable, "stopping", "the node stops: sessions may be left");
 }
 
 Task<SessionEnd::Processes> SessionEnd::find(std::string address, std::string home) {
@@ -140,15 +181,18 @@ Task<void> SessionEnd::pause(net::Duration duration) {
     sleeping_.erase(&sleep);
 }
 
-void SessionEnd::carry_out(const EndStep& step, const std::string& address) {
-    const auto send = [&](const std::vector<pid_t>& pids, int signal) {
-        for (const pid_t pid : pids) {
-            const bool sent = ::kill(pid, signal) == 0 || errno == ESRCH;
-            log::info(sent ? "session-signalled" : "session-not-signalled",
-                      {{"account", address},
-                       {"pid", static_cast<std::uint64_t>(pid)},
-                       {"signal", signal == SIGKILL ? "KILL" : "TERM"},
-                       {"reason", sent ? "account may not be served here" : strerror(errno)}});
+void SessionEnd::carry_out(const EndStep& step, const std::vector<DovecotProcess>& found,
+                           const std::string& address) {
+    const auto send = [&](const std::vector<pid_t>& pids, int number) {
+        for (const auto& process : found) {
+            if (std::ranges::find(pids, process.pid) == pids.end()) continue;
+            const int error = process.handle ? process.handle->signal(number) : ESRCH;
+            log::info(
+                error == 0 ? "session-signalled" : "session-not-signalled",
+                {{"account", address},
+                 {"pid", static_cast<std::uint64_t>(process.pid)},
+                 {"signal", number == SIGKILL ? "KILL" : "TERM"},
+                 {"reason", error == 0 ? "account may not be served here" : std::strerror(error)}});
         }
     };
     send(step.terminate, SIGTERM);

@@ -179,6 +179,40 @@ class Ending(unittest.TestCase):
         line.closed()
         wait_for(lambda: not processes("sv3", account["address"]), "its process to end")
 
+    def test_a_deletion_among_thousands_of_changes_is_caught_up_with(self):
+        account = self.account(home="sv3")
+        line = harness.Line(demo.sv["sv3"]["imap"])
+        self.addCleanup(line.close)
+        line.hear("OK")
+        line.ask(f'l LOGIN {account["address"]} "{PASSWORD}"', "^l OK")
+        demo.end_node("sv3", signal.SIGTERM)
+        self.addCleanup(demo.start_node, "sv3")
+        demo.api("DELETE", f"/v1/accounts/{account['address']}")
+        rows = demo.dir / "many.csv"
+        rows.write_text("address,home\n" +
+                        "".join(f"many{n}@domain1.dom,sv1\n" for n in range(3_000)))
+        demo.cli("account", "import", rows)
+        line.ask("n NOOP", "^n OK")
+        demo.start_node("sv3")
+        line.closed()
+        wait_for(lambda: not processes("sv3", account["address"]), "its process to end")
+
+    def test_a_front_end_that_was_away_ends_sessions_itself(self):
+        account = self.account(home="sv3")
+        line = self.imap(account)
+        demo.end_node("sv3", signal.SIGTERM)  # so that its home does not end it
+        self.addCleanup(demo.start_node, "sv3")
+        front_end = demo.fe["fe1"]["pid"]
+        os.kill(front_end, signal.SIGSTOP)
+        try:
+            answer = demo.api("POST", f"/v1/accounts/{account['address']}/disable", {})
+            self.assertIn("fe1", answer["sessions"]["unreachable"])
+            self.assertIn("home_error", answer["sessions"])
+        finally:
+            os.kill(front_end, signal.SIGCONT)
+        line.closed()
+        demo.logged("fe1", r"kicked .*reason=disabled")
+
     def test_kicking_ends_what_runs_and_lets_in_again(self):
         account = self.account()
         line = self.imap(account)

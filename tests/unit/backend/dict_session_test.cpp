@@ -77,6 +77,30 @@ TEST_F(Dict, IteratesAccountsWhoseHomeIsHere) {
     EXPECT_EQ(talk("I0\t0\tshared/unknown/\t*\n"), "\n");
 }
 
+/// Counts how often the loop comes round, until the listing has ended.
+void count_turns(net::Loop& loop, const bool& ended, int& turns) {
+    if (ended) return loop.stop();
+    ++turns;
+    loop.post([&] { count_turns(loop, ended, turns); });
+}
+
+TEST_F(Dict, AListingOfOtherServersAccountsLetsOthersWork) {
+    constexpr int kPages = 50;
+    for (int i = 0; i < kPages; ++i)
+        accounts.add("a" + std::to_string(i) + "@d", {}).home = ServerName("sv2");
+    net::Loop loop;
+    authority.loop = &loop;
+    net::ScriptedStream stream({"H3\t2\t0\t\tmuster\nI0\t0\tshared/userdb/\t*\n"});
+    DictSession session(stream, authority, DictAccess::Auth);
+    bool ended = false;
+    int turns = 0;
+    loop.post([&] { loop.tasks().spawn(run_to_end(session, ended)); });
+    count_turns(loop, ended, turns);
+    loop.run();
+    EXPECT_EQ(stream.heard, "\n");
+    EXPECT_GE(turns, kPages);
+}
+
 TEST_F(Dict, SharesAreReadAndWrittenByTheirOwner) {
     accounts.add("ada@d", {});
     accounts.add("bob@d", {});

@@ -1,6 +1,10 @@
 #include "backend/session_end.h"
 
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
 
 #include "backend/dovecot_processes.h"
 
@@ -17,7 +21,7 @@ protected:
         return next_step(found, state, start + at, settings);
     }
     const net::Clock::time_point start = net::Clock::now();
-    EndState state{{}, start};
+    EndState state{start, start};
     SessionEndSettings settings{
         .base_dir = {}, .grace = milliseconds(3000), .settle = milliseconds(1000)};
 };
@@ -40,6 +44,41 @@ TEST_F(NextStep, IsOverWhenNothingWasSeenForAWhile) {
     EXPECT_FALSE(look(milliseconds(999), {process(7)}).over);
     EXPECT_FALSE(look(milliseconds(1500), {}).over);
     EXPECT_TRUE(look(milliseconds(1999), {}).over);
+}
+
+TEST_F(NextStep, KillsOnceAndGivesUpAtTheDeadline) {
+    look(milliseconds(0), {process(7)});
+    EXPECT_EQ(look(milliseconds(3000), {process(7)}).kill, std::vector<pid_t>{7});
+    for (const int at : {3250, 10'000, 14'999}) {
+        const auto step = look(milliseconds(at), {process(7)});
+        EXPECT_TRUE(step.kill.empty() && step.stuck.empty()) << at;
+    }
+    EXPECT_EQ(look(milliseconds(15'000), {process(7)}).stuck, std::vector<pid_t>{7});
+}
+
+TEST(ProcessHandle, ReachesOneProcessAndNobodyElse) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::pause();
+        ::_exit(0);
+    }
+    const auto handle = ProcessHandle::open(child);
+    ASSERT_TRUE(handle);
+    EXPECT_EQ(handle->signal(SIGTERM), 0);
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(handle->signal(SIGTERM), 0);  // gone; whoever has the number now is safe
+    EXPECT_FALSE(ProcessHandle::open(child));
+}
+
+TEST(DovecotProcesses, HomesBelowTheMailRoot) {
+    EXPECT_EQ(home_in("/mail/ka/kate1/0/mail/x", "/mail"), "/mail/ka/kate1/0");
+    EXPECT_EQ(home_in("/mail/ka/kate1/0", "/mail"), "/mail/ka/kate1/0");
+    for (const char* other : {"/mail", "/mail/ka", "/mail/ka/kate1", "/mails/ka/kate1/0",
+                              "/mail//kate1/0", "/home/kate", ""})
+        EXPECT_EQ(home_in(other, "/mail"), "") << other;
+    EXPECT_EQ(home_in("/a/b/c", ""), "");
 }
 
 TEST(DovecotProcesses, AnvilDump) {
