@@ -217,6 +217,7 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
         co_return fail(ErrorKind::Limit, "Too many failed logins; try again later.");
     }
     log_ = log::Level::Info;
+    const std::uint64_t changes = worker_.shared().accounts.changes();
     const auto route = find_route(peer, login);
     if (!route) co_return std::unexpected(route.error());
     log_ = route->service->log;
@@ -241,6 +242,7 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     if (!entered) co_return std::unexpected(entered.error());
 
     record(peer, *route);
+    worker_.shared().accounts.entered(route->login, changes);
     worker_.shared().guard.succeeded(counted_);
     const std::string ahead = session.take_rest();
     Upstream& upstream = *entered->upstream;

@@ -11,7 +11,11 @@ FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
       guard_(settings_.limits),
       hosts_(topology),
       sessions_(settings_.workers, settings_.limits.connections),
-      shared_{settings_, std::move(replica), topology, health, sessions_, guard_,
+      accounts_(replica, topology, sessions_,
+                [this](cluster::SessionHandle handle, const std::string& reason) {
+                    workers_[handle.shard]->kick(handle, reason);
+                }),
+      shared_{settings_, std::move(replica), topology, health, sessions_, accounts_, guard_,
               hosts_,    introductions_,     verifier, pool} {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(shared_, i));
@@ -27,6 +31,7 @@ Result<> FrontEnd::start() {
             return started;
         }
     }
+    accounts_.start();
     endpoints_ = workers_.front()->local_endpoints();
     for (const Endpoint& endpoint : endpoints_) {
         log::info("listening", {{"address", endpoint.text()}});
@@ -47,6 +52,7 @@ void FrontEnd::resume() {
 }
 
 void FrontEnd::stop() {
+    accounts_.stop();
     for (const auto& worker : workers_) worker->stop(net::EndReason::Draining);
 }
 

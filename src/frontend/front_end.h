@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cluster/session_table.h"
+#include "frontend/account_watch.h"
 #include "frontend/settings.h"
 #include "frontend/worker.h"
 #include "net/tls.h"
@@ -49,6 +50,7 @@ private:
     HostAddresses hosts_;
     Introductions introductions_;
     cluster::SessionTable sessions_;
+    AccountWatch accounts_;
     Shared shared_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::vector<Endpoint> endpoints_;

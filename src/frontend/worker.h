@@ -12,6 +12,7 @@
 #include "cluster/health.h"
 #include "cluster/route.h"
 #include "cluster/session_table.h"
+#include "frontend/account_watch.h"
 #include "frontend/client_guard.h"
 #include "frontend/client_session.h"
 #include "frontend/host_addresses.h"
@@ -35,6 +36,7 @@ struct Shared {
     const cluster::TopologyTable& topology;
     cluster::HealthTable& health;
     cluster::SessionTable& sessions;
+    AccountWatch& accounts;
     ClientGuard& guard;
     HostAddresses& hosts;
     Introductions& introductions;
