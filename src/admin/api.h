@@ -21,6 +21,7 @@ struct Caller {
     bool may_write = false;
     std::string authorization;  ///< credentials as they came, to be forwarded with the call
     bool is_node = false;       ///< a member of the cluster, by its key
+    bool may_end = false;       ///< such a member, and it may end sessions: masters, back ends
 };
 
 /// One request as its handler sees it, on a blocking thread.
@@ -83,6 +84,10 @@ private:
 
 net::HttpResponse error_response(const Error& error);
 net::HttpResponse json_response(const nlohmann::json& body, int status = 200);
+
+/// An address as its domain spells it: by the store on the master, else by the topology. NotFound
+/// when the domain is not ours.
+Result<AccountAddress> address_here(NodeContext& node, std::string_view typed);
 
 /// Empty when the field is absent; Syntax when it is no text.
 Result<std::string> text_field(const nlohmann::json& object, const char* field);

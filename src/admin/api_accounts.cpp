@@ -22,20 +22,8 @@ json shown(const cluster::Account& account) {
             {"quota", account.quota},          {"epoch", account.epoch}};
 }
 
-Result<AccountAddress> address_of(NodeContext& node, const std::string& typed) {
-    auto name = cluster::parse_login(typed);
-    if (!name) return std::unexpected(name.error());
-    if (!name->domain) return fail(ErrorKind::Syntax, "an address is local@domain");
-    const auto topology = node.topology->current();
-    const cluster::Domain* domain = topology->domain(name->domain->text);
-    if (domain == nullptr) {
-        return fail(ErrorKind::NotFound, "the domain " + name->domain->text + " is not ours");
-    }
-    return cluster::make_address(name->local, domain->name, domain->case_policy);
-}
-
 Result<cluster::Account> account_of(NodeContext& node, const std::string& typed) {
-    const auto address = address_of(node, typed);
+    const auto address = address_here(node, typed);
     if (!address) return std::unexpected(address.error());
     cluster::Directory directory(node.replica, *node.topology);
     auto account = directory.account(*address);
@@ -113,7 +101,16 @@ Result<cluster::NewAccount> wanted_account(const json& body) {
     }
     const auto state = text_field(body, "state");
     if (!state) return std::unexpected(state.error());
+    if (!state->empty() && *state != "active" && *state != "disabled") {
+        return fail(ErrorKind::Syntax, "state can be active or disabled, not " + *state);
+    }
     wanted.disabled = *state == "disabled";
+    for (const auto& [field, value] : body.items()) {
+        constexpr std::array kKnown{"address", "id", "home", "password", "quota", "state"};
+        if (std::ranges::find(kKnown, field) == kKnown.end()) {
+            return fail(ErrorKind::Syntax, "an account has no field " + field);
+        }
+    }
     if (wanted.address.empty()) return fail(ErrorKind::Syntax, "address is needed");
     return wanted;
 }
@@ -271,6 +268,19 @@ constexpr std::array kRoutes{
 };
 
 }  // namespace
+
+Result<AccountAddress> address_here(NodeContext& node, std::string_view typed) {
+    if (node.is_master()) return cluster::DirectoryWriter(*node.directory).resolve(typed);
+    auto name = cluster::parse_login(typed);
+    if (!name) return std::unexpected(name.error());
+    if (!name->domain) return fail(ErrorKind::Syntax, "an address is local@domain");
+    const auto topology = node.topology->current();
+    const cluster::Domain* domain = topology->domain(name->domain->text);
+    if (domain == nullptr) {
+        return fail(ErrorKind::NotFound, "the domain " + name->domain->text + " is not ours");
+    }
+    return cluster::make_address(name->local, domain->name, domain->case_policy);
+}
 
 std::span<const ApiRoute> account_routes() { return kRoutes; }
 

@@ -28,43 +28,49 @@ struct Planned {
     std::vector<Step> steps;
     std::map<std::string, Revision> revisions;
     std::vector<std::string> problems;
+    Revision head = 0;  ///< of the state that they were made by
 };
 
-/// Password keys of accounts that go, unless the file itself speaks of keys.
-Result<> add_orphans(state::Store& store, const Declaration& desired, StoredEntries& stored,
-                     std::vector<Step>& steps) {
+/// Accounts and their rows of keys belong together: the keys go with the last account of their id
+/// (a renamed one keeps them), and a new account gets a row, by which its id is known to be in
+/// use. Nothing of it is done where the file itself speaks of keys.
+Result<> add_key_steps(state::Store& store, const Declaration& desired, StoredEntries& stored,
+                       std::vector<Step>& steps) {
     if (desired.sections.contains("passwords")) return {};
-    std::vector<Step> orphans;
+    std::set<std::string> used;
+    for_each_account_after(stored.entries, steps,
+                           [&used](const json& account) { used.insert(account.value("id", "")); });
+    std::vector<Step> more;
     for (const Step& step : steps) {
-        if (step.kind != Step::Kind::Delete || !step.key.starts_with("account/")) continue;
-        const AccountId id(step.before.value("id", ""));
+        if (!step.key.starts_with("account/") || step.kind == Step::Kind::Change) continue;
+        const bool goes = step.kind == Step::Kind::Delete;
+        const AccountId id((goes ? step.before : step.after).value("id", ""));
+        if (goes && used.contains(id.text)) continue;
         const auto entry = store.get(cluster::password_key(id));
         if (!entry) return std::unexpected(entry.error());
-        if (!*entry) continue;
-        stored.revisions[(*entry)->key] = (*entry)->revision;
-        orphans.push_back({Step::Kind::Delete, (*entry)->key, {{"keys", json::array()}}, json()});
+        if (entry->has_value() != goes) continue;
+        const json none{{"keys", json::array()}};
+        if (goes) stored.revisions[(*entry)->key] = (*entry)->revision;
+        more.push_back(
+            {step.kind, cluster::password_key(id), goes ? none : json(), goes ? json() : none});
     }
-    for (Step& orphan : orphans) steps.push_back(std::move(orphan));
+    for (Step& step : more) steps.push_back(std::move(step));
     return {};
 }
 
 /// Sessions of accounts that went, were disabled or have another home now.
 json end_sessions(NodeContext& node, const std::vector<Step>& steps) {
-    std::size_t accounts = 0;
-    json unreachable = json::array();
+    std::vector<cluster::Account> accounts;
     for (const Step& step : steps) {
         if (!step.key.starts_with("account/") || step.before.is_null()) continue;
         const bool goes_on = !step.after.is_null() && step.after.value("state", "") != "disabled" &&
                              step.after.value("home", "") == step.before.value("home", "");
         if (goes_on) continue;
-        const auto account = cluster::decode_account(
+        auto account = cluster::decode_account(
             std::string_view(step.key).substr(cluster::kAccountPrefix.size()), step.before.dump());
-        if (!account) continue;
-        const json ended = end_account_everywhere(node, *account, "changed");
-        unreachable = ended.value("unreachable", json::array());
-        ++accounts;
+        if (account) accounts.push_back(std::move(*account));
     }
-    return {{"accounts", accounts}, {"unreachable", unreachable}};
+    return end_accounts_everywhere(node, accounts, "changed");
 }
 
 /// A file may hold secrets in clear; the state may not.
@@ -88,15 +94,16 @@ Result<Planned> plan_for(NodeContext& node, const json& body) {
         desired->sections.contains("domains")) {
         sections.insert("accounts");
     }
+    Planned planned;
+    planned.head = node.directory->head().revision;
     auto stored = load_entries(*node.directory, sections);
     if (!stored) return std::unexpected(stored.error());
     if (auto sealed = seal_declared(*desired, stored->entries, node.identity.seal_secret());
         !sealed) {
         return std::unexpected(sealed.error());
     }
-    Planned planned;
     planned.steps = plan(stored->entries, *desired, [] { return cluster::new_account_id().text; });
-    if (auto added = add_orphans(*node.directory, *desired, *stored, planned.steps); !added) {
+    if (auto added = add_key_steps(*node.directory, *desired, *stored, planned.steps); !added) {
         return std::unexpected(added.error());
     }
     planned.problems = broken_references(stored->entries, planned.steps);
@@ -137,11 +144,12 @@ ApiResult apply(NodeContext& node, ApiCall& call) {
     if (agreed && *agreed != std::to_string(node.directory->head().revision)) {
         return fail(ErrorKind::Conflict, "the cluster has changed meanwhile: compare again");
     }
-    const auto revision = carry_out(*node.directory, planned->steps, planned->revisions);
+    const auto revision =
+        carry_out(*node.directory, planned->steps, planned->revisions, planned->head);
     if (!revision) return std::unexpected(revision.error());
     return json{{"applied", planned->steps.size()},
                 {"revision", *revision},
-                {"ended", end_sessions(node, planned->steps)}};
+                {"sessions", end_sessions(node, planned->steps)}};
 }
 
 std::int64_t now_seconds() {

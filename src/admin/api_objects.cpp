@@ -24,7 +24,7 @@ constexpr std::chrono::milliseconds kPatience{2'000};
 using Put = Result<> (*)(cluster::DirectoryWriter&, const std::string& name,
                          const std::string& json_text, std::optional<Revision> expected);
 using Remove = Result<> (*)(cluster::DirectoryWriter&, const std::string& name);
-using Normalise = Result<std::string> (*)(std::string_view);
+using Normalise = Result<std::string> (*)(NodeContext&, std::string_view);
 
 /// One kind of object: where it stands, how its names are written, how it is put and removed.
 struct ObjectKind {
@@ -59,14 +59,18 @@ Result<> put_alias(cluster::DirectoryWriter& writer, const std::string& name,
     return {};
 }
 
-Result<std::string> normalise_domain(std::string_view name) {
+Result<std::string> plain_name(NodeContext&, std::string_view name) {
+    return cluster::parse_plain_name(name);
+}
+
+Result<std::string> domain_name(NodeContext&, std::string_view name) {
     auto domain = cluster::parse_domain(name);
     if (!domain) return std::unexpected(domain.error());
     return domain->text;
 }
 
-Result<std::string> normalise_alias(std::string_view name) {
-    auto address = cluster::parse_address(name, cluster::CasePolicy::Fold);
+Result<std::string> alias_name(NodeContext& node, std::string_view name) {
+    auto address = address_here(node, name);
     if (!address) return std::unexpected(address.error());
     return address->text;
 }
@@ -90,21 +94,21 @@ Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name)
 }
 
 constexpr std::array kKinds{
-    ObjectKind{"domains", cluster::kDomainPrefix, normalise_domain,
-               put_decoded<cluster::decode_domain>, remove_domain},
-    ObjectKind{"servers", cluster::kServerPrefix, cluster::parse_plain_name,
-               put_decoded<cluster::decode_server>, remove_server},
-    ObjectKind{"nodes", cluster::kNodePrefix, cluster::parse_plain_name,
-               put_decoded<cluster::decode_node>, remove_node},
-    ObjectKind{"settings", cluster::kSettingPrefix, cluster::parse_plain_name,
+    ObjectKind{"domains", cluster::kDomainPrefix, domain_name, put_decoded<cluster::decode_domain>,
+               remove_domain},
+    ObjectKind{"servers", cluster::kServerPrefix, plain_name, put_decoded<cluster::decode_server>,
+               remove_server},
+    ObjectKind{"nodes", cluster::kNodePrefix, plain_name, put_decoded<cluster::decode_node>,
+               remove_node},
+    ObjectKind{"settings", cluster::kSettingPrefix, plain_name,
                put_decoded<cluster::decode_setting>, remove_entry<cluster::kSettingPrefix>},
-    ObjectKind{"certificates", cluster::kCertificatePrefix, cluster::parse_plain_name,
+    ObjectKind{"certificates", cluster::kCertificatePrefix, plain_name,
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
-    ObjectKind{"credentials", cluster::kCredentialPrefix, cluster::parse_plain_name,
+    ObjectKind{"credentials", cluster::kCredentialPrefix, plain_name,
                put_decoded<cluster::decode_credential>, remove_entry<cluster::kCredentialPrefix>},
-    ObjectKind{"administrators", cluster::kAdminPrefix, cluster::parse_plain_name,
+    ObjectKind{"administrators", cluster::kAdminPrefix, plain_name,
                put_decoded<cluster::decode_administrator>, remove_entry<cluster::kAdminPrefix>},
-    ObjectKind{"aliases", cluster::kAliasPrefix, normalise_alias, put_alias, remove_alias},
+    ObjectKind{"aliases", cluster::kAliasPrefix, alias_name, put_alias, remove_alias},
 };
 
 const ObjectKind& kind_of(const ApiCall& call) {
@@ -194,7 +198,7 @@ ApiResult list_objects(NodeContext& node, ApiCall& call) {
 
 ApiResult show_object(NodeContext& node, ApiCall& call) {
     const ObjectKind& kind = kind_of(call);
-    const auto wanted = kind.normalise(call.names[0]);
+    const auto wanted = kind.normalise(node, call.names[0]);
     if (!wanted) return std::unexpected(wanted.error());
     state::ReplicaReader reader(node.replica);
     const auto row = reader.find(std::string(kind.prefix) + *wanted);
@@ -242,7 +246,7 @@ Result<Existing> existing(NodeContext& node, const std::string& key) {
 
 ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
     const ObjectKind& kind = kind_of(call);
-    const auto wanted = kind.normalise(call.names[0]);
+    const auto wanted = kind.normalise(node, call.names[0]);
     if (!wanted) return std::unexpected(wanted.error());
     if (!call.body.is_object()) return fail(ErrorKind::Syntax, "the body must be a JSON object");
     const auto before = existing(node, std::string(kind.prefix) + *wanted);
@@ -274,7 +278,7 @@ ApiResult patch_object(NodeContext& node, ApiCall& call) { return write_object(n
 
 ApiResult delete_object(NodeContext& node, ApiCall& call) {
     const ObjectKind& kind = kind_of(call);
-    const auto wanted = kind.normalise(call.names[0]);
+    const auto wanted = kind.normalise(node, call.names[0]);
     if (!wanted) return std::unexpected(wanted.error());
     const auto before = existing(node, std::string(kind.prefix) + *wanted);
     if (!before) return std::unexpected(before.error());

@@ -100,10 +100,12 @@ ApiResult list_sessions(NodeContext& node, ApiCall& call) {
     return json{{"sessions", std::move(list)}, {"unreachable", std::move(unreachable)}};
 }
 
-/// Kicks on this node alone; members of the cluster ask for it.
+/// Kicks on this node alone; masters and back ends ask for it, and front ends for an administrator.
 ApiResult kick_here(NodeContext& node, ApiCall& call) {
-    if (!call.caller.is_node && !call.caller.may_write) {
-        return fail(ErrorKind::Refused, call.caller.name + " may only read");
+    if (!(call.caller.is_node ? call.caller.may_end : call.caller.may_write)) {
+        return fail(ErrorKind::Refused, call.caller.name +
+                                            " may not end sessions here: at a front end, say who "
+                                            "you are (--user NAME)");
     }
     const auto filter = filter_of_body(call);
     if (!filter) return std::unexpected(filter.error());
@@ -117,17 +119,23 @@ ApiResult kick(NodeContext& node, ApiCall& call) {
     if (!here) return here;
     std::size_t kicked = here->value("kicked", std::size_t{0});
     json unreachable = json::array();
+    json refused = json::object();
     net::HttpCall out{"POST", "/v1/kick"};
     out.body = call.body.dump();
+    if (!call.caller.authorization.empty()) {
+        out.headers.emplace_back("Authorization", call.caller.authorization);
+    }
     call.audit.object = call.body.dump();
     for (const PeerAnswer& one : ask_all(*node.peers, out, kPatience)) {
         if (one.answer) {
             kicked += one.answer->value("kicked", std::size_t{0});
+        } else if (one.answer.error().kind == ErrorKind::Refused) {
+            refused[one.peer.name.text] = one.answer.error().detail;
         } else {
             unreachable.push_back(one.peer.name.text);
         }
     }
-    return json{{"kicked", kicked}, {"unreachable", unreachable}};
+    return json{{"kicked", kicked}, {"unreachable", unreachable}, {"refused", refused}};
 }
 
 /// Waits until this node's replica refuses the account, so that nothing is opened anew while the
@@ -146,7 +154,9 @@ void wait_for_refusal(NodeContext& node, const cluster::Account& account) {
 }
 
 ApiResult end_account(NodeContext& node, ApiCall& call) {
-    if (!call.caller.is_node) return fail(ErrorKind::Refused, "for members of the cluster");
+    if (!call.caller.may_end) {
+        return fail(ErrorKind::Refused, "for masters and back ends of the cluster");
+    }
     const auto address = text_field(call.body, "address");
     if (!address || !call.body.contains("account")) return fail(ErrorKind::Syntax, "no account");
     const auto account = cluster::decode_account(*address, call.body["account"].dump());

@@ -12,6 +12,7 @@
 
 #include "admin/api.h"
 #include "admin/backup.h"
+#include "admin/fan_out.h"
 #include "admin/files.h"
 #include "admin/state_entries.h"
 #include "base/log.h"
@@ -229,6 +230,7 @@ ApiResult import_from(NodeContext& node, Spool& spool, cluster::ImportOptions op
     json summary = result;
     summary.erase("rejected_rows");
     write_audit(node, caller, "account import", summary, report->written ? "done" : "not written");
+    result["sessions"] = end_accounts_everywhere(node, report->to_end, "changed");
     return result;
 }
 

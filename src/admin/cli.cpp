@@ -9,6 +9,7 @@
 #include "admin/files.h"
 #include "admin/node_file.h"
 #include "admin/prompt.h"
+#include "admin/session_report.h"
 
 namespace muster::admin {
 namespace {
@@ -144,7 +145,7 @@ Result<> Commands::change(const std::string& method, const std::string& path, co
     } else if (!done.empty()) {
         say(done + "\n");
     }
-    return {};
+    return all_ended(answer->is_object() ? answer->value("sessions", json()) : json());
 }
 
 Result<> Commands::confirm(const std::string& question) const {

@@ -10,6 +10,7 @@
 #include "admin/field_values.h"
 #include "admin/progress.h"
 #include "admin/prompt.h"
+#include "admin/session_report.h"
 
 namespace muster::admin {
 namespace {
@@ -185,6 +186,10 @@ void print_report(const json& report) {
     say(number("rows") + " rows: " + number("created") + " created, " + number("updated") +
         " updated, " + number("rejected") + " rejected" +
         (report.value("written", false) ? "\n" : "; nothing was written\n"));
+    const json sessions = report.value("sessions", json::object());
+    if (const auto left = sessions.value("left_to_nodes", std::uint64_t{0}); left > 0) {
+        say("sessions of " + with_commas(left) + " more accounts end as the nodes follow\n");
+    }
 }
 
 Result<> import_accounts(Commands& commands, const ImportArguments& arguments) {
@@ -214,7 +219,9 @@ Result<> import_accounts(Commands& commands, const ImportArguments& arguments) {
     } else {
         print_report(last["result"]);
     }
-    if (last["result"].value("written", false) || arguments.dry_run) return {};
+    if (last["result"].value("written", false) || arguments.dry_run) {
+        return all_ended(last["result"].value("sessions", json()));
+    }
     return fail(ErrorKind::Refused, "rows were rejected, nothing was written (see --partial)");
 }
 

@@ -95,8 +95,14 @@ Result<> kick(Commands& commands, const Filter& filter) {
     } else {
         say(with_commas(answer->value("kicked", std::uint64_t{0})) + " sessions ended\n");
     }
-    warn_of_unreachable(*answer);
-    return {};
+    for (const auto& [name, why] : answer->value("refused", json::object()).items()) {
+        return fail(ErrorKind::Refused, name + ": " + why.get<std::string>());
+    }
+    const json unreachable = answer->value("unreachable", json::array());
+    if (unreachable.empty()) return {};
+    return fail(ErrorKind::Unavailable, "sessions may go on at nodes that could not be reached: " +
+                                            format_value(unreachable) +
+                                            "; kick again when they answer");
 }
 
 }  // namespace

@@ -202,6 +202,7 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
     // to change the cluster by itself.
     caller.may_write = member.scope == cluster::NodeScope::Backend ||
                        (member.scope == cluster::NodeScope::Frontend && frontends_may_write(node_));
+    caller.may_end = member.master || member.scope == cluster::NodeScope::Backend;
     const std::string for_whom(request.header("x-muster-caller"));
     if (!for_whom.empty()) caller.name += " for " + for_whom;
     const std::string authorization(request.header("authorization"));

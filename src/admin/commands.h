@@ -49,6 +49,7 @@ public:
     Result<> show(const std::string& path, const std::function<void(const nlohmann::json&)>& print);
     Result<> show_table(const std::string& path, const std::string& list,
                         std::vector<Column> columns);
+    /// Unavailable, after what was done was said, when sessions are left that were to end.
     Result<> change(const std::string& method, const std::string& path, const nlohmann::json& body,
                     const std::string& done);
     /// Asks unless --yes.

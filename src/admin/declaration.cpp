@@ -114,6 +114,7 @@ public:
         if (key.starts_with("account/")) {
             need(key, "server/" + text_of(value, "home"));
             need(key, "domain/" + domain_part(key));
+            check_id(key, text_of(value, "id"));
         } else if (key.starts_with("alias/")) {
             need(key, "domain/" + domain_part(key));
         } else if (key.starts_with("domain/")) {
@@ -132,7 +133,15 @@ private:
         }
     }
 
+    /// Two accounts of one id would share one mailbox and one password.
+    void check_id(const std::string& key, const std::string& id) {
+        const auto [of, first] = ids_.try_emplace(id, key);
+        if (first || found_.size() >= kTroubleLimit) return;
+        found_.push_back(key + " has the id " + id + " of " + of->second);
+    }
+
     const After& after_;
+    std::map<std::string, std::string> ids_;  ///< whose each is
     std::vector<std::string> found_;
 };
 
@@ -216,6 +225,13 @@ std::vector<Step> plan(const Entries& actual, const Declaration& desired,
         }
     }
     return steps;
+}
+
+void for_each_account_after(const Entries& actual, const std::vector<Step>& steps,
+                            const std::function<void(const json&)>& use) {
+    After(actual, steps).for_each([&use](const std::string& key, const json& value) {
+        if (key.starts_with("account/") && value.is_object()) use(value);
+    });
 }
 
 std::vector<std::string> broken_references(const Entries& actual, const std::vector<Step>& steps) {

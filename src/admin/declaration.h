@@ -70,8 +70,12 @@ std::string_view name(Step::Kind kind);
 std::vector<Step> plan(const Entries& actual, const Declaration& desired,
                        const std::function<std::string()>& new_id);
 
+/// The accounts as they would stand after the steps.
+void for_each_account_after(const Entries& actual, const std::vector<Step>& steps,
+                            const std::function<void(const nlohmann::json&)>& use);
+
 /// What the steps would leave broken: a domain that lists no such server, an account whose home
-/// or domain is missing …; one text for each, empty when all is well.
+/// or domain is missing, two accounts of one id …; one text for each, empty when all is well.
 std::vector<std::string> broken_references(const Entries& actual, const std::vector<Step>& steps);
 
 }  // namespace muster::admin

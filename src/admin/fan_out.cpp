@@ -1,6 +1,7 @@
 #include "admin/fan_out.h"
 
 #include <atomic>
+#include <set>
 #include <thread>
 
 #include "cluster/entry_codec.h"
@@ -13,6 +14,8 @@ using nlohmann::json;
 constexpr std::size_t kThreads = 8;
 constexpr std::chrono::milliseconds kPatience{5'000};
 constexpr std::chrono::milliseconds kEndPatience{30'000};
+constexpr std::chrono::seconds kMostEndTime{60};  ///< for the accounts of one call
+constexpr std::size_t kMostHomeErrors = 100;
 
 json observed_of(const cluster::ServerView& server) {
     json observed = json::object();
@@ -152,6 +155,29 @@ json end_account_everywhere(NodeContext& node, const cluster::Account& account,
     const auto ended = end_at_home(node, account);
     if (!ended) result["home_error"] = ended.error().detail;
     return result;
+}
+
+json end_accounts_everywhere(NodeContext& node, const std::vector<cluster::Account>& accounts,
+                             const std::string& reason) {
+    std::size_t kicked = 0;
+    std::set<std::string> unreachable;
+    json home_errors = json::object();
+    std::size_t count = 0;
+    const auto until = std::chrono::steady_clock::now() + kMostEndTime;
+    for (; count < accounts.size() && std::chrono::steady_clock::now() < until; ++count) {
+        const cluster::Account& account = accounts[count];
+        const json ended = end_account_everywhere(node, account, reason);
+        kicked += ended.value("kicked", std::size_t{0});
+        for (const json& name : ended["unreachable"]) unreachable.insert(name.get<std::string>());
+        if (ended.contains("home_error") && home_errors.size() < kMostHomeErrors) {
+            home_errors[account.address.text] = ended["home_error"];
+        }
+    }
+    return {{"accounts", count},
+            {"kicked", kicked},
+            {"unreachable", unreachable},
+            {"home_errors", std::move(home_errors)},
+            {"left_to_nodes", accounts.size() - count}};
 }
 
 }  // namespace muster::admin

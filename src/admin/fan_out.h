@@ -28,8 +28,15 @@ nlohmann::json observed_servers(NodeContext& node, const std::vector<PeerAnswer>
 nlohmann::json servers_here(const NodeContext& node);
 
 /// Ends every session of an account in the whole cluster: front ends kick, its home makes sure
-/// that nothing of it is left open. What could not be reached stands in "unreachable".
+/// that nothing of it is left open. What could not be reached stands in "unreachable"; what its
+/// home could not end, in "home_error".
 nlohmann::json end_account_everywhere(NodeContext& node, const cluster::Account& account,
                                       const std::string& reason);
+/// The same for many, one after the other: "accounts", "kicked", "unreachable" (each name once),
+/// "home_errors" (by address, the first 100). What a minute does not suffice for is left to the
+/// nodes, which end what their replicas refuse: "left_to_nodes" says how many.
+nlohmann::json end_accounts_everywhere(NodeContext& node,
+                                       const std::vector<cluster::Account>& accounts,
+                                       const std::string& reason);
 
 }  // namespace muster::admin

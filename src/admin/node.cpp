@@ -203,6 +203,7 @@ Task<void> Node::drain_then_end() {
         }
         log::info("drained", {{"sessions_left", front_end_->connections()}});
     }
+    if (agent_) agent_->give_up();  // calls wait for it
     co_await administration_->close();
     if (agent_) co_await agent_->stop();
     loop_.post([this] {

@@ -55,10 +55,17 @@ Result<> export_entries(state::Store& store, bool with_keys, const DeclarationWr
 }
 
 Result<Revision> carry_out(state::Store& store, const std::vector<Step>& steps,
-                           const std::map<std::string, Revision>& revisions) {
-    Revision last = 0;
+                           const std::map<std::string, Revision>& revisions, Revision head) {
+    const bool alone = std::ranges::any_of(steps, [](const Step& step) {
+        const std::string& key = step.key;
+        return step.kind == Step::Kind::Delete &&
+               (key.starts_with("domain/") || key.starts_with("server/") ||
+                key.starts_with("node/"));
+    });
+    Revision last = head;
     for (std::size_t begin = 0; begin < steps.size(); begin += state::kMaxTransaction) {
         state::Transaction transaction;
+        if (alone) transaction.expect_head(last);
         const std::size_t end = std::min(steps.size(), begin + state::kMaxTransaction);
         for (std::size_t i = begin; i < end; ++i) {
             const Step& step = steps[i];

@@ -144,6 +144,23 @@ class Membership(unittest.TestCase):
         self.assertEqual(cluster_status(self.back_end.cluster, "PUT", "/v1/administrators/fine",
                                         fine, member=self.front_end, user="root:rootpass"), 200)
 
+    def test_only_masters_and_back_ends_end_sessions(self):
+        whom = {"account": "nobody@domain1.dom"}
+        for path, body in (("/v1/kick", whom), ("/v1/end-account", {})):
+            self.assertEqual(cluster_status(self.back_end.cluster, "POST", path, body,
+                                            member=self.front_end), 403, path)
+        self.assertEqual(cluster_status(self.front_end.cluster, "POST", "/v1/kick", whom,
+                                        member=self.back_end), 200)
+        kick = ("session", "kick", "--account", "nobody@domain1.dom")
+        code, _, err = self.front_end.cli(*kick)
+        self.assertEqual(code, 1)
+        self.assertIn("--user", err)
+        password = self.front_end.folder / "password"
+        password.write_text("rootpass\n")
+        _, out, _ = self.front_end.cli("--user", "root", "--user-password-file", str(password),
+                                       *kick, "--json")
+        self.assertEqual(json.loads(out)["refused"], {})
+
     def test_no_member_gets_the_whole_directory_or_a_backup(self):
         for method, path in (("GET", "/v1/accounts/export?keys=1"), ("GET", "/v1/cluster/export"),
                              ("POST", "/v1/cluster/backup")):
@@ -226,6 +243,39 @@ class MasterAway(unittest.TestCase):
         wait_for(lambda: front_end.knows("ada@domain1.dom"), 20)
 
 
+class EndingSessions(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.master = cls.lab.master()
+        set_up_directory(cls.master)
+        cls.front_end = cls.lab.member(cls.master, "fe1", ["frontend"], "frontend")
+        cls.front_end.stop()
+        cls.master.do("account", "add", "kate@domain1.dom", "--home", "sv1", "--no-password")
+
+    def assert_said(self, *words):
+        code, out, err = self.master.cli(*words)
+        self.assertEqual(code, 1)
+        self.assertIn("not reached: fe1", err)
+        return out
+
+    def test_who_was_not_reached_is_named_and_the_exit_code_says_so(self):
+        self.assertIn("disabled", self.assert_said("account", "disable", "kate@domain1.dom"))
+        self.assertEqual(self.master.ask("account", "show", "kate@domain1.dom")["state"],
+                         "disabled")
+        self.master.do("account", "enable", "kate@domain1.dom")
+
+    def test_imports_end_sessions_of_whom_they_disable_or_move(self):
+        self.master.do("account", "add", "bulk@domain1.dom", "--home", "sv1", "--no-password")
+        rows = self.lab.folder / "update.csv"
+        for row in ("home\nbulk@domain1.dom,sv2", "state\nbulk@domain1.dom,disabled"):
+            rows.write_text(f"address,{row}\n")
+            self.assert_said("account", "import", str(rows), "--update")
+        rows.write_text("address,quota\nbulk@domain1.dom,7\n")
+        self.master.do("account", "import", str(rows), "--update")
+
+
 class Declarations(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -270,7 +320,28 @@ class Declarations(unittest.TestCase):
         self.assertTrue(self.master.knows("john@domain1.dom"))
         self.assertFalse(self.master.knows("ada@domain1.dom"))
         _, after = self.export("after.json", "--keys")
-        self.assertEqual(len(after["passwords"]), 1)  # of the account that is left
+        kate, john = (after["accounts"][f"{name}@domain1.dom"]["id"] for name in ("kate", "john"))
+        self.assertEqual(set(after["passwords"]), {kate, john})
+        self.assertEqual(after["passwords"][john]["keys"], [])
+
+    def test_a_renamed_account_keeps_its_password(self):
+        self.master.do("account", "add", "olga@domain1.dom", "--password-stdin", stdin="secret\n")
+        path, content = self.export("rename.json")
+        content["accounts"]["olga.new@domain1.dom"] = content["accounts"].pop("olga@domain1.dom")
+        path.write_text(json.dumps(content))
+        self.master.do("cluster", "apply", str(path), "--yes")
+        _, after = self.export("renamed.json", "--keys")
+        olga = after["accounts"]["olga.new@domain1.dom"]["id"]
+        self.assertRegex(after["passwords"][olga]["keys"][0], r"^\{SCRAM-SHA-256\}")
+
+    def test_two_accounts_of_one_id_are_refused(self):
+        path, content = self.export("twins.json")
+        content["accounts"]["twin@domain1.dom"] = content["accounts"]["kate@domain1.dom"]
+        path.write_text(json.dumps(content))
+        code, _, err = self.master.cli("cluster", "apply", str(path), "--yes")
+        self.assertEqual(code, 1)
+        self.assertIn("has the id", err)
+        self.assertFalse(self.master.knows("twin@domain1.dom"))
 
     def test_a_file_that_would_break_references_does_nothing(self):
         path, content = self.export("broken.json")
@@ -371,6 +442,22 @@ class Rights(unittest.TestCase):
         self.assertEqual(self.master.cli("server", "set", "sv1", "wieght=5")[0], 2)
         self.assertEqual(self.master.cli("account", "remove", "kate@domain1.dom")[0], 1)
         self.assertEqual(self.master.cli("--api", "/nowhere", "status")[0], 1)
+
+    def test_an_unknown_state_makes_no_account(self):
+        for body in ({"state": "disable"}, {"sate": "disabled"}):
+            status, text = self.master.http("/v1/accounts", "root", "rootpass", "POST",
+                                            {"address": "typo@domain1.dom", **body})
+            self.assertEqual(status, 400, text)
+        self.assertFalse(self.master.knows("typo@domain1.dom"))
+
+    def test_aliases_of_a_domain_that_keeps_case(self):
+        self.master.do("domain", "add", "keep.dom", "--servers", "sv1", "case=keep")
+        self.master.do("account", "add", "Kate@keep.dom", "--no-password")
+        self.master.do("alias", "add", "Bob@keep.dom", "Kate@keep.dom")
+        self.assertEqual(self.master.ask("alias", "show", "Bob@keep.dom")["to"], ["Kate@keep.dom"])
+        self.assertEqual(self.master.cli("alias", "show", "bob@keep.dom")[0], 1)
+        self.master.do("alias", "remove", "Bob@keep.dom", "--yes")
+        self.assertEqual(self.master.cli("alias", "show", "Bob@keep.dom")[0], 1)
 
     def test_imports_name_the_rows_they_reject(self):
         rows = self.lab.folder / "accounts.csv"

@@ -69,6 +69,20 @@ TEST(Declaration, NamesReferencesThatWouldBreak) {
     EXPECT_TRUE(broken_references(kActual, {}).empty());
 }
 
+TEST(Declaration, TwoAccountsOfOneIdAreATrouble) {
+    const auto same = declared({{"accounts",
+                                 {{"ada@a.dom", kActual.at("account/ada@a.dom")},
+                                  {"bob@a.dom", kActual.at("account/bob@a.dom")},
+                                  {"zoe@a.dom", {{"id", "aaaaaaaaaaaaaaaa"}, {"home", "sv1"}}}}}});
+    const auto troubles = broken_references(kActual, plan(kActual, same, new_id));
+    ASSERT_EQ(troubles.size(), 1U);
+    EXPECT_EQ(troubles[0], "account/zoe@a.dom has the id aaaaaaaaaaaaaaaa of account/ada@a.dom");
+    const auto renamed = declared({{"accounts",
+                                    {{"zoe@a.dom", kActual.at("account/ada@a.dom")},
+                                     {"bob@a.dom", kActual.at("account/bob@a.dom")}}}});
+    EXPECT_TRUE(broken_references(kActual, plan(kActual, renamed, new_id)).empty());
+}
+
 TEST(Declaration, WhatIsWrittenCanBeRead) {
     std::string text;
     DeclarationWriter writer([&text](std::string_view piece) -> Result<> {

@@ -4,6 +4,7 @@
 #include "admin/audit_log.h"
 #include "admin/field_values.h"
 #include "admin/progress.h"
+#include "admin/session_report.h"
 #include "admin/table_output.h"
 #include "net/pki.h"
 
@@ -92,6 +93,19 @@ TEST(Alarms, TellBeforeACertificateEnds) {
     EXPECT_TRUE(late[0].severe);
     EXPECT_TRUE(certificate_alarms({certificate}, now - std::chrono::days(2)).at(0).severe);
     EXPECT_TRUE(certificate_alarms({{"broken", "x"}}, now).at(0).severe);
+}
+
+TEST(SessionReport, SaysWhatIsLeftAndWhatToDo) {
+    EXPECT_TRUE(all_ended(nullptr));
+    EXPECT_TRUE(all_ended({{"kicked", 1}, {"unreachable", nlohmann::json::array()}}));
+    const auto one = all_ended({{"unreachable", {"fe2"}}, {"home_error", "no answer"}});
+    ASSERT_FALSE(one);
+    EXPECT_NE(one.error().detail.find("not reached: fe2"), std::string::npos);
+    EXPECT_NE(one.error().detail.find("its home: no answer"), std::string::npos);
+    const auto many = all_ended(
+        {{"unreachable", nlohmann::json::array()}, {"home_errors", {{"ada@a.dom", "no answer"}}}});
+    ASSERT_FALSE(many);
+    EXPECT_NE(many.error().detail.find("home of ada@a.dom: no answer"), std::string::npos);
 }
 
 }  // namespace
