@@ -54,6 +54,7 @@ Result<> seal_secrets(std::string_view key, json& object, const json& before,
 }
 
 Result<std::size_t> seal_stored_secrets(state::Store& store, const SealSecret& secret) {
+    const Revision head = store.head().revision;
     const auto stored = load_entries(store, {"certificates", "credentials"});
     if (!stored) return std::unexpected(stored.error());
     std::vector<Step> steps;
@@ -64,7 +65,7 @@ Result<std::size_t> seal_stored_secrets(state::Store& store, const SealSecret& s
         steps.push_back({Step::Kind::Change, key, value, std::move(sealed)});
     }
     if (steps.empty()) return 0U;
-    if (auto done = carry_out(store, steps, stored->revisions); !done) {
+    if (auto done = carry_out(store, steps, stored->revisions, head); !done) {
         return std::unexpected(done.error());
     }
     return steps.size();
