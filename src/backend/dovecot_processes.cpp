@@ -1,7 +1,7 @@
 #include "backend/dovecot_processes.h"
 
-#include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -201,15 +201,16 @@ Result<std::vector<OpenSession>> open_sessions(const fs::path& base_dir,
     return sessions;
 }
 
+// By number: the header of Debian 12's C library is not for C++.
 std::shared_ptr<const ProcessHandle> ProcessHandle::open(pid_t pid) {
-    const int fd = ::pidfd_open(pid, 0);
+    const int fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
     return fd < 0 ? nullptr : std::make_shared<const ProcessHandle>(fd);
 }
 
 ProcessHandle::~ProcessHandle() { ::close(fd_); }
 
 int ProcessHandle::signal(int number) const {
-    if (::pidfd_send_signal(fd_, number, nullptr, 0) == 0 || errno == ESRCH) return 0;
+    if (::syscall(SYS_pidfd_send_signal, fd_, number, nullptr, 0) == 0 || errno == ESRCH) return 0;
     return errno;
 }
 
