@@ -1,5 +1,5 @@
-"""The first cluster of docs/operator-guide.md, set up by the very lines that stand there: typed at a
-terminal, with other folders, addresses and ports."""
+"""The first cluster of docs/operator-guide.md, set up by the very lines that stand there: typed at
+a terminal, with other folders, addresses and ports."""
 import os
 import pathlib
 import pty
