@@ -68,11 +68,18 @@ Result<> Administration::start() {
     auto audit = AuditLog::open(node_.config.node.state_dir + "/audit.log");
     if (!audit) return std::unexpected(audit.error());
     audit_ = std::move(*audit);
-    peers_ = std::make_unique<Peers>(node_.config, node_.identity, *node_.topology);
+    peers_ = std::make_unique<Peers>(node_.config, node_.identity, *node_.topology,
+                                     net::HttpHeaders{{"x-muster-instance", node_.instance},
+                                                      {"x-muster-version", MUSTER_VERSION}});
     administrators_ = std::make_unique<Administrators>(node_);
     node_.audit = audit_.get();
     node_.peers = peers_.get();
     node_.administrators = administrators_.get();
+    if (node_.is_master()) {
+        presence_ =
+            std::make_unique<Presence>(*node_.coordination, std::chrono::system_clock::now());
+        node_.presence = presence_.get();
+    }
     offer_metrics();
     if (auto listening = listen_admin(); !listening) return listening;
     if (auto listening = listen_cluster(); !listening) return listening;
@@ -142,7 +149,13 @@ Result<> Administration::listen_cluster() {
         [this](net::HttpExchange& exchange) { return cluster_api_.serve(exchange); });
     const auto at = cluster_server_->listen(
         *endpoint, *tls, [networks = std::move(*allowed)](const IpAddress& address) {
-            return any_contains(networks, address);
+            if (any_contains(networks, address)) return true;
+            log::warning("cluster_refused",
+                         {{"peer", address.text()},
+                          {"what_to_do",
+                           "if this is a node, add its address to cluster.allow in "
+                           "this node's file and restart"}});
+            return false;
         });
     if (!at) return std::unexpected(at.error());
     cluster_at_ = *at;
@@ -167,6 +180,14 @@ Task<void> Administration::obey(cluster::AdminState wanted) {
                            [this, draining] { node_.hooks.drain(draining); });
 }
 
+void Administration::note_presence() {
+    if (!presence_) return;
+    const Sighting self{node_.instance, node_.config.cluster.advertise, MUSTER_VERSION,
+                        std::chrono::system_clock::now()};
+    const auto written = presence_->flush(other_members(node_), node_.config.node.name, self);
+    if (!written) log::warning("alive_unwritten", {{"reason", written.error().detail}});
+}
+
 Task<void> Administration::watch() {
     auto next_look = net::Clock::now() + kFirstLook;
     while (!node_.stopping) {
@@ -175,7 +196,10 @@ Task<void> Administration::watch() {
         if (self != nullptr) co_await obey(self->admin);
         if (net::Clock::now() >= next_look) {
             next_look = net::Clock::now() + kLookInterval;
-            co_await net::Blocking(*node_.control, *node_.pool, [this] { alarms_.look(node_); });
+            co_await net::Blocking(*node_.control, *node_.pool, [this] {
+                note_presence();
+                alarms_.look(node_);
+            });
         }
         if (node_.stopping) break;
         net::Sleep pause(*node_.control, kWatchInterval);
@@ -191,6 +215,7 @@ Task<void> Administration::close() {
     co_await tasks_.drained();
     follower_thread_.request_stop();
     if (cluster_server_) co_await cluster_server_->close();
+    co_await net::Blocking(*node_.control, *node_.pool, [this] { note_presence(); });
     if (admin_server_) co_await admin_server_->close();
 }
 

@@ -11,6 +11,7 @@
 #include "admin/node_alarms.h"
 #include "admin/node_context.h"
 #include "admin/peers.h"
+#include "admin/presence.h"
 #include "net/http_server.h"
 
 namespace muster::admin {
@@ -41,11 +42,14 @@ private:
     /// Follows what the administrator wants of this node, and tells alarms now and then.
     Task<void> watch();
     Task<void> obey(cluster::AdminState wanted);
+    /// Writes what is known of the members; blocks.
+    void note_presence();
 
     NodeContext& node_;
     std::unique_ptr<AuditLog> audit_;
     std::unique_ptr<Peers> peers_;
     std::unique_ptr<Administrators> administrators_;
+    std::unique_ptr<Presence> presence_;
     Api api_;
     ClusterApi cluster_api_;
     std::unique_ptr<net::HttpServer> admin_server_;

@@ -12,6 +12,14 @@ std::string days(WallTime::duration time) {
 
 }  // namespace
 
+std::optional<Alarm> end_alarm(const std::string& about, WallTime end, WallTime now,
+                               std::string_view advice) {
+    const std::string behind = advice.empty() ? "" : ": " + std::string(advice);
+    if (end <= now) return Alarm{about, "ended " + days(now - end) + " ago" + behind, true};
+    if (end - now >= kCertificateWarning) return std::nullopt;
+    return Alarm{about, "ends in " + days(end - now) + behind, false};
+}
+
 std::vector<Alarm> certificate_alarms(const std::vector<NamedCertificate>& certificates,
                                       WallTime now) {
     std::vector<Alarm> alarms;
@@ -19,11 +27,8 @@ std::vector<Alarm> certificate_alarms(const std::vector<NamedCertificate>& certi
         const auto facts = net::read_certificate(certificate.chain);
         if (!facts) {
             alarms.push_back({certificate.about, "cannot be read: " + facts.error().detail, true});
-        } else if (facts->not_after <= now) {
-            alarms.push_back(
-                {certificate.about, "ended " + days(now - facts->not_after) + " ago", true});
-        } else if (facts->not_after - now < kCertificateWarning) {
-            alarms.push_back({certificate.about, "ends in " + days(facts->not_after - now), false});
+        } else if (auto alarm = end_alarm(certificate.about, facts->not_after, now)) {
+            alarms.push_back(std::move(*alarm));
         } else if (facts->not_before > now) {
             alarms.push_back({certificate.about,
                               "is not valid yet, for another " + days(facts->not_before - now),

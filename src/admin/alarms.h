@@ -4,7 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -27,6 +29,9 @@ struct NamedCertificate {
     std::string chain;  ///< PEM
 };
 
+/// Of one certificate, when there is something to say. `advice` stands behind it.
+std::optional<Alarm> end_alarm(const std::string& about, WallTime end, WallTime now,
+                               std::string_view advice = {});
 std::vector<Alarm> certificate_alarms(const std::vector<NamedCertificate>& certificates,
                                       WallTime now);
 nlohmann::json to_json(const std::vector<Alarm>& alarms);

@@ -4,11 +4,14 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/issued.h"
 #include "admin/join.h"
+#include "admin/presence.h"
 #include "admin/state_entries.h"
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "net/pki.h"
 
 namespace muster::admin {
 namespace {
@@ -189,6 +192,15 @@ ApiResult authority(NodeContext& node, ApiCall&) {
     return json{{"certificate", node.identity.authority}};
 }
 
+Result<std::chrono::days> days_wanted(const json& body) {
+    if (!body.contains("days")) return net::kLongestLife;
+    const json& days = body["days"];
+    if (!days.is_number_integer() || days < 1 || days > net::kLongestLife.count()) {
+        return fail(ErrorKind::Syntax, "days: 1 to " + std::to_string(net::kLongestLife.count()));
+    }
+    return std::chrono::days(days.get<int>());
+}
+
 /// A certificate of the cluster's authority; the private key stays where it was made.
 ApiResult issue(NodeContext& node, ApiCall& call) {
     const auto key = text_field(call.body, "public_key");
@@ -203,9 +215,35 @@ ApiResult issue(NodeContext& node, ApiCall& call) {
     }
     call.audit.object = *name;
     call.audit.after = {{"names", names}};
-    const auto certificate = issue_certificate(node.identity, *key, *name, names);
+    const auto days = days_wanted(call.body);
+    if (!days) return std::unexpected(days.error());
+    if (auto sound = state::check_key("issued/" + *name); !sound) {
+        return fail(ErrorKind::Syntax, "common_name: " + sound.error().detail);
+    }
+    const auto certificate = issue_certificate(node.identity, *key, *name, names, *days);
     if (!certificate) return std::unexpected(certificate.error());
+    const auto facts = net::read_certificate(*certificate);
+    if (!facts) return std::unexpected(facts.error());
+    if (auto noted = note_issued(*node.directory, {*name, names, facts->not_after}); !noted) {
+        return std::unexpected(noted.error());
+    }
     return json{{"certificate", *certificate}, {"authority", node.identity.authority}};
+}
+
+ApiResult list_issued(NodeContext& node, ApiCall&) {
+    json list = json::array();
+    for (const IssuedCertificate& one : issued_certificates(*node.directory)) {
+        list.push_back({{"name", one.name}, {"names", one.names}, {"ends", in_utc(one.end)}});
+    }
+    return json{{"issued", std::move(list)}};
+}
+
+ApiResult forget(NodeContext& node, ApiCall& call) {
+    call.audit.object = call.names[0];
+    if (auto done = forget_issued(*node.directory, call.names[0]); !done) {
+        return std::unexpected(done.error());
+    }
+    return json{{"forgotten", call.names[0]}};
 }
 
 ApiResult audit(NodeContext& node, ApiCall& call) {
@@ -222,6 +260,8 @@ constexpr std::array kRoutes{
     ApiRoute{"DELETE", "/v1/tokens/{}", RunsOn::Master, "token remove", remove_token},
     ApiRoute{"GET", "/v1/authority", RunsOn::AnyNode, "", authority},
     ApiRoute{"POST", "/v1/authority/issue", RunsOn::Master, "certificate issue", issue},
+    ApiRoute{"GET", "/v1/authority/issued", RunsOn::Master, "", list_issued},
+    ApiRoute{"DELETE", "/v1/authority/issued/{}", RunsOn::Master, "certificate forget", forget},
     ApiRoute{"GET", "/v1/audit", RunsOn::Master, "", audit},
 };
 

@@ -6,6 +6,7 @@
 #include "admin/api.h"
 #include "admin/fan_out.h"
 #include "admin/node_alarms.h"
+#include "admin/presence.h"
 #include "base/log.h"
 #include "cluster/entry_keys.h"
 
@@ -50,6 +51,9 @@ json this_node(const NodeContext& node) {
                 {"replica", replica_of(node)},
                 {"sessions", node.sessions == nullptr ? 0 : node.sessions->size()},
                 {"alarms", to_json(node_alarms(node))}};
+    if (node.presence != nullptr) {
+        status["seen"] = node.presence->shown(std::chrono::system_clock::now());
+    }
     if (node.hooks.frontend_status) status["frontend"] = node.hooks.frontend_status();
     if (node.hooks.backend_status) status["backend"] = node.hooks.backend_status();
     return status;

@@ -5,6 +5,7 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/presence.h"
 #include "admin/server_proofs.h"
 #include "base/base64.h"
 #include "base/password.h"
@@ -16,6 +17,8 @@ namespace muster::admin {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::chrono::milliseconds kPatience{2'000};
 
 using Put = Result<> (*)(cluster::DirectoryWriter&, const std::string& name,
                          const std::string& json_text, std::optional<Revision> expected);
@@ -121,7 +124,18 @@ json shown(std::string_view name, std::string_view text) {
     return object;
 }
 
-/// What an entry leaves out, and what the checks of front ends say.
+/// For the table: when a member was heard of last.
+json with_words(json seen) {
+    if (seen.value("connected", false)) {
+        seen["when"] = "now";
+    } else {
+        const WallTime time{std::chrono::milliseconds(seen.value("time", std::int64_t{0}))};
+        seen["when"] = time == WallTime{} ? "never" : in_utc(time);
+    }
+    return seen;
+}
+
+/// What an entry leaves out, what the checks of front ends say, and which nodes masters hear of.
 void decorate(const ObjectKind& kind, const json& observed, json& object) {
     if (kind.path == "nodes" || kind.path == "servers") {
         object.emplace("admin", "up");
@@ -130,6 +144,11 @@ void decorate(const ObjectKind& kind, const json& observed, json& object) {
         object.emplace("master", false);
         object.emplace("revoked", false);
     }
+    if (kind.path == "nodes") {
+        const std::string name = object.value("name", "");
+        if (observed.contains(name)) object["seen"] = with_words(observed[name]);
+        return;
+    }
     for (const json& server : observed) {
         if (server.value("name", "") != object.value("name", "")) continue;
         object["state"] = server.value("state", "unknown");
@@ -137,11 +156,21 @@ void decorate(const ObjectKind& kind, const json& observed, json& object) {
     }
 }
 
+json sightings(NodeContext& node) {
+    if (node.presence != nullptr) return node.presence->shown(std::chrono::system_clock::now());
+    for (const PeerAddress& master : node.peers->masters()) {
+        const auto status =
+            body_of(node.peers->call(master, {"GET", "/v1/status?here=1"}, kPatience));
+        if (status && status->contains("seen")) return (*status)["seen"];
+    }
+    return json::object();
+}
+
 json observations(NodeContext& node, const ObjectKind& kind) {
+    if (kind.path == "nodes") return sightings(node);
     if (kind.path != "servers") return json::array();
     if (node.sessions != nullptr) return servers_here(node);
-    return observed_servers(
-        node, ask_all(*node.peers, {"GET", "/v1/status?here=1"}, std::chrono::seconds(2)));
+    return observed_servers(node, ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kPatience));
 }
 
 ApiResult list_objects(NodeContext& node, ApiCall& call) {

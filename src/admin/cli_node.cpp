@@ -110,6 +110,7 @@ struct CertificateArguments {
     std::string name;
     std::vector<std::string> names;
     std::string out = ".";
+    int days = static_cast<int>(net::kLongestLife.count());
 };
 
 /// The key is made here and never leaves; only its public half goes to the master.
@@ -124,7 +125,8 @@ Result<> make_certificate(Commands& commands, const CertificateArguments& argume
     const auto issued = (*client)->call("POST", "/v1/authority/issue",
                                         {{"public_key", *net::public_key_of(key)},
                                          {"common_name", arguments.name},
-                                         {"names", names}});
+                                         {"names", names},
+                                         {"days", arguments.days}});
     if (!issued) return std::unexpected(issued.error());
     if (auto kept = write_file(base + ".key", key, 0600); !kept) return kept;
     if (auto kept = write_file(base + ".crt", issued->value("certificate", "")); !kept) return kept;
@@ -328,6 +330,23 @@ void add_node_commands(Commands& commands) {
     issue->add_option("name", wanted->name, "Name of the files and of the subject")->required();
     issue->add_option("--names", wanted->names, "Host names and addresses")->delimiter(',');
     issue->add_option("--out", wanted->out, "Folder")->capture_default_str();
+    issue->add_option("--days", wanted->days, "How long it is valid")->capture_default_str();
+    commands.verb(app.get_subcommand("certificate"), "issued",
+                  "List what the cluster's authority has signed", [&commands] {
+                      return commands.show_table(
+                          "/v1/authority/issued", "issued",
+                          {{"NAME", "name"}, {"NAMES", "names"}, {"ENDS", "ends"}});
+                  });
+    const auto gone = std::make_shared<std::string>();
+    commands
+        .verb(app.get_subcommand("certificate"), "forget",
+              "Watch the end of an issued certificate no longer: nothing uses it",
+              [&commands, gone] {
+                  return commands.change("DELETE", path_of("/v1/authority/issued/", *gone), nullptr,
+                                         *gone + " is no longer watched");
+              })
+        ->add_option("name", *gone, "Name it was issued for")
+        ->required();
     add_backend(commands);
     add_pages(commands);
 }

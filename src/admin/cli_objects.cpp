@@ -54,7 +54,10 @@ std::vector<ObjectVerbs> object_verbs() {
           {"MASTER", "master"},
           {"CLUSTER", "cluster"},
           {"ADMIN", "admin"},
-          {"REVOKED", "revoked"}},
+          {"REVOKED", "revoked"},
+          {"SEEN", "seen.when"},
+          {"FROM", "seen.address"},
+          {"VERSION", "seen.version"}},
          "Nodes of the cluster",
          false},
     };

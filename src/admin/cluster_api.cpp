@@ -4,6 +4,7 @@
 
 #include "admin/administrators.h"
 #include "admin/join.h"
+#include "admin/presence.h"
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -15,9 +16,21 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kJoinBody = 64 * 1024;
+/// How long a stream may take to notice that its node has gone, when that node comes back anew.
+/// A second look finds it gone. Below any inactivity time-out of the one that waits.
+constexpr net::Duration kTwinPatience{2'000};
+constexpr net::Duration kTwinPause{250};
+constexpr std::size_t kLongestInstance = 64;
 
 std::string text(const json& object, const char* field) {
     return text_field(object, field).value_or("");
+}
+
+Sighting sighting_of(const net::HttpRequest& request) {
+    return {std::string(request.header("x-muster-instance").substr(0, kLongestInstance)),
+            request.peer.text(),
+            std::string(request.header("x-muster-version").substr(0, kLongestInstance)),
+            std::chrono::system_clock::now()};
 }
 
 bool frontends_may_write(const NodeContext& node) {
@@ -65,13 +78,30 @@ Task<void> ClusterApi::serve_member(net::HttpExchange& exchange, cluster::Node m
     co_await serve_forwarded(exchange, std::move(member));
 }
 
+Task<bool> ClusterApi::turn_away_twin(net::HttpExchange& exchange, const cluster::Node& member) {
+    const Sighting newcomer = sighting_of(exchange.request());
+    if (node_.presence == nullptr || newcomer.instance.empty()) co_return false;
+    const auto until = net::Clock::now() + kTwinPatience;
+    while (node_.presence->taken(member.name, newcomer.instance)) {
+        if (net::Clock::now() >= until) {
+            const Error refusal = node_.presence->refuse(member.name, newcomer);
+            co_await exchange.respond(error_response(refusal));
+            co_return true;
+        }
+        co_await exchange.pause(kTwinPause);
+    }
+    co_return false;
+}
+
 Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node member) {
     const auto query = state::parse_feed_query(exchange.request().query);
     if (!query || !node_.is_master()) {
         const Error error{ErrorKind::Refused, "", "not a master"};
         co_return co_await exchange.respond(error_response(query ? error : query.error()));
     }
+    if (co_await turn_away_twin(exchange, member)) co_return;
     state::ChangeStream stream(*node_.directory, state_scope(member.scope), query->since);
+    const Sighting newcomer = sighting_of(exchange.request());
     net::Loop& loop = *node_.control;
     // The watch speaks from whatever thread wrote; only the loop may wake the exchange. `alive`
     // outlives a wake-up that is on its way when the stream ends.
@@ -83,6 +113,15 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     });
     const auto leave = [alive](net::HttpExchange*) { *alive = nullptr; };
     const std::unique_ptr<net::HttpExchange, decltype(leave)> ended(&exchange, leave);
+    const auto visit = node_.presence->enter(member.name, newcomer, [&loop, alive] {
+        loop.post([alive] {
+            if (*alive != nullptr) (*alive)->wake();
+        });
+    });
+    if (!visit) {
+        const Error refusal = node_.presence->refuse(member.name, newcomer);
+        co_return co_await exchange.respond(error_response(refusal));
+    }
     net::HttpResponse head;
     head.content_type = "application/jsonl";
     co_await exchange.begin(head);
@@ -112,6 +151,7 @@ Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node memb
         const Error error{ErrorKind::Refused, "", "not a master"};
         co_return co_await exchange.respond(error_response(query ? error : query.error()));
     }
+    if (co_await turn_away_twin(exchange, member)) co_return;
     const bool digests = exchange.request().path == "/v1/digests";
     const auto page = co_await net::Blocking(*node_.control, *node_.pool, [&] {
         return digests ? state::digest_page(*node_.directory, scope, query->from, query->limit)

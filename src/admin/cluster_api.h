@@ -22,6 +22,9 @@ private:
     /// Whether the node is still what it was, by the store: the topology follows that a moment
     /// later. Blocks.
     [[nodiscard]] bool is_member_still(const cluster::Node& member) const;
+    /// Whether another running node of the member's name follows already: then it is said and
+    /// answered. A stream whose node went without a word is given time to notice.
+    Task<bool> turn_away_twin(net::HttpExchange& exchange, const cluster::Node& member);
     Task<void> stream_changes(net::HttpExchange& exchange, cluster::Node member);
     Task<void> send_page(net::HttpExchange& exchange, cluster::Node member);
     Task<void> join(net::HttpExchange& exchange);

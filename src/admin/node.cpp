@@ -80,6 +80,7 @@ Result<> Node::open_state() {
         if (!stores) return std::unexpected(stores.error());
         stores_ = std::move(*stores);
         context_.directory = static_cast<state::SqliteStore*>(stores_.directory.get());
+        context_.coordination = stores_.coordination.get();
         context_.replica =
             state::Replica::of_store(*stores_.directory, state::directory_file(folder));
         return {};

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "admin/files.h"
+#include "admin/issued.h"
+#include "admin/presence.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "net/pki.h"
@@ -34,7 +36,51 @@ std::vector<NamedCertificate> watched_certificates(const NodeContext& node) {
     return certificates;
 }
 
+struct WatchedEnd {
+    std::string about;
+    WallTime end;
+    std::string advice;
+};
+
+/// Certificates that are somewhere else: what the checks of servers saw, what the authority signed.
+std::vector<WatchedEnd> watched_ends(const NodeContext& node) {
+    std::vector<WatchedEnd> ends;
+    for (const cluster::HealthRow& row : node.health->rows()) {
+        if (!row.certificate_end) continue;
+        ends.push_back({"certificate of server " + row.server.text + " (" +
+                            std::string(name(row.service)) + ")",
+                        *row.certificate_end,
+                        "without a new one nobody logs in there; make it (muster certificate "
+                        "issue, or whoever signed the old one) and reload that server"});
+    }
+    if (!node.is_master()) return ends;
+    for (const IssuedCertificate& one : issued_certificates(*node.directory)) {
+        ends.push_back({"issued certificate " + one.name, one.end,
+                        "make a new one (muster certificate issue " + one.name +
+                            ") and reload what uses it, or, when nothing does, muster certificate "
+                            "forget " +
+                            one.name});
+    }
+    return ends;
+}
+
+void show_end(const std::string& about, WallTime end) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(end.time_since_epoch());
+    metrics::gauge("muster_certificate_ends_timestamp_seconds",
+                   "When a certificate ends, in seconds since 1970", {{"certificate", about}})
+        .set(static_cast<double>(seconds.count()));
+}
+
 }  // namespace
+
+std::vector<NodeName> other_members(const NodeContext& node) {
+    const auto topology = node.topology->current();
+    std::vector<NodeName> names;
+    for (const cluster::Node& member : topology->parts().nodes) {
+        if (member.name != node.config.node.name && !member.revoked) names.push_back(member.name);
+    }
+    return names;
+}
 
 std::vector<Alarm> node_alarms(const NodeContext& node) {
     auto alarms = certificate_alarms(watched_certificates(node), std::chrono::system_clock::now());
@@ -48,6 +94,22 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
         add(alarms, "replica",
             "nothing was heard from a master for " + std::to_string(minutes) + " minutes", true);
     }
+    if (node.follower != nullptr) {
+        const state::FollowerStatus follower = node.follower->status();
+        if (follower.refused) add(alarms, "replica", follower.trouble, true);
+    }
+    if (node.presence != nullptr) {
+        for (Alarm& alarm :
+             node.presence->alarms(other_members(node), node.config.cluster.absent_after,
+                                   std::chrono::system_clock::now())) {
+            alarms.push_back(std::move(alarm));
+        }
+    }
+    for (const WatchedEnd& watched : watched_ends(node)) {
+        auto alarm =
+            end_alarm(watched.about, watched.end, std::chrono::system_clock::now(), watched.advice);
+        if (alarm) alarms.push_back(std::move(*alarm));
+    }
     for (const cluster::HealthRow& row : node.health->rows()) {
         if (row.observed != cluster::Observed::Down) continue;
         add(alarms, "server " + row.server.text,
@@ -60,13 +122,9 @@ void AlarmReporter::look(const NodeContext& node) {
     for (const NamedCertificate& certificate : watched_certificates(node)) {
         const auto facts = net::read_certificate(certificate.chain);
         if (!facts) continue;
-        const auto ends =
-            std::chrono::duration_cast<std::chrono::seconds>(facts->not_after.time_since_epoch());
-        metrics::gauge("muster_certificate_ends_timestamp_seconds",
-                       "When a certificate ends, in seconds since 1970",
-                       {{"certificate", certificate.about}})
-            .set(static_cast<double>(ends.count()));
+        show_end(certificate.about, facts->not_after);
     }
+    for (const WatchedEnd& watched : watched_ends(node)) show_end(watched.about, watched.end);
     auto alarms = node_alarms(node);
     metrics::gauge("muster_alarms", "Alarms of this node").set(static_cast<double>(alarms.size()));
     if (net::Clock::now() >= tell_again_) {

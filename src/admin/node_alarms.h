@@ -10,6 +10,8 @@
 namespace muster::admin {
 
 std::vector<Alarm> node_alarms(const NodeContext& node);
+/// The nodes that belong to the cluster, without this one and those that are revoked.
+std::vector<NodeName> other_members(const NodeContext& node);
 
 /// Sets the metrics `muster_alarms` and `muster_certificate_ends_timestamp_seconds`, and logs each
 /// alarm when it is new and again every six hours. Owned by Administration; one caller at a time.

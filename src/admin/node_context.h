@@ -29,6 +29,7 @@ namespace muster::admin {
 
 class Peers;
 class Administrators;
+class Presence;
 
 /// What the API may ask of the other halves of the node. An empty function: the node has not got
 /// that role. All are called on blocking threads.
@@ -60,7 +61,8 @@ struct NodeContext {
     NodeIdentity identity;
     net::Loop* control = nullptr;
     net::BlockingPool* pool = nullptr;
-    state::Store* directory = nullptr;  ///< null unless this node is a master
+    state::Store* directory = nullptr;     ///< null unless this node is a master
+    state::Store* coordination = nullptr;  ///< the same
     std::shared_ptr<state::Replica> replica;
     cluster::TopologyTable* topology = nullptr;
     cluster::HealthTable* health = nullptr;
@@ -72,6 +74,10 @@ struct NodeContext {
     AuditLog* audit = nullptr;
     Peers* peers = nullptr;
     Administrators* administrators = nullptr;
+    Presence* presence = nullptr;  ///< null unless this node is a master
+
+    /// Tells two running processes with one node name apart; made at each start.
+    const std::string instance = random_name(12);
 
     std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
     std::atomic<bool> draining{false};

@@ -190,6 +190,7 @@ ClusterSettings cluster_from(const Values& values) {
     cluster.masters = values.texts("masters");
     cluster.update_interval = values.seconds("update_interval");
     cluster.inactivity_timeout = values.seconds("inactivity_timeout");
+    cluster.absent_after = values.seconds("absent_after");
     return cluster;
 }
 

@@ -42,6 +42,7 @@ struct ClusterSettings {
     std::vector<std::string> masters;
     std::chrono::seconds update_interval{};
     std::chrono::seconds inactivity_timeout{};
+    std::chrono::seconds absent_after{};
 };
 
 struct AdminSettings {

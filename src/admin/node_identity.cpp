@@ -119,13 +119,15 @@ Result<> found_cluster(NodeIdentity& identity) {
 
 Result<std::string> issue_certificate(const NodeIdentity& identity, const std::string& subject,
                                       const std::string& common_name,
-                                      const std::vector<std::string>& names) {
+                                      const std::vector<std::string>& names,
+                                      std::chrono::days lifetime) {
     if (!identity.authority_key) {
         return fail(ErrorKind::Refused, "only a master has the key of the authority");
     }
     net::CertificateWish wish;
     wish.common_name = common_name;
     wish.names = names;
+    wish.lifetime = lifetime;
     return net::issue(identity.authority, *identity.authority_key, subject, wish);
 }
 

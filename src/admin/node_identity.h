@@ -2,6 +2,7 @@
 // What a node is in its cluster: its key, the cluster's authority and shared secret, its masters.
 // Files in the state folder: node.key, node.crt, cluster.json, and on masters authority.key.
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/seal.h"
+#include "net/pki.h"
 
 namespace muster::admin {
 
@@ -46,6 +48,7 @@ Result<> found_cluster(NodeIdentity& identity);
 /// A certificate of the cluster's authority for the key behind `subject` (PEM). Masters only.
 Result<std::string> issue_certificate(const NodeIdentity& identity, const std::string& subject,
                                       const std::string& common_name,
-                                      const std::vector<std::string>& names);
+                                      const std::vector<std::string>& names,
+                                      std::chrono::days lifetime = net::kLongestLife);
 
 }  // namespace muster::admin

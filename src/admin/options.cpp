@@ -61,6 +61,8 @@ constexpr std::array kOptions{
            "0: changes are streamed at once; otherwise they are fetched this often."},
     Option{"cluster", "inactivity_timeout", Number, "30", kSeconds, kSomeSeconds,
            "A stream of changes that is silent for so long is opened anew."},
+    Option{"cluster", "absent_after", Number, "300", kSeconds, kSomeSeconds,
+           "On a master: a member that does not follow for so long is an alarm."},
 
     Option{"admin", "socket", Path, R"("")", "", "",
            "Unix socket of the API, open to the user of the process only; empty: admin.sock in "

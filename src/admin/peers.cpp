@@ -1,11 +1,14 @@
 #include "admin/peers.h"
 
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 
 namespace muster::admin {
 namespace {
 
 constexpr std::chrono::milliseconds kMasterInactivity{30'000};
+constexpr std::size_t kLongestRefusal = 1'000;
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
 
@@ -89,7 +92,7 @@ std::vector<std::unique_ptr<state::Source>> Peers::sources() const {
     for (const PeerAddress& master : masters()) {
         net::HttpTarget to = target(master);
         to.inactivity = config_.cluster.inactivity_timeout;
-        made.push_back(std::make_unique<HttpSource>(std::move(to)));
+        made.push_back(std::make_unique<HttpSource>(std::move(to), introduction_));
     }
     return made;
 }
@@ -99,18 +102,23 @@ std::string HttpSource::name() const { return client_.target().origin; }
 Result<> HttpSource::get(const std::string& target, const Sink& sink) {
     net::HttpCall call;
     call.path = target;
+    call.headers = introduction_;
     std::string refusal;
     const auto is_feed = [](int status) { return status == 200 || status == 409 || status == 410; };
     const auto reply = client_.stream(call, [&](int status, std::string_view bytes) {
         if (is_feed(status)) return sink(bytes);
-        refusal.append(bytes.substr(0, 200));
+        if (refusal.size() < kLongestRefusal) refusal.append(bytes.substr(0, kLongestRefusal));
         return true;
     });
     if (!reply) return std::unexpected(reply.error());
     if (is_feed(reply->status)) return {};
-    const bool refused = reply->status == 401 || reply->status == 403;
-    return fail(refused ? ErrorKind::Refused : ErrorKind::Unavailable,
-                name() + " answered " + std::to_string(reply->status) + " " + refusal);
+    const auto kind =
+        reply->status == 401 || reply->status == 403 ? ErrorKind::Refused : ErrorKind::Unavailable;
+    const auto body = nlohmann::json::parse(refusal, nullptr, false);
+    if (body.is_object() && body.contains("error") && body["error"].is_string()) {
+        refusal = body["error"].get<std::string>();
+    }
+    return fail(kind, name() + " answered " + std::to_string(reply->status) + ": " + refusal);
 }
 
 }  // namespace muster::admin

@@ -18,8 +18,11 @@ namespace muster::admin {
 class Peers {
 public:
     Peers(const NodeConfig& config, const NodeIdentity& identity,
-          const cluster::TopologyTable& topology)
-        : config_(config), identity_(identity), topology_(topology) {}
+          const cluster::TopologyTable& topology, net::HttpHeaders introduction)
+        : config_(config),
+          identity_(identity),
+          topology_(topology),
+          introduction_(std::move(introduction)) {}
 
     /// All other nodes that can be reached over the cluster port.
     [[nodiscard]] std::vector<PeerAddress> others() const;
@@ -39,18 +42,21 @@ private:
     const NodeConfig& config_;
     const NodeIdentity& identity_;
     const cluster::TopologyTable& topology_;
+    const net::HttpHeaders introduction_;  ///< sent with what the follower asks
 };
 
 /// Reads a master's feed over HTTPS.
 class HttpSource final : public state::Source {
 public:
-    explicit HttpSource(net::HttpTarget target) : client_(std::move(target)) {}
+    HttpSource(net::HttpTarget target, net::HttpHeaders introduction)
+        : client_(std::move(target)), introduction_(std::move(introduction)) {}
     [[nodiscard]] std::string name() const override;
     Result<> get(const std::string& target, const Sink& sink) override;
     void cancel() override { client_.cancel(); }
 
 private:
     net::HttpClient client_;
+    net::HttpHeaders introduction_;
 };
 
 }  // namespace muster::admin

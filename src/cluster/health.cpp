@@ -68,7 +68,7 @@ std::shared_ptr<const ServerHealth> HealthTable::of(const ServerName& server) {
 
 HealthTable::Tracked& HealthTable::tracked(const CheckTarget& target) {
     auto& slot = servers_[target.server].services[static_cast<std::size_t>(target.service)];
-    if (!slot) slot.emplace(Tracked{HealthMachine(policy_), std::nullopt, {}});
+    if (!slot) slot.emplace(Tracked{HealthMachine(policy_), std::nullopt, {}, {}});
     return *slot;
 }
 
@@ -88,6 +88,12 @@ std::optional<HealthChange> HealthTable::checked(const CheckTarget& target, bool
     row.last_check = now;
     row.last_error = good ? std::string_view{} : error;
     return publish(target, row.machine.checked(good, now), error);
+}
+
+void HealthTable::saw_certificate(const CheckTarget& target,
+                                  std::chrono::system_clock::time_point end) {
+    const std::scoped_lock lock(mutex_);
+    tracked(target).certificate_end = end;
 }
 
 std::optional<HealthChange> HealthTable::traffic_failed(const CheckTarget& target,
@@ -128,8 +134,8 @@ std::vector<HealthRow> HealthTable::rows() const {
         for (const Service service : kServices) {
             const auto& slot = row.services[static_cast<std::size_t>(service)];
             if (!slot) continue;
-            result.push_back(
-                {server, service, slot->machine.observed(), slot->last_error, slot->last_check});
+            result.push_back({server, service, slot->machine.observed(), slot->last_error,
+                              slot->last_check, slot->certificate_end});
         }
     }
     std::ranges::sort(result, [](const HealthRow& a, const HealthRow& b) {

@@ -94,6 +94,8 @@ struct HealthRow {
     Observed observed = Observed::Unknown;
     std::string last_error;
     std::optional<HealthTime> last_check;
+    /// Of the certificate that the server showed last; empty without TLS.
+    std::optional<std::chrono::system_clock::time_point> certificate_end;
 };
 
 struct CheckTarget {
@@ -115,6 +117,8 @@ public:
 
     std::optional<HealthChange> checked(const CheckTarget& target, bool good,
                                         std::string_view error, HealthTime now);
+    /// What a check saw of the server's certificate.
+    void saw_certificate(const CheckTarget& target, std::chrono::system_clock::time_point end);
     /// A connection for a client failed before the server had greeted (refused, timed out …).
     std::optional<HealthChange> traffic_failed(const CheckTarget& target, const IpAddress& client,
                                                std::string_view error, HealthTime now);
@@ -132,6 +136,7 @@ private:
         HealthMachine machine;
         std::optional<HealthTime> last_check;
         std::string last_error;
+        std::optional<std::chrono::system_clock::time_point> certificate_end;
     };
     struct ServerRow {
         std::shared_ptr<ServerHealth> shared = std::make_shared<ServerHealth>();

@@ -90,7 +90,11 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
             co_await upstream->stream().write(wire::proxy_protocol::write_v2_local());
         }
         if (is_smtp(service)) co_return co_await read_smtp_greeting(upstream->stream());
-        co_return co_await upstream->open();
+        auto opened = co_await upstream->open();
+        if (const auto end = upstream->stream().peer_certificate_end()) {
+            health_.saw_certificate({server.server.name, service}, *end);
+        }
+        co_return opened;
     } catch (const net::ConversationOver& over) {
         reason = over.reason();
     }

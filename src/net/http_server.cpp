@@ -3,6 +3,8 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -357,10 +359,13 @@ void HttpServer::replace_tls(const std::shared_ptr<const TlsServer>& tls) {
 void HttpServer::accept(Port& port, Accepted accepted) {
     const bool admitted = !port.admission || port.admission(accepted.peer.address);
     if (closing_ || !admitted || !port.has_room(limits_, accepted.peer.address)) {
-        if (!admitted) log::warning("http_refused", {{"peer", accepted.peer.text()}});
+        if (!admitted) log::debug("http_refused", {{"peer", accepted.peer.text()}});
         ::close(accepted.fd);
         return;
     }
+    // What was sent and is not acknowledged for so long was sent to a machine that is gone.
+    const auto patience = static_cast<unsigned>(limits_.piece_time.count());
+    ::setsockopt(accepted.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
     tasks_.spawn(serve(port, accepted));
 }
 

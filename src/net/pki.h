@@ -18,6 +18,9 @@ Result<std::string> public_key_of(std::string_view pem);
 /// `sha256//BASE64` of the public half of a private key, a public key or a certificate.
 Result<std::string> pin_of(std::string_view pem);
 
+/// Of a server's certificate; clients refuse what is for longer (CA/Browser Forum until 2020).
+inline constexpr std::chrono::days kLongestLife{825};
+
 enum class CertificateUse : std::uint8_t {
     Authority,  ///< signs others
     Peer,       ///< server and client: nodes, Dovecot, listeners
@@ -26,7 +29,7 @@ enum class CertificateUse : std::uint8_t {
 struct CertificateWish {
     std::string common_name;
     std::vector<std::string> names;  ///< host names and addresses it is for
-    std::chrono::days lifetime{825};
+    std::chrono::days lifetime = kLongestLife;
     CertificateUse use = CertificateUse::Peer;
 };
 

@@ -7,6 +7,7 @@
 
 #include <cctype>
 #include <cerrno>
+#include <ctime>
 
 #include "net/socket_bio.h"
 
@@ -157,6 +158,15 @@ std::string SocketStream::peer_pin() const {
     OPENSSL_free(der);
     X509_free(certificate);
     return pin;
+}
+
+std::optional<std::chrono::system_clock::time_point> SocketStream::peer_certificate_end() const {
+    const X509* certificate = tls_ ? SSL_get0_peer_certificate(tls_.get()) : nullptr;
+    std::tm parts{};
+    if (certificate == nullptr || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &parts) != 1) {
+        return std::nullopt;
+    }
+    return std::chrono::system_clock::from_time_t(::timegm(&parts));
 }
 
 std::string SocketStream::tls_description() const {

@@ -1,6 +1,7 @@
 #pragma once
 // A Stream on a connected socket, with or without TLS.
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -39,6 +40,8 @@ public:
     [[nodiscard]] std::string tls_server_name() const;
     /// `sha256//BASE64` of the peer's public key; empty when it showed no certificate.
     [[nodiscard]] std::string peer_pin() const;
+    /// When the certificate that the peer showed ends; empty when it showed none.
+    [[nodiscard]] std::optional<std::chrono::system_clock::time_point> peer_certificate_end() const;
     /// Protocol and cipher for the log, e.g. "TLSv1.3/TLS_AES_128_GCM_SHA256".
     [[nodiscard]] std::string tls_description() const;
 

@@ -329,6 +329,7 @@ void FollowerSession::enter(FollowerPhase phase) {
             status.entries = 0;
         }
         status.trouble.clear();
+        status.refused = false;
         status.cursor = writer_.position().cursor;
     });
 }

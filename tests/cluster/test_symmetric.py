@@ -98,8 +98,9 @@ listen = "{address}:{ports["cluster"]}"
         return file
 
     def serve(self, name, file):
+        before = self.log(name).count("event=started")
         self.start(name, nodes_lab.MUSTER, "serve", "--config", file)
-        wait_for(lambda: "event=started" in self.log(name), f"{name}: {self.log(name)}")
+        wait_for(lambda: self.log(name).count("event=started") > before, f"{name} to start")
 
 
 def connect(address, port, authority, name, source=None):
