@@ -34,6 +34,13 @@ Result<std::shared_ptr<const net::TlsServer>> admin_tls(const NodeConfig& config
     return certificates;
 }
 
+/// What a node says of itself when it asks a master for changes.
+net::HttpHeaders introduction(const NodeContext& node) {
+    return {{"x-muster-instance", node.instance},
+            {"x-muster-version", MUSTER_VERSION},
+            {"x-muster-interval", std::to_string(node.config.cluster.update_interval.count())}};
+}
+
 }  // namespace
 
 cluster::NodeScope scope_of(const Roles& roles) {
@@ -68,9 +75,8 @@ Result<> Administration::start() {
     auto audit = AuditLog::open(node_.config.node.state_dir + "/audit.log");
     if (!audit) return std::unexpected(audit.error());
     audit_ = std::move(*audit);
-    peers_ = std::make_unique<Peers>(node_.config, node_.identity, *node_.topology,
-                                     net::HttpHeaders{{"x-muster-instance", node_.instance},
-                                                      {"x-muster-version", MUSTER_VERSION}});
+    peers_ =
+        std::make_unique<Peers>(node_.config, node_.identity, *node_.topology, introduction(node_));
     administrators_ = std::make_unique<Administrators>(node_);
     node_.audit = audit_.get();
     node_.peers = peers_.get();

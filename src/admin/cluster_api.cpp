@@ -1,6 +1,8 @@
 #include "admin/cluster_api.h"
 
+#include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "admin/administrators.h"
 #include "admin/join.h"
@@ -21,16 +23,23 @@ constexpr std::size_t kJoinBody = 64 * 1024;
 constexpr net::Duration kTwinPatience{2'000};
 constexpr net::Duration kTwinPause{250};
 constexpr std::size_t kLongestInstance = 64;
+constexpr std::uint32_t kLongestInterval = 86'400;
 
 std::string text(const json& object, const char* field) {
     return text_field(object, field).value_or("");
+}
+
+std::chrono::seconds interval_from(std::string_view text) {
+    std::uint32_t seconds = 0;
+    std::from_chars(text.data(), text.data() + text.size(), seconds);
+    return std::chrono::seconds(std::min(seconds, kLongestInterval));
 }
 
 Sighting sighting_of(const net::HttpRequest& request) {
     return {std::string(request.header("x-muster-instance").substr(0, kLongestInstance)),
             request.peer.text(),
             std::string(request.header("x-muster-version").substr(0, kLongestInstance)),
-            std::chrono::system_clock::now()};
+            std::chrono::system_clock::now(), interval_from(request.header("x-muster-interval"))};
 }
 
 bool frontends_may_write(const NodeContext& node) {

@@ -82,12 +82,21 @@ std::optional<Presence::Visit> Presence::enter(const NodeName& node, const Sight
                                                std::function<void()> look) {
     const std::scoped_lock lock(mutex_);
     Row& row = rows_[node.text];
-    if (!row.visits.empty() && differ(row.last.instance, sighting.instance)) return std::nullopt;
+    if (is_twin(row, sighting.instance)) return std::nullopt;
+    if (differ(row.last.instance, sighting.instance)) row.former = row.last.instance;
     row.last = sighting;
     row.changed = true;
     const auto number = next_++;
     row.visits.emplace(number, std::move(look));
     return Visit(*this, node, number);
+}
+
+bool Presence::is_twin(Row& row, const std::string& instance) {
+    if (!differ(row.last.instance, instance)) return false;
+    if (!row.visits.empty()) return true;
+    const auto away = std::chrono::system_clock::now() - row.last.time;
+    if (away > std::max<WallTime::duration>(kTwinAlarm, 2 * row.last.interval)) row.former.clear();
+    return row.former == instance;
 }
 
 void Presence::leave(const NodeName& node, std::uint64_t number) {
@@ -102,8 +111,7 @@ void Presence::leave(const NodeName& node, std::uint64_t number) {
 bool Presence::taken(const NodeName& node, const std::string& instance) {
     const std::scoped_lock lock(mutex_);
     const auto row = rows_.find(node.text);
-    if (row == rows_.end() || row->second.visits.empty()) return false;
-    if (!differ(row->second.last.instance, instance)) return false;
+    if (row == rows_.end() || !is_twin(row->second, instance)) return false;
     for (const auto& [number, look] : row->second.visits) look();
     return true;
 }
@@ -173,7 +181,10 @@ std::vector<Alarm> Presence::alarms(const std::vector<NodeName>& members,
         const auto row = rows_.find(member.text);
         if (row != rows_.end() && !row->second.visits.empty()) continue;
         const bool never = row == rows_.end() || row->second.last.time == WallTime{};
-        if (!never && now - row->second.last.time < limit) continue;
+        if (!never) {
+            const auto patience = std::max(limit, 3 * row->second.last.interval);
+            if (now - row->second.last.time < patience) continue;
+        }
         alarms.push_back(
             {"node " + member.text,
              (never ? "does not follow this master and was never seen"

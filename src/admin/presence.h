@@ -26,14 +26,17 @@ struct Sighting {
     std::string address;   ///< where its connection came from
     std::string version;
     WallTime time;
+    std::chrono::seconds interval{};  ///< between two visits; 0: its stream stays open
 };
 
 /// "2026-01-31 23:59 UTC".
 std::string in_utc(WallTime time);
 
 /// Kept by a master, thread-safe. Members follow the state by a stream that stays open; while it
-/// does they are there. What is known is written to `alive/NODE` by flush(), in one transaction, so
-/// that the number of writes does not follow the number of connections.
+/// does they are there. Those with an update interval come and go: two with one name are noticed
+/// when an instance comes back after another one took its place. What is known is written to
+/// `alive/NODE` by flush(), in one transaction, so that the number of writes does not follow the
+/// number of connections.
 class Presence {
 public:
     /// Reads what an earlier run wrote; `coordination` must outlive it.
@@ -82,6 +85,7 @@ public:
 private:
     struct Row {
         Sighting last;
+        std::string former;  ///< the instance before
         std::map<std::uint64_t, std::function<void()>> visits{};
         bool changed = false;
     };
@@ -90,6 +94,7 @@ private:
         WallTime told;
     };
 
+    static bool is_twin(Row& row, const std::string& instance);
     void leave(const NodeName& node, std::uint64_t number);
 
     state::Store& coordination_;
