@@ -137,7 +137,7 @@ bool TargetTable::scram_works(Service service, const cluster::LoginContext& cont
 std::optional<IpAddress> TargetTable::source(const cluster::Server& server) {
     const auto& own = server.source.empty() ? settings_.source_addresses : server.source;
     if (own.empty()) return std::nullopt;
-    return own[next_source_++ % own.size()];
+    return own[next_source_[server.name]++ % own.size()];
 }
 
 }  // namespace muster::frontend

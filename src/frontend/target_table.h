@@ -55,7 +55,8 @@ private:
     std::map<std::tuple<cluster::Service, unsigned, const cluster::Domain*>, std::string>
         announcements_;                                                    // by offer
     std::map<std::string, std::shared_ptr<const net::TlsClient>> trusts_;  // by authorities
-    std::size_t next_source_ = 0;
+    std::map<ServerName, std::size_t>
+        next_source_;  ///< of each server: all addresses get their turn
 };
 
 }  // namespace muster::frontend

@@ -100,7 +100,7 @@ void Follower::note_trouble(const Error& error) {
         log::warning("follower_waits", {{"source", status_.source}, {"why", text}});
     }
     status_.trouble = text;
-    status_.refused = error.kind == ErrorKind::Refused;
+    status_.refused = error.kind == ErrorKind::Refused || error.kind == ErrorKind::Io;
     if (status_.phase == FollowerPhase::Waiting) return;
     status_.phase = FollowerPhase::Waiting;
     status_.since = std::chrono::system_clock::now();

@@ -33,7 +33,7 @@ struct FollowerStatus {
     std::optional<std::chrono::milliseconds> silence;  ///< since the last mark was heard
     std::uint64_t entries = 0;                         ///< copied or compared in this phase
     std::string trouble;                               ///< why it waits; empty when it does not
-    bool refused = false;                              ///< the source does not want this node
+    bool refused = false;                              ///< by the source, or by our disk
 };
 
 /// Copies, repairs and follows as the replica's position asks, until the source fails. Everything

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <utility>
 
+#include "base/log.h"
 #include "state/sqlite_bulk.h"
 #include "state/store_reader.h"
 #include "state/store_writer.h"
@@ -102,6 +103,8 @@ public:
 private:
     Result<> check(const Transaction& transaction);
     Result<> write(const Transaction& transaction, Revision revision);
+    /// Tells the operator once when the disk does not take what is written.
+    std::unexpected<Error> unwritten(const Error& error);
 
     std::filesystem::path file_;
     SqliteStoreOptions options_;
@@ -110,7 +113,17 @@ private:
     std::unique_ptr<StoreWriter> writer_;
     ReaderPool readers_;
     WatchList watches_;
+    bool in_trouble_ = false;
 };
+
+std::unexpected<Error> SqliteStoreImpl::unwritten(const Error& error) {
+    if (error.kind == ErrorKind::Io && !std::exchange(in_trouble_, true)) {
+        log::error("state_unwritten",
+                   {{"reason", error.detail},
+                    {"what_to_do", "nothing can be changed: make room on the disk"}});
+    }
+    return std::unexpected(error);
+}
 
 Result<> check_form(const Transaction& transaction) {
     if (transaction.writes.size() > kMaxTransaction) {
@@ -127,16 +140,18 @@ Result<> check_form(const Transaction& transaction) {
 Result<Revision> SqliteStoreImpl::commit(const Transaction& transaction) {
     if (auto sound = check_form(transaction); !sound) return std::unexpected(sound.error());
     const std::lock_guard lock(mutex_);
-    if (auto done = writer_->begin(); !done) return std::unexpected(done.error());
+    if (auto done = writer_->begin(); !done) return unwritten(done.error());
     const Revision head = writer_->history().head;
     auto done = check(transaction);
     if (done) done = write(transaction, head + 1);
     if (!done || transaction.writes.empty()) {
         writer_->rollback();
-        if (!done) return std::unexpected(done.error());
+        if (!done) return unwritten(done.error());
         return head;
     }
-    if (done = writer_->commit(head + 1); !done) return std::unexpected(done.error());
+    if (done = writer_->commit(head + 1); !done) return unwritten(done.error());
+    if (std::exchange(in_trouble_, false))
+        log::info("state_written_again", {{"file", file_.string()}});
     std::vector<std::string> keys;
     for (const Write& write : transaction.writes) keys.push_back(write.key);
     watches_.tell({.revision = head + 1, .keys = keys});

@@ -1,6 +1,8 @@
 """Administration of a cluster by the command line and the API, with real processes."""
 import json
 import re
+import shutil
+import subprocess
 import unittest
 
 from nodes_lab import Lab, cluster_status, free_port, shown_names, stranger_status, wait_for
@@ -382,6 +384,47 @@ class Backups(unittest.TestCase):
         self.assertTrue(master.knows("kate@domain1.dom"))
         wait_for(lambda: front_end.knows("kate@domain1.dom") and
                  not front_end.knows("later@domain1.dom"), 30)
+
+    def test_a_backup_on_a_new_machine_goes_on_with_the_cluster(self):
+        """Nothing of the old machine is left but its node file and the backup."""
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.master()
+        set_up_directory(master)
+        folder = str(lab.folder)
+        master.do("certificate", "issue", "mail", "--names", "mail.test", "--out", folder)
+        master.do("certificate", "set", "mail", "--chain", f"{folder}/mail.crt", "--key",
+                  f"{folder}/mail.key", "--names", "mail.test")
+        authority = json.loads(master.http("/v1/authority", "root", "rootpass")[1])["certificate"]
+        port = free_port()
+        front_end = lab.member(master, "fe1", ["frontend"], "frontend",
+                               f'[[listener]]\nprotocol = "imap"\naddress = "127.0.0.1:{port}"\n'
+                               'tls = "implicit"\n')
+        backup = lab.folder / "backup"
+        master.do("cluster", "backup", str(backup), "--password-stdin", stdin="passphrase\n")
+        master.stop()
+        shutil.rmtree(master.state)
+        master.do("cluster", "restore", str(backup), "--password-stdin", stdin="passphrase\n")
+        master.start()
+
+        self.assertEqual(master.http("/v1/audit", "root", "rootpass")[0], 200)
+        self.assertEqual(json.loads(master.http("/v1/authority", "root",
+                                                "rootpass")[1])["certificate"], authority)
+        master.do("certificate", "issue", "other", "--names", "other.test", "--out", folder)
+        done = subprocess.run(["openssl", "verify", "-CAfile", "/dev/stdin", f"{folder}/other.crt"],
+                              input=authority, text=True, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        wait_for(lambda: {row["name"]: row for row in master.ask("node", "list")["nodes"]}["fe1"]
+                 .get("seen", {}).get("connected"), 30)
+        master.do("domain", "add", "after.dom")
+        wait_for(lambda: front_end.cli("domain", "show", "after.dom")[0] == 0, 10)
+        # The sealed key opens, on a member that was there before and on one that joins now.
+        late_port = free_port()
+        lab.member(master, "fe2", ["frontend"], "frontend",
+                   f'[[listener]]\nprotocol = "imap"\naddress = "127.0.0.1:{late_port}"\n'
+                   'tls = "implicit"\n')
+        for at in (port, late_port):
+            wait_for(lambda: shown_names(f"127.0.0.1:{at}", authority, "mail.test"), 10)
 
 
 class Rights(unittest.TestCase):

@@ -364,9 +364,10 @@ user_query = SELECT home FROM users WHERE name = '%u'
                  (folder / "log").read_text(), "the other Dovecot")
         return port, folder
 
-    def enter(self, port):
+    def enter(self, port, kind="foreign"):
+        """`dovecot` without a node is how the operator guide enters it."""
         demo.api("PUT", "/v1/servers/own", {
-            "kind": "foreign", "host": "127.0.0.1", "introduce": "xclient",
+            "kind": kind, "host": "127.0.0.1", "introduce": "xclient",
             "services": {"imap": {"port": port, "tls": "none"}}})
         domain = demo.api("GET", "/v1/domains/domain1.dom")
         self.addCleanup(demo.api, "DELETE", "/v1/servers/own")
@@ -378,13 +379,14 @@ user_query = SELECT home FROM users WHERE name = '%u'
 
     def test_logins_reach_it_with_the_passwords_it_knows(self):
         for name, users in (("a file", self.FILE), ("SQL", self.SQL)):
-            with self.subTest(name):
-                self.check(users)
-                self.doCleanups()
+            for kind in ("foreign", "dovecot"):
+                with self.subTest(name, kind=kind):
+                    self.check(users, kind)
+                    self.doCleanups()
 
-    def check(self, users):
+    def check(self, users, kind):
         port, folder = self.start_dovecot(users)
-        self.enter(port)
+        self.enter(port, kind)
         source = harness.new_source()
         # An account of another server beside it, to see that nothing else is asked of ours.
         line = wait_for(lambda: self.try_login(source), "the login")

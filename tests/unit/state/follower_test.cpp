@@ -476,6 +476,31 @@ TEST_F(FollowerTest, TheLogStaysBoundedWhileReadersRead) {
     EXPECT_LT(std::filesystem::file_size(replica_->file().string() + "-wal"), 20'000'000U);
 }
 
+TEST_F(FollowerTest, SlowFirstCopyPinsNoWriteAheadLogOfTheMaster) {
+    for (int i = 0; i < 2'000; ++i) put("account/n" + std::to_string(10'000 + i), R"({"n":1})");
+    const std::string large = '"' + std::string(20'000, 'x') + '"';
+    const auto log = folder_.file("directory.db-wal");
+    std::uintmax_t largest = 0;
+    std::size_t written = 0;
+    wire_->on_request = [&](const std::string& target) {
+        if (!target.starts_with("/v1/copy")) return;
+        Transaction changes;  // between two pages the master goes on
+        for (int i = 0; i < 10; ++i) {
+            changes.put("server/s" + std::to_string(i), large);
+            written += large.size();
+        }
+        ASSERT_TRUE(store_->commit(changes));
+        largest = std::max(largest, std::filesystem::file_size(log));
+    };
+    start();
+    sync();
+    wire_->on_request = [](const std::string&) {};
+    ASSERT_GT(requests("/v1/copy"), 200U);
+    ASSERT_GT(written, 40'000'000U);
+    EXPECT_LT(largest, 10'000'000U);  // SQLite checkpoints each 1000 pages of 4 KiB
+    expect_in_step();
+}
+
 TEST_F(FollowerTest, WatchesHearOfChangesAndCopies) {
     Keys heard;
     bool everything = false;
