@@ -11,6 +11,7 @@
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
 #include "admin/system_user.h"
+#include "cluster/credential_seal.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/listener.h"
@@ -159,11 +160,14 @@ std::shared_ptr<state::Replica> state_of(const NodeConfig& config) {
 /// Static master passwords open every account of a server: foreign servers may need them, a
 /// Dovecot of ours takes tokens.
 void check_master_password(Findings& findings, const std::string& name,
-                           const state::Entry& credential) {
+                           const state::Entry& credential,
+                           const std::optional<SealSecret>& secret) {
     findings.warn("server " + name +
                   " is entered with a static master password, which opens every account of it");
     const auto decoded = cluster::decode_credential(name, credential.value);
-    if (decoded && decoded->password.size() < kShortPassword) {
+    if (!decoded || !secret) return;
+    const auto password = cluster::opened_password(decoded->password, *secret);
+    if (password && password->size() < kShortPassword) {
         findings.warn("server " + name + ": the master password has fewer than " +
                       std::to_string(kShortPassword) + " characters");
     }
@@ -185,13 +189,16 @@ void check_entries(Findings& findings, const NodeConfig& config) {
     const auto replica = state_of(config);
     if (!replica) return;
     state::ReplicaReader reader(replica);
+    const auto identity = load_identity(config.node.state_dir);
+    const auto secret =
+        identity ? std::optional<SealSecret>(identity->seal_secret()) : std::nullopt;
     const auto each = [&reader](std::string_view prefix, const auto& look) {
         const auto rows = reader.range(prefix, state::prefix_end(prefix), kMostEntries);
         if (!rows) return;
         for (const state::Entry& row : *rows) look(row.key.substr(prefix.size()), row);
     };
     each(cluster::kCredentialPrefix, [&](const std::string& name, const state::Entry& row) {
-        check_master_password(findings, name, row);
+        check_master_password(findings, name, row, secret);
     });
     each(cluster::kServerPrefix, [&](const std::string& name, const state::Entry& row) {
         if (const auto server = cluster::decode_server(name, row.value)) {
