@@ -219,7 +219,9 @@ void Pump::end(Leg& leg) {
 
 void Pump::over(EndReason reason) {
     if (std::exchange(closing_, true)) return;
-    if (moved_.reason == EndReason::None) moved_.reason = reason;
+    // Once a side has ended in order, how roughly the other one follows tells nothing.
+    const bool is_rough = reason == EndReason::PeerGone || reason == EndReason::TlsFailed;
+    if (moved_.reason == EndReason::None || !is_rough) moved_.reason = reason;
     up_.from.abort(reason);
     down_.from.abort(reason);
 }
