@@ -18,6 +18,15 @@ constexpr net::Duration kTimeToJudge{30'000};
 constexpr std::chrono::seconds kTimeToAnswer{60};
 constexpr std::uint32_t kRequest = 1;  // the only one on its connection
 constexpr std::size_t kMaxMessage = 12'000;
+constexpr std::size_t kMostOfOneClient = 32;  // exchanges that wait for their client's answer
+
+/// Whether both count as one client: IPv6 hosts choose their address within a /64.
+bool same_client(const IpAddress& one, const IpAddress& other) {
+    if (one.is_v4() || other.is_v4()) return one == other;
+    const IpAddress::V6 left = one.v6();
+    const IpAddress::V6 right = other.v6();
+    return std::equal(left.begin(), left.begin() + 8, right.begin());
+}
 
 std::unexpected<Error> no_answer(std::string reason) {
     return fail(ErrorKind::Unavailable, "try again later", "dovecot-auth: " + std::move(reason));
@@ -34,6 +43,7 @@ public:
     net::LineReader& reader() { return reader_; }
     net::Clock::time_point since = net::Clock::now();
     bool greeted = false;
+    std::optional<IpAddress> client;
 
 private:
     std::unique_ptr<net::SocketStream> stream_;
@@ -76,6 +86,12 @@ Task<Result<AuthStep>> AuthenticateRelay::begin(AuthenticateRequest request) {
     forget_old();
     if (exchanges_.size() >= kMostExchanges)
         co_return fail(ErrorKind::Limit, "too many logins at once");
+    const auto of_this_client = std::ranges::count_if(exchanges_, [&request](const auto& item) {
+        return request.client && item.second->client &&
+               same_client(request.client->address, *item.second->client);
+    });
+    if (static_cast<std::size_t>(of_this_client) >= kMostOfOneClient)
+        co_return fail(ErrorKind::Limit, "too many logins of one client at once");
     auto stream = connect_local(loop_, socket_);
     if (!stream) co_return std::unexpected(stream.error());
     std::optional<std::string> initial;
@@ -88,7 +104,9 @@ Task<Result<AuthStep>> AuthenticateRelay::begin(AuthenticateRequest request) {
                                            .local = {},
                                            .session_id = request.session_id,
                                            .initial = initial});
-    auto step = co_await go_on(std::make_unique<Exchange>(std::move(*stream)), line);
+    auto exchange = std::make_unique<Exchange>(std::move(*stream));
+    if (request.client) exchange->client = request.client->address;
+    auto step = co_await go_on(std::move(exchange), line);
     co_return step;
 }
 

@@ -7,6 +7,7 @@ namespace {
 
 constexpr net::Duration kFirstDelay{2'000};
 constexpr net::Duration kLongestDelay{15'000};
+constexpr std::size_t kAttemptsAtOnce = 64;  // of an address without a failure
 
 }  // namespace
 
@@ -52,13 +53,34 @@ void ClientGuard::leave(const IpAddress& client) {
     if (found->second.connections == 0 && found->second.failures == 0) home.records.erase(found);
 }
 
+ClientGuard::Turn ClientGuard::begin(const IpAddress& client) {
+    const IpAddress key = counted(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    Record& record = home.records[key];
+    if (record.failures != 0 && net::Clock::now() >= record.window_ends) {
+        record.failures = record.forgiven = 0;
+    }
+    if (record.failures >= limits_.failures) return Turn::Never;
+    const std::size_t room =
+        record.failures == 0 ? kAttemptsAtOnce : limits_.failures - record.failures;
+    if (record.attempts >= room) return Turn::Later;
+    ++record.attempts;
+    return Turn::Now;
+}
+
+void ClientGuard::end_attempt(Record& record) {
+    if (record.attempts != 0) --record.attempts;
+}
+
 net::Duration ClientGuard::failed(const IpAddress& client) {
     const IpAddress key = counted(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     Record& record = home.records[key];
+    end_attempt(record);
     const auto now = net::Clock::now();
-    if (now >= record.window_ends) record.failures = 0;
+    if (now >= record.window_ends) record.failures = record.forgiven = 0;
     if (record.failures++ == 0) record.window_ends = now + limits_.failure_window;
     return std::min(kFirstDelay * record.failures, kLongestDelay);
 }
@@ -68,16 +90,20 @@ void ClientGuard::succeeded(const IpAddress& client) {
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);
-    if (found != home.records.end() && found->second.failures != 0) --found->second.failures;
+    if (found == home.records.end()) return;
+    Record& record = found->second;
+    end_attempt(record);
+    if (record.failures == 0 || record.forgiven >= limits_.failures) return;
+    --record.failures;
+    ++record.forgiven;
 }
 
-bool ClientGuard::blocked(const IpAddress& client) {
+void ClientGuard::withdrawn(const IpAddress& client) {
     const IpAddress key = counted(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);
-    return found != home.records.end() && found->second.failures >= limits_.failures &&
-           net::Clock::now() < found->second.window_ends;
+    if (found != home.records.end()) end_attempt(found->second);
 }
 
 void ClientGuard::forget_old(Stripe& stripe, net::Clock::time_point now) {

@@ -79,6 +79,7 @@ Connection::Connection(Worker& worker, const ListenerSettings& listener, int fd)
 }
 
 Connection::~Connection() {
+    if (attempting_) worker_.shared().guard.withdrawn(counted_);
     if (is_counted_) worker_.shared().guard.leave(counted_);
     if (handle_) worker_.sessions().remove(*handle_);
     (previous_ == nullptr ? worker_.connections_ : previous_->next_) = next_;
@@ -213,7 +214,7 @@ Result<cluster::Route> Connection::find_route(const Peer& peer, const Login& log
 
 Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, const Peer& peer,
                                                        const Login& login) {
-    if (worker_.shared().guard.blocked(counted_)) {
+    if (!co_await begin_attempt()) {
         co_return fail(ErrorKind::Limit, "Too many failed logins; try again later.");
     }
     log_ = log::Level::Info;
@@ -244,12 +245,25 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     record(peer, *route);
     worker_.shared().accounts.entered(route->login, changes);
     worker_.shared().guard.succeeded(counted_);
+    attempting_ = false;
     const std::string ahead = session.take_rest();
     Upstream& upstream = *entered->upstream;
     if (!ahead.empty()) co_await upstream.stream().write(ahead);
     co_await client_.write(session.welcome(login, entry->before_success + entered->success) +
                            upstream.take_rest());
     co_return upstream.release();
+}
+
+Task<bool> Connection::begin_attempt() {
+    constexpr net::Duration kPause{20};
+    ClientGuard& guard = worker_.shared().guard;
+    for (;;) {
+        const auto turn = guard.begin(counted_);
+        attempting_ = turn == ClientGuard::Turn::Now;
+        if (turn != ClientGuard::Turn::Later) co_return attempting_;
+        co_await net::Sleep(worker_.loop(), kPause);
+        client_.descriptor().throw_if_ended();  // also when the time to log in is over
+    }
 }
 
 Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, const Peer& peer,
@@ -267,6 +281,9 @@ Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, cons
         server = co_await worker_.upstream_anew(listener_.service, route, peer);
         if (!server) co_return std::unexpected(server.error());
         success = co_await converse(session, *server, login);
+    }
+    if (server->was_waiting && (success || success.error().kind == ErrorKind::Refused)) {
+        worker_.shared().health.traffic_succeeded({route.server->server.name, listener_.service});
     }
     if (!success) co_return std::unexpected(success.error());
     co_return Entered{std::move(server->upstream), std::move(*success)};
@@ -396,8 +413,14 @@ Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, 
     if (error.kind == ErrorKind::Refused) {
         counters.denied.add();
         delay = worker_.shared().guard.failed(counted_);
+        attempting_ = false;
     } else if (error.kind != ErrorKind::Syntax) {
         counters.unavailable.add();
+    }
+    if (std::exchange(attempting_, false)) {
+        // A client that breaks off an exchange has used up an attempt, but has waited for nobody.
+        ClientGuard& guard = worker_.shared().guard;
+        error.kind == ErrorKind::Syntax ? void(guard.failed(counted_)) : guard.withdrawn(counted_);
     }
     // What is not the client's fault is more than information.
     const auto level =

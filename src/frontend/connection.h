@@ -82,6 +82,9 @@ private:
                                        UpstreamLogin login);
     void note_introduction(const Upstream& upstream);
     Result<cluster::Route> find_route(const Peer& peer, const Login& login);
+    /// Waits for this client address's turn to have credentials judged; false: it has failed too
+    /// often.
+    Task<bool> begin_attempt();
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
                               Error error);
     void record(const Peer& peer, const cluster::Route& route);
@@ -95,6 +98,7 @@ private:
     net::Pump* pump_ = nullptr;
     net::Stream* server_ = nullptr;  ///< while it is asked to log the client in
     net::Sleep* penalty_ = nullptr;  ///< while a failed login is delayed
+    bool attempting_ = false;        ///< the guard counts a login under way
     Connection* previous_ = nullptr;
     Connection* next_ = nullptr;
     SessionId id_;

@@ -1,28 +1,15 @@
 #include "frontend/health_checks.h"
 
 #include "base/log.h"
+#include "frontend/smtp_greeting.h"
 #include "net/connect.h"
 #include "wire/proxy_protocol.h"
 
 namespace muster::frontend {
 namespace {
 
-/// LMTP and submission greet alike (RFC 5321, 4.3.1); nothing more is asked of them.
-// The caller owns the stream and awaits at once.
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
-Task<Result<>> read_smtp_greeting(net::Stream& stream) {
-    net::LineReader reader(stream);
-    const auto line = co_await reader.line(1024);
-    if (line && line->text.starts_with("220")) co_return Result<>{};
-    co_return fail(ErrorKind::Unavailable, "unavailable", "no 220 greeting");
-}
-
 /// Within it a new server is checked, however far apart its checks are.
 constexpr std::chrono::milliseconds kLongestPause{500};
-
-bool is_smtp(cluster::Service service) {
-    return service == cluster::Service::Lmtp || service == cluster::Service::Submission;
-}
 
 }  // namespace
 
@@ -85,8 +72,8 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
     const auto address = hosts_.find(server.server.host);
     if (!address) co_return std::unexpected(address.error());
     const std::uint16_t port = server.server.service(service)->port;
-    auto stream = co_await net::connect(loop_, {*address, port}, targets_.source(server.server),
-                                        settings_.connect_time);
+    auto stream = co_await net::connect(
+        loop_, {*address, port}, targets_.source(server.server, *address), settings_.connect_time);
     if (!stream) co_return std::unexpected(stream.error());
     auto upstream = make_upstream(std::move(*stream), *target);
     upstream->stream().expire_after(settings_.connect_time);
@@ -95,7 +82,7 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
         if ((*target)->introduce == cluster::Introduce::Proxy) {
             co_await upstream->stream().write(wire::proxy_protocol::write_v2_local());
         }
-        if (is_smtp(service)) co_return co_await read_smtp_greeting(upstream->stream());
+        if (is_smtp(service)) co_return co_await read_smtp_greeting(upstream->stream(), **target);
         auto opened = co_await upstream->open();
         if (const auto end = upstream->stream().peer_certificate_end()) {
             health_.saw_certificate({server.server.name, service}, *end);

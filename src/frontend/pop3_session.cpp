@@ -56,7 +56,8 @@ Task<Pop3Session::Step> Pop3Session::answer(std::string_view line) {
 }
 
 Task<Pop3Session::Step> Pop3Session::capa(Command) {
-    co_await client_.write(announcement());
+    const std::string text = announcement();  // its owner may make it anew while the client reads
+    co_await client_.write(text);
     co_return Again{};
 }
 

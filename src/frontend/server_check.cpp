@@ -5,6 +5,7 @@
 
 #include "base/seal.h"
 #include "cluster/capabilities.h"
+#include "frontend/smtp_greeting.h"
 #include "frontend/target_table.h"
 #include "net/connect.h"
 #include "net/conversation.h"
@@ -19,8 +20,6 @@ using cluster::Service;
 using cluster::TlsMode;
 
 constexpr std::uint16_t kClientPort = 40'000;
-
-bool is_smtp(Service service) { return service == Service::Lmtp || service == Service::Submission; }
 
 std::string_view step_name(OpenStep step) {
     switch (step) {
@@ -108,7 +107,7 @@ private:
             const auto header = wire::proxy_protocol::write_v2(client_, local);
             co_await upstream_->stream().write(header);
         }
-        if (is_smtp(service_)) co_return co_await read_smtp_greeting();
+        if (is_smtp(service_)) co_return co_await greet_by_smtp();
         const auto opened = co_await upstream_->open();
         if (!opened) co_return broken_off(opened.error().detail);
         step_ = "capabilities";
@@ -119,13 +118,15 @@ private:
         co_await log_in();
     }
 
-    /// LMTP and submission greet alike (RFC 5321, 4.3.1); nothing more is asked of them.
-    Task<void> read_smtp_greeting() {
+    Task<void> greet_by_smtp() {
         step_ = "greeting";
-        net::LineReader reader(upstream_->stream());
-        const auto line = co_await reader.line(1024);
-        const bool greeted = line && line->text.starts_with("220");
-        add(step_, greeted ? Proven::Yes : Proven::No, greeted ? "" : "no 220");
+        const auto greeted = co_await read_smtp_greeting(upstream_->stream(), *target_);
+        if (!greeted) co_return broken_off(greeted.error().detail);
+        if (target_->tls == TlsMode::Implicit) {
+            add("tls", Proven::Yes,
+                upstream_->stream().tls_description() + ", verified as " + target_->tls_name);
+        }
+        add(step_, Proven::Yes, "");
     }
 
     /// The steps of open() before `end`, all of which went well.
@@ -254,8 +255,9 @@ Task<ServerReport> ServerCheck::run(ServerName server) {
             check.add(target ? "connect" : "tls", Proven::No, error.detail);
             continue;
         }
-        co_await check.run(*target, {*address, settings->port}, targets.source(view->server),
-                           made_up_name(*topology, server), announced_by(view->server, service));
+        co_await check.run(*target, {*address, settings->port},
+                           targets.source(view->server, *address), made_up_name(*topology, server),
+                           announced_by(view->server, service));
     }
     co_return report;
 }

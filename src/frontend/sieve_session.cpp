@@ -126,7 +126,7 @@ Task<std::optional<std::string>> SieveSession::ask(std::string_view challenge) {
     line += "\r\n";
     co_await client_.write(line);
     wire::CommandAssembler assembler(command_limits());
-    if (!co_await read_text(assembler)) co_return std::nullopt;
+    if (!co_await read_text(assembler)) throw net::ConversationOver(net::EndReason::ClientClosed);
     const auto text = sieve::parse_response_string(assembler.text());
     if (!text || wire::sasl::is_cancel(*text)) co_return std::nullopt;
     co_return std::string(*text);

@@ -134,10 +134,15 @@ bool TargetTable::scram_works(Service service, const cluster::LoginContext& cont
     return domain == nullptr || cluster::map_names(reachable(domain), service);
 }
 
-std::optional<IpAddress> TargetTable::source(const cluster::Server& server) {
+std::optional<IpAddress> TargetTable::source(const cluster::Server& server, const IpAddress& to) {
     const auto& own = server.source.empty() ? settings_.source_addresses : server.source;
     if (own.empty()) return std::nullopt;
-    return own[next_source_[server.name]++ % own.size()];
+    std::size_t& next = next_source_[server.name];
+    for (std::size_t tried = 0; tried < own.size(); ++tried) {
+        const IpAddress& candidate = own[next++ % own.size()];
+        if (candidate.is_v4() == to.is_v4()) return candidate;
+    }
+    return std::nullopt;
 }
 
 }  // namespace muster::frontend

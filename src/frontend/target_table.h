@@ -35,8 +35,8 @@ public:
     /// SCRAM works for every name that may come: names without domain come only where a domain is
     /// set for them, and there each server must learn the full one.
     [[nodiscard]] bool scram_works(cluster::Service service, const cluster::LoginContext& context);
-    /// The next source address for `server`; empty: the kernel chooses.
-    std::optional<IpAddress> source(const cluster::Server& server);
+    /// The next source address of the family of `to`, for `server`; empty: the kernel chooses.
+    std::optional<IpAddress> source(const cluster::Server& server, const IpAddress& to);
 
 private:
     /// `own` is the entry's `ca`; a server without one may be certified by a public authority.

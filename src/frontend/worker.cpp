@@ -247,7 +247,7 @@ Task<Result<std::unique_ptr<Upstream>>> Worker::connect(
     const auto address = shared_.hosts.find(route.server->server.host);
     if (!address) co_return std::unexpected(address.error());
     auto stream = co_await net::connect(loop_, {*address, route.service->port},
-                                        targets_.source(route.server->server), limit);
+                                        targets_.source(route.server->server, *address), limit);
     if (!stream) co_return std::unexpected(stream.error());
     auto upstream = make_upstream(std::move(*stream), target);
     upstream->stream().expire_after(limit);

@@ -5,6 +5,7 @@
 namespace muster::frontend {
 namespace {
 
+using Turn = ClientGuard::Turn;
 using Verdict = ClientGuard::Verdict;
 
 IpAddress address(const char* text) { return *IpAddress::parse(text); }
@@ -43,13 +44,42 @@ TEST(ClientGuard, FailuresDelayThenBlockAndSuccessForgives) {
     const IpAddress one = address("192.0.2.1");
     const auto first = guard.failed(one);
     EXPECT_GT(first.count(), 0);
-    EXPECT_FALSE(guard.blocked(one));
+    EXPECT_EQ(guard.begin(one), Turn::Now);
     EXPECT_GT(guard.failed(one), first);
-    EXPECT_TRUE(guard.blocked(one));
+    EXPECT_EQ(guard.begin(one), Turn::Never);
     EXPECT_EQ(guard.enter(one), Verdict::TooManyFailures);
-    EXPECT_FALSE(guard.blocked(address("192.0.2.2")));
+    EXPECT_EQ(guard.begin(address("192.0.2.2")), Turn::Now);
     guard.succeeded(one);
-    EXPECT_FALSE(guard.blocked(one));
+    EXPECT_EQ(guard.begin(one), Turn::Now);
+}
+
+TEST(ClientGuard, AttemptsSideBySideCountLikeThoseInARow) {
+    Limits limits = small_limits();
+    limits.failures = 3;
+    ClientGuard guard(limits);
+    const IpAddress one = address("192.0.2.1");
+    for (int i = 0; i < 20; ++i)
+        EXPECT_EQ(guard.begin(one), Turn::Now);  // nothing is held against it
+    guard.failed(one);
+    EXPECT_EQ(guard.begin(one), Turn::Later);
+    for (int i = 0; i < 18; ++i) guard.withdrawn(one);
+    EXPECT_EQ(guard.begin(one), Turn::Now);  // the second of two that it may still fail
+    EXPECT_EQ(guard.begin(one), Turn::Later);
+    guard.failed(one);
+    guard.failed(one);
+    EXPECT_EQ(guard.begin(one), Turn::Never);
+}
+
+TEST(ClientGuard, OnesOwnAccountDoesNotPayForGuessesWithoutEnd) {
+    ClientGuard guard(small_limits());
+    const IpAddress one = address("192.0.2.1");
+    int guesses = 0;
+    while (guard.begin(one) == Turn::Now && guesses < 100) {
+        guard.failed(one);
+        ++guesses;
+        if (guard.begin(one) == Turn::Now) guard.succeeded(one);
+    }
+    EXPECT_EQ(guesses, 4);  // two, and two that were forgiven
 }
 
 TEST(ClientGuard, LeavingMoreOftenThanEnteringHarmsNothing) {
