@@ -13,6 +13,8 @@ namespace {
 
 using Stage = ReplicaPosition::Stage;
 
+/// More, and watches are told "everything", with the keys of those that were deleted: nobody could
+/// find out about them later.
 constexpr std::size_t kMaxKeysTold = 1'000;
 /// Rows compared in one transaction of a repair.
 constexpr std::size_t kRepairRows = 5'000;
@@ -242,7 +244,7 @@ Result<> ReplicaWriter::apply(const std::vector<Change>& changes, const Cursor& 
     std::vector<std::string> keys;
     const bool many = changes.size() > kMaxKeysTold;
     for (const Change& change : changes) {
-        if (!many) keys.push_back(change.key);
+        if (!many || !change.value) keys.push_back(change.key);
     }
     replica_->applied({.revision = cursor.revision, .keys = keys, .everything = many});
     return {};
@@ -258,24 +260,27 @@ Result<> ReplicaWriter::begin_repair(const Cursor& start) {
 Result<> ReplicaWriter::replace_range(std::string_view from, std::string_view to,
                                       const std::vector<Entry>& entries, const Cursor& seen) {
     std::vector<std::string> changed;
+    std::vector<std::string> gone;
     ReplicaPosition reached = position_;
     reached.settle = later(position_.settle, seen);
     auto done = transact([&]() -> Result<> {
-        if (auto replaced = replace_rows(from, to, entries, changed); !replaced) return replaced;
+        auto replaced = replace_rows(from, to, entries, changed, gone);
+        if (!replaced) return replaced;
         return store_position(reached);
     });
     if (!done) return done;
     position_ = std::move(reached);
-    if (changed.empty()) return {};
-    const bool many = changed.size() > kMaxKeysTold;
-    if (many) changed.clear();
-    replica_->applied({.revision = seen.revision, .keys = changed, .everything = many});
+    if (changed.empty() && gone.empty()) return {};
+    const bool many = changed.size() + gone.size() > kMaxKeysTold;
+    if (!many) gone.insert(gone.end(), changed.begin(), changed.end());
+    replica_->applied({.revision = seen.revision, .keys = gone, .everything = many});
     return {};
 }
 
 Result<> ReplicaWriter::replace_rows(std::string_view from, std::string_view to,
                                      const std::vector<Entry>& entries,
-                                     std::vector<std::string>& changed) {
+                                     std::vector<std::string>& changed,
+                                     std::vector<std::string>& gone) {
     auto wanted = entries.begin();
     std::string at(from);
     std::vector<std::string> extra;
@@ -311,7 +316,7 @@ Result<> ReplicaWriter::replace_rows(std::string_view from, std::string_view to,
         for (const std::string& key : extra) {
             erase_.bind(1, key);
             if (auto done = erase_.run(); !done) return done;
-            changed.push_back(key);
+            gone.push_back(key);
         }
         if (end) return {};
         at = after(last);

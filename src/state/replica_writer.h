@@ -74,7 +74,8 @@ private:
     Result<> store_position(const ReplicaPosition& position);
     Result<> upsert(const Entry& entry);
     Result<> replace_rows(std::string_view from, std::string_view to,
-                          const std::vector<Entry>& entries, std::vector<std::string>& changed);
+                          const std::vector<Entry>& entries, std::vector<std::string>& changed,
+                          std::vector<std::string>& gone);
 
     std::shared_ptr<Replica> replica_;
     Scope scope_;
