@@ -112,6 +112,8 @@ class Membership(unittest.TestCase):
 
     def test_a_front_end_changes_the_cluster_only_for_an_administrator(self):
         self.master.do("account", "add", "omar@domain1.dom", "--no-password")
+        for node in (self.front_end, self.back_end):  # until then it knows no member
+            wait_for(lambda node=node: node.knows("omar@domain1.dom"))
         code, _, err = self.front_end.cli("account", "disable", "omar@domain1.dom")
         self.assertEqual(code, 1)
         self.assertIn("--user", err)
@@ -151,6 +153,9 @@ class Membership(unittest.TestCase):
         for path, body in (("/v1/kick", whom), ("/v1/end-account", {})):
             self.assertEqual(cluster_status(self.back_end.cluster, "POST", path, body,
                                             member=self.front_end), 403, path)
+        self.master.do("account", "add", "kim@domain1.dom", "--no-password")
+        for node in (self.front_end, self.back_end):
+            wait_for(lambda node=node: node.knows("kim@domain1.dom"))
         self.assertEqual(cluster_status(self.front_end.cluster, "POST", "/v1/kick", whom,
                                         member=self.back_end), 200)
         kick = ("session", "kick", "--account", "nobody@domain1.dom")
