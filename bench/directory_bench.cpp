@@ -22,6 +22,7 @@
 #include "cluster/account_import.h"
 #include "cluster/directory.h"
 #include "cluster/directory_writer.h"
+#include "cluster/entry_keys.h"
 #include "cluster/route.h"
 #include "local_source.h"
 #include "state/sqlite_store.h"

@@ -65,9 +65,22 @@ void TargetTable::follow(const std::shared_ptr<const cluster::Topology>& topolog
     if (topology == topology_) return;
     topology_ = topology;
     targets_.clear();
+    std::erase_if(kept_, [&](const auto& item) {
+        return topology->server(item.first.first.view()) == nullptr;
+    });
     reachable_.clear();
     announcements_.clear();
 }
+
+namespace {
+
+/// Whether a connection that was made for one of them serves the other, too.
+bool is_same(const UpstreamTarget& one, const UpstreamTarget& other) {
+    return one.kind == other.kind && one.tls == other.tls && one.introduce == other.introduce &&
+           one.trust == other.trust && one.tls_name == other.tls_name;
+}
+
+}  // namespace
 
 Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster::ServerView& view,
                                                                   Service service) {
@@ -90,7 +103,13 @@ Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster:
         if (!made) return std::unexpected(made.error());
         target.trust = *made;
     }
-    slot = std::make_shared<const UpstreamTarget>(std::move(target));
+    Kept& kept = kept_[{server.name, service}];
+    if (!kept.target || kept.host != server.host || kept.port != settings->port ||
+        !is_same(*kept.target, target)) {
+        kept = {server.host, settings->port,
+                std::make_shared<const UpstreamTarget>(std::move(target))};
+    }
+    slot = kept.target;
     return slot;
 }
 

@@ -51,6 +51,13 @@ private:
     std::map<std::pair<const cluster::ServerView*, cluster::Service>,
              std::shared_ptr<const UpstreamTarget>>
         targets_;
+    /// Across snapshots: warm connections belong to the target that they were made for.
+    struct Kept {
+        std::string host;
+        std::uint16_t port = 0;
+        std::shared_ptr<const UpstreamTarget> target;
+    };
+    std::map<std::pair<ServerName, cluster::Service>, Kept> kept_;
     std::map<const cluster::Domain*, std::vector<const cluster::ServerView*>> reachable_;
     std::map<std::tuple<cluster::Service, unsigned, const cluster::Domain*>, std::string>
         announcements_;                                                    // by offer
