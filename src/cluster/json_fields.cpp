@@ -1,37 +1,16 @@
 #include "cluster/json_fields.h"
 
 #include "cluster/entry_codec.h"
+#include "state/json_value.h"
 
 namespace muster::cluster {
-namespace {
-
 using nlohmann::json;
-
-/// Writing JSON and freeing it recurse, so depth is bounded before anything is built.
-bool too_deep(std::string_view text) {
-    std::size_t depth = 0;
-    bool in_string = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (in_string) {
-            if (c == '\\') ++i;
-            if (c == '"') in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > kMaxNesting) return true;
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            --depth;
-        }
-    }
-    return false;
-}
-
-}  // namespace
 
 Result<json> parse_value(std::string_view text) {
     if (text.size() > kMaxEntry) return fail(ErrorKind::Corrupt, "more than 256 KiB of JSON");
-    if (too_deep(text)) return fail(ErrorKind::Corrupt, "JSON nested too deeply");
+    if (state::nests_deeper(text, kMaxNesting)) {
+        return fail(ErrorKind::Corrupt, "JSON nested too deeply");
+    }
     json value = json::parse(text, nullptr, false);
     if (value.is_discarded()) return fail(ErrorKind::Corrupt, "not valid JSON");
     return value;
@@ -43,9 +22,7 @@ Result<json> parse_object(std::string_view text) {
     return value;
 }
 
-std::string to_text(const json& value) {
-    return value.dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string to_text(const json& value) { return state::json_line(value); }
 
 json FieldReader::take(std::string_view field) {
     const auto found = object_.find(field);
