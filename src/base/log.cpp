@@ -33,26 +33,53 @@ constexpr std::string_view kLevelNames[] = {"debug", "info", "warning", "error",
 bool is_plain(std::string_view value) {
     if (value.empty()) return false;
     for (const char c : value) {
-        if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
+        const bool is_ascii = static_cast<unsigned char>(c) < 0x80;
+        if (!is_ascii || c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
     }
     return true;
+}
+
+/// Length of the well-formed UTF-8 sequence (RFC 3629) that `text` begins with; 0 for anything
+/// else, and for C1 control characters, which terminals obey.
+std::size_t printable_sequence(std::string_view text) {
+    const auto byte = [text](std::size_t i) {
+        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+    };
+    const auto follows = [&byte](std::size_t i, unsigned from = 0x80, unsigned to = 0xbf) {
+        return byte(i) >= from && byte(i) <= to;
+    };
+    const unsigned first = byte(0);
+    if (first < 0x80) return 1;
+    if (first >= 0xc2 && first <= 0xdf) return follows(1, first == 0xc2 ? 0xa0 : 0x80) ? 2 : 0;
+    if (first >= 0xe0 && first <= 0xef) {
+        const unsigned least = first == 0xe0 ? 0xa0 : 0x80;
+        const unsigned most = first == 0xed ? 0x9f : 0xbf;  // no surrogates
+        return follows(1, least, most) && follows(2) ? 3 : 0;
+    }
+    if (first < 0xf0 || first > 0xf4) return 0;
+    const unsigned least = first == 0xf0 ? 0x90 : 0x80;
+    const unsigned most = first == 0xf4 ? 0x8f : 0xbf;
+    return follows(1, least, most) && follows(2) && follows(3) ? 4 : 0;
 }
 
 void append_quoted(std::string& line, std::string_view value) {
     static constexpr char kHex[] = "0123456789abcdef";
     line += '"';
-    for (const char c : value) {
+    while (!value.empty()) {
+        const char c = value.front();
         const auto byte = static_cast<unsigned char>(c);
+        const std::size_t length = printable_sequence(value);
         if (c == '"' || c == '\\') {
             line += '\\';
             line += c;
-        } else if (byte < 0x20 || byte == 0x7f) {
+        } else if (byte < 0x20 || byte == 0x7f || length == 0) {
             line += "\\u00";
             line += kHex[byte >> 4];
             line += kHex[byte & 15];
         } else {
-            line += c;
+            line += value.substr(0, length);
         }
+        value.remove_prefix(length == 0 ? 1 : length);
     }
     line += '"';
 }

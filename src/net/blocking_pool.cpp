@@ -2,31 +2,48 @@
 
 namespace muster::net {
 
-BlockingPool::BlockingPool(std::size_t threads) {
-    for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work_loop(); });
-}
+BlockingPool::BlockingPool(std::size_t threads, std::size_t waiting)
+    : most_threads_(threads), most_waiting_(waiting) {}
 
-BlockingPool::~BlockingPool() {
+BlockingPool::~BlockingPool() { close(); }
+
+void BlockingPool::close() {
+    std::vector<std::thread> ending;
     {
         const std::scoped_lock lock(mutex_);
         stopping_ = true;
+        ending.swap(threads_);
     }
     wake_.notify_all();
-    for (std::thread& thread : threads_) thread.join();
+    for (std::thread& thread : ending) thread.join();
 }
 
 void BlockingPool::submit(std::function<void()> work) {
     {
-        const std::scoped_lock lock(mutex_);
+        std::unique_lock lock(mutex_);
+        if (stopping_) {
+            lock.unlock();
+            return work();
+        }
         queue_.push_back(std::move(work));
+        if (queue_.size() > idle_ && threads_.size() < most_threads_) {
+            threads_.emplace_back([this] { work_loop(); });
+        }
     }
     wake_.notify_one();
+}
+
+bool BlockingPool::full() const {
+    const std::scoped_lock lock(mutex_);
+    return queue_.size() >= most_waiting_;
 }
 
 void BlockingPool::work_loop() {
     for (;;) {
         std::unique_lock lock(mutex_);
+        ++idle_;
         wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        --idle_;
         if (queue_.empty()) return;
         const auto work = std::move(queue_.front());
         queue_.pop_front();

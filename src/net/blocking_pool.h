@@ -15,22 +15,31 @@
 
 namespace muster::net {
 
+/// Thread-safe. Threads begin when there is work for them.
 class BlockingPool {
 public:
-    explicit BlockingPool(std::size_t threads);
+    /// At most `threads` at once; full() when `waiting` pieces of work have no thread yet.
+    explicit BlockingPool(std::size_t threads, std::size_t waiting = 1024);
     BlockingPool(const BlockingPool&) = delete;
     BlockingPool& operator=(const BlockingPool&) = delete;
-    /// Finishes what was submitted, then ends the threads.
     ~BlockingPool();
 
+    /// Takes the work even when full: whoever serves strangers asks full() first.
     void submit(std::function<void()> work);
+    [[nodiscard]] bool full() const;
+    /// Finishes what was submitted, then ends the threads. Work that comes later runs on the
+    /// thread that submits it.
+    void close();
 
 private:
     void work_loop();
 
-    std::mutex mutex_;
+    const std::size_t most_threads_;
+    const std::size_t most_waiting_;
+    mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<std::function<void()>> queue_;
+    std::size_t idle_ = 0;
     bool stopping_ = false;
     std::vector<std::thread> threads_;
 };

@@ -10,7 +10,6 @@ namespace muster::net {
 namespace {
 
 using SteadyTime = std::chrono::steady_clock::time_point;
-constexpr std::size_t kReplyLimit = std::size_t{256} << 20;
 
 template <auto Free>
 struct FreeBy {
@@ -67,7 +66,8 @@ struct HttpClient::Impl {
     static std::size_t on_upload(char* into, std::size_t unit, std::size_t count, void* self) {
         auto* impl = static_cast<Impl*>(self);
         impl->last_moved = std::chrono::steady_clock::now();
-        return impl->call->upload(into, unit * count);
+        const std::size_t size = impl->call->upload(into, unit * count);
+        return size == HttpCall::kUploadFailed ? std::size_t{CURL_READFUNC_ABORT} : size;
     }
     Result<HttpReply> run(const HttpCall& wanted);
     [[nodiscard]] std::unexpected<Error> failure(CURLcode code) const;
@@ -80,7 +80,7 @@ std::size_t HttpClient::Impl::take(std::string_view bytes) {
         enough = !(*sink)(status(), bytes);
         return enough ? 0 : bytes.size();
     }
-    too_large = collected->size() + bytes.size() > kReplyLimit;
+    too_large = collected->size() + bytes.size() > target.reply_limit;
     if (too_large) return 0;
     collected->append(bytes);
     return bytes.size();
@@ -92,6 +92,7 @@ void HttpClient::Impl::set_peer() {
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS,
                      static_cast<long>(target.connect_time.count()));
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(target.total_time.count()));
     curl_easy_setopt(curl, CURLOPT_TCP_KEEPALIVE, 1L);
     if (!target.unix_socket.empty()) {
         curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, target.unix_socket.c_str());

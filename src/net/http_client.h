@@ -25,6 +25,9 @@ struct HttpTarget {
     std::chrono::milliseconds connect_time{5'000};
     /// Nothing moved in either direction for so long: the call fails.
     std::chrono::milliseconds inactivity{30'000};
+    /// For the whole of a call, whatever moves meanwhile; zero: no bound.
+    std::chrono::milliseconds total_time{0};
+    std::size_t reply_limit = std::size_t{256} << 20;  ///< bytes of a reply that call() collects
 };
 
 struct HttpCall {
@@ -34,7 +37,8 @@ struct HttpCall {
     std::string content_type = "application/json";
     HttpHeaders headers{};
     /// When set, the body comes from here instead: fills the buffer and returns how many bytes;
-    /// 0 ends it.
+    /// 0 ends it, kUploadFailed ends the call.
+    static constexpr std::size_t kUploadFailed = static_cast<std::size_t>(-1);
     std::function<std::size_t(char* into, std::size_t room)> upload{};
 };
 
