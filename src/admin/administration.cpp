@@ -182,7 +182,7 @@ Task<void> Administration::obey(cluster::AdminState wanted) {
     obeyed_ = wanted;
     const bool draining = wanted != cluster::AdminState::Up;
     log::info("admin_state", {{"state", cluster::name(wanted)}});
-    co_await net::Blocking(*node_.control, *node_.pool,
+    co_await net::Blocking(*node_.control, node_.pools->calls,
                            [this, draining] { node_.hooks.drain(draining); });
 }
 
@@ -202,7 +202,7 @@ Task<void> Administration::watch() {
         if (self != nullptr) co_await obey(self->admin);
         if (net::Clock::now() >= next_look) {
             next_look = net::Clock::now() + kLookInterval;
-            co_await net::Blocking(*node_.control, *node_.pool, [this] {
+            co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
                 note_presence();
                 alarms_.look(node_);
             });
@@ -217,11 +217,12 @@ Task<void> Administration::watch() {
 
 Task<void> Administration::close() {
     node_.stopping = true;
+    if (peers_) peers_->stop();
     if (watching_ != nullptr) watching_->cut_short();
     co_await tasks_.drained();
     follower_thread_.request_stop();
     if (cluster_server_) co_await cluster_server_->close();
-    co_await net::Blocking(*node_.control, *node_.pool, [this] { note_presence(); });
+    co_await net::Blocking(*node_.control, node_.pools->calls, [this] { note_presence(); });
     if (admin_server_) co_await admin_server_->close();
 }
 

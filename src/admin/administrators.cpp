@@ -1,11 +1,13 @@
 #include "admin/administrators.h"
 
+#include "admin/fan_out.h"
 #include "admin/peers.h"
 #include "base/base64.h"
 #include "base/password.h"
 #include "base/seal.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -13,92 +15,116 @@ namespace {
 using nlohmann::json;
 
 constexpr auto kRemember = std::chrono::seconds(60);
+// A node that does not see administrators learns of a change this late.
+constexpr auto kRememberUnseen = std::chrono::seconds(5);
 constexpr auto kFailureWindow = std::chrono::minutes(5);
 constexpr int kFailures = 20;
 constexpr std::size_t kRemembered = 1000;
+constexpr std::string_view kBasic = "Basic ";
+constexpr std::size_t kLongestCredentials = 4096;
 
 std::unexpected<Error> refused() {
     return fail(ErrorKind::Refused, "administrator's name or password is wrong");
 }
 
+/// So that an unknown name costs what a known one does.
+void verify_against_nothing(const std::string& password) {
+    static const std::string kNobody = make_scram_sha256("nobody's password").value_or("");
+    static_cast<void>(verify_password(kNobody, password));
+}
+
 }  // namespace
 
-bool Administrators::may_try(const IpAddress& from) {
-    const std::scoped_lock lock(mutex_);
-    const auto found = failures_.find(from);
-    if (found == failures_.end()) return true;
-    if (Clock::now() - found->second.since > kFailureWindow) {
-        failures_.erase(found);
-        return true;
-    }
-    return found->second.count < kFailures;
-}
+Administrators::Administrators(NodeContext& node)
+    : node_(node), attempts_(kFailures, kFailureWindow) {}
 
-void Administrators::failed(const IpAddress& from) {
-    const std::scoped_lock lock(mutex_);
-    if (failures_.size() >= kRemembered) failures_.clear();
-    Failures& failures = failures_[from];
-    if (failures.count++ == 0) failures.since = Clock::now();
-}
+bool Administrators::sees_entries() const { return node_.scope() >= state::Scope::Backend; }
 
-Result<AdministratorRights> Administrators::verify(const std::string& name,
-                                                   const std::string& password) {
+/// Empty when there is no such administrator.
+Result<std::string> Administrators::entry_of(const std::string& name) const {
     state::ReplicaReader reader(node_.replica);
-    const auto row = reader.find(cluster::admin_key(name));
+    auto row = reader.find(cluster::admin_key(name));
     if (!row) return std::unexpected(row.error());
-    if (!*row) return refused();
-    const auto administrator = cluster::decode_administrator(name, (*row)->value);
+    if (!*row) return std::string();
+    return std::string((*row)->value);
+}
+
+Result<Administrators::Proven> Administrators::verify(const std::string& name,
+                                                      const std::string& password) {
+    auto entry = entry_of(name);
+    if (!entry) return std::unexpected(entry.error());
+    if (entry->empty()) {
+        verify_against_nothing(password);
+        return refused();
+    }
+    const auto administrator = cluster::decode_administrator(name, *entry);
     if (!administrator) return std::unexpected(administrator.error());
     for (const std::string& key : administrator->keys) {
         if (verify_password(key, password).value_or(false)) {
-            return AdministratorRights{name, !administrator->read_only};
+            return Proven{{name, !administrator->read_only}, *entry, Clock::now() + kRemember};
         }
     }
     return refused();
 }
 
-Result<AdministratorRights> Administrators::ask_master(const std::string& authorization) {
+Result<Administrators::Proven> Administrators::ask_master(const std::string& authorization,
+                                                          const IpAddress& from) {
     net::HttpCall call{"POST", "/v1/administrators/verify"};
-    // A header may hold any bytes.
-    call.body =
-        json{{"authorization", authorization}}.dump(-1, ' ', false, json::error_handler_t::replace);
-    const auto reply = node_.peers->call_master(call);
-    if (!reply) return std::unexpected(reply.error());
-    const json answer = json::parse(reply->body, nullptr, false);
-    if (reply->status != 200 || !answer.is_object()) return refused();
-    return AdministratorRights{answer.value("name", ""), answer.value("may_write", false)};
+    call.body = state::json_line(json{{"authorization", authorization}, {"client", from.text()}});
+    const auto answer = body_of(node_.peers->call_master(call));
+    if (!answer) {
+        if (answer.error().kind == ErrorKind::Refused) return refused();
+        return std::unexpected(answer.error());
+    }
+    const auto name = text_field(*answer, "name");
+    const bool whole = name && !name->empty() && answer->contains("may_write") &&
+                       (*answer)["may_write"].is_boolean();
+    if (!whole) return fail(ErrorKind::Unavailable, "the master answers nonsense");
+    return Proven{{*name, (*answer)["may_write"].get<bool>()}, "", Clock::now() + kRememberUnseen};
+}
+
+std::optional<AdministratorRights> Administrators::remembered(const std::string& digest) {
+    Proven proven;
+    {
+        const std::scoped_lock lock(mutex_);
+        const auto found = proven_.find(digest);
+        if (found == proven_.end() || found->second.until <= Clock::now()) return std::nullopt;
+        proven = found->second;
+    }
+    if (sees_entries() && entry_of(proven.rights.name).value_or("") != proven.entry) {
+        return std::nullopt;
+    }
+    return proven.rights;
+}
+
+Result<Administrators::Proven> Administrators::judge(const std::string& authorization,
+                                                     const IpAddress& from) {
+    const auto plain =
+        base64_decode(std::string_view(authorization).substr(kBasic.size()), kLongestCredentials);
+    const std::size_t colon = plain ? plain->find(':') : std::string::npos;
+    if (colon == std::string::npos) return refused();
+    if (!sees_entries()) return ask_master(authorization, from);
+    return verify(plain->substr(0, colon), plain->substr(colon + 1));
 }
 
 Result<AdministratorRights> Administrators::check(std::string_view authorization,
                                                   const IpAddress& from) {
-    constexpr std::string_view kBasic = "Basic ";
     if (!authorization.starts_with(kBasic)) {
         return fail(ErrorKind::Refused, "an administrator's name and password are needed");
     }
-    if (!may_try(from)) return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
     const std::string shown(authorization);
     const std::string digest = sha256(shown);
-    {
-        const std::scoped_lock lock(mutex_);
-        const auto found = proven_.find(digest);
-        if (found != proven_.end() && found->second.until > Clock::now()) {
-            return found->second.rights;
-        }
+    if (auto rights = remembered(digest)) return *rights;
+    if (!attempts_.begin(from)) {
+        return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
     }
-    const auto plain = base64_decode(authorization.substr(kBasic.size()), 4096);
-    const std::size_t colon = plain ? plain->find(':') : std::string::npos;
-    if (colon == std::string::npos) return refused();
-    const bool sees_them = node_.scope() >= state::Scope::Backend;
-    auto rights =
-        sees_them ? verify(plain->substr(0, colon), plain->substr(colon + 1)) : ask_master(shown);
-    if (!rights) {
-        if (rights.error().kind == ErrorKind::Refused) failed(from);
-        return rights;
-    }
+    auto proven = judge(shown, from);
+    if (proven || proven.error().kind != ErrorKind::Refused) attempts_.forgive(from);
+    if (!proven) return std::unexpected(proven.error());
     const std::scoped_lock lock(mutex_);
     if (proven_.size() >= kRemembered) proven_.clear();
-    proven_[digest] = {*rights, Clock::now() + kRemember};
-    return rights;
+    proven_[digest] = *proven;
+    return proven->rights;
 }
 
 }  // namespace muster::admin

@@ -4,10 +4,12 @@
 #include <chrono>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "admin/api.h"
+#include "admin/attempt_limit.h"
 #include "base/endpoint.h"
 #include "base/error.h"
 
@@ -22,32 +24,33 @@ struct AdministratorRights {
 /// master. Thread-safe; blocks (hashing costs milliseconds on purpose).
 class Administrators {
 public:
-    explicit Administrators(NodeContext& node) : node_(node) {}
+    explicit Administrators(NodeContext& node);
 
-    /// The value of an Authorization header (basic). Errors: Refused; Limit after too many
-    /// failures from one address; Unavailable when it cannot be told.
+    /// The value of an Authorization header (basic), shown by a client at `from`: a node that
+    /// passes a call on says where it came from. Errors: Refused; Limit after too many failures
+    /// from one address; Unavailable when it cannot be told.
     Result<AdministratorRights> check(std::string_view authorization, const IpAddress& from);
-    /// Without limits and memory: what a master answers to another node.
-    Result<AdministratorRights> verify(const std::string& name, const std::string& password);
 
 private:
     using Clock = std::chrono::steady_clock;
+    /// What was proven holds while the administrator's entry stays as it was; where the entry is
+    /// not seen, for a few seconds.
     struct Proven {
         AdministratorRights rights;
+        std::string entry;
         Clock::time_point until;
     };
-    struct Failures {
-        int count = 0;
-        Clock::time_point since;
-    };
-    Result<AdministratorRights> ask_master(const std::string& authorization);
-    bool may_try(const IpAddress& from);
-    void failed(const IpAddress& from);
+    [[nodiscard]] bool sees_entries() const;
+    Result<std::string> entry_of(const std::string& name) const;
+    std::optional<AdministratorRights> remembered(const std::string& digest);
+    Result<Proven> judge(const std::string& authorization, const IpAddress& from);
+    Result<Proven> verify(const std::string& name, const std::string& password);
+    Result<Proven> ask_master(const std::string& authorization, const IpAddress& from);
 
     NodeContext& node_;
+    AttemptLimit attempts_;
     std::mutex mutex_;
     std::map<std::string, Proven> proven_;  // by digest of what was shown
-    std::map<IpAddress, Failures> failures_;
 };
 
 }  // namespace muster::admin

@@ -52,9 +52,10 @@ Task<Result<>> write_share(NodeContext& node, std::string to, std::string from,
     call.method = value ? "PUT" : "DELETE";
     call.path = "/v1/shared-acl/" + net::percent_encoded(to) + "/" + net::percent_encoded(from);
     if (value) call.body = {{"value", *value}};
-    call.caller = {"node:" + node.config.node.name.text, "dovecot", true, {}, true};
+    call.caller = {"node:" + node.config.node.name.text, "dovecot", true, {}, false};
+    if (node.pools->jobs.full()) co_return fail(ErrorKind::Unavailable, "unavailable", "busy");
     const auto run = [&node, &call] { return run_call(node, std::move(call)); };
-    const net::HttpResponse response = co_await net::Blocking(*node.control, *node.pool, run);
+    const net::HttpResponse response = co_await net::Blocking(*node.control, node.pools->jobs, run);
     if (response.status < 300) co_return Result<>{};
     co_return fail(ErrorKind::Unavailable, "unavailable", response.body);
 }

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "admin/administrators.h"
 #include "admin/agent_hooks.h"
 #include "admin/peers.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -59,11 +61,14 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
 net::HttpResponse forward(NodeContext& node, const ApiCall& call) {
     net::HttpCall out{call.method, call.path};
     if (!call.query.empty()) out.path += "?" + call.query;
-    if (!call.body.is_null()) out.body = call.body.dump();
+    if (!call.body.is_null()) out.body = state::json_line(call.body);
     if (!call.caller.authorization.empty()) {
         out.headers.emplace_back("Authorization", call.caller.authorization);
     }
     out.headers.emplace_back("X-Muster-Caller", call.caller.name);
+    if (!call.caller.address.is_unspecified()) {
+        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
+    }
     const auto reply = node.peers->call_master(out);
     if (!reply) return error_response(reply.error());
     net::HttpResponse response;
@@ -72,17 +77,14 @@ net::HttpResponse forward(NodeContext& node, const ApiCall& call) {
     return response;
 }
 
-void write_audit(NodeContext& node, ApiCall& call, std::string_view action,
-                 const ApiResult& result) {
+Result<> write_audit(NodeContext& node, ApiCall& call, std::string_view action,
+                     const ApiResult& result) {
     call.audit.who = call.caller.name;
     call.audit.from = call.caller.from;
     call.audit.action = action;
     if (call.audit.object.empty() && !call.names.empty()) call.audit.object = call.names[0];
     if (!result) call.audit.outcome = result.error().detail;
-    if (node.audit == nullptr) return;
-    if (auto written = node.audit->append(call.audit); !written) {
-        log::error("audit_failed", {{"reason", written.error().detail}});
-    }
+    return append_audit(node, call.audit);
 }
 
 Error missing_rights(const ApiCall& call) {
@@ -99,7 +101,24 @@ ApiResult guarded(ApiHandler run, NodeContext& node, ApiCall& call) {
         return run(node, call);
     } catch (const json::exception& error) {
         return fail(ErrorKind::Syntax, std::string("the body is not as expected: ") + error.what());
+    } catch (const std::exception& error) {
+        return fail(ErrorKind::Io, "internal error",
+                    std::string("internal error: ") + error.what());
     }
+}
+
+/// A page of another site makes a browser send such a request, with the password that the browser
+/// knows, without asking us first (Fetch standard, "CORS-safelisted request-header").
+bool may_be_forged(const net::HttpRequest& request) {
+    if (request.method != "POST") return false;
+    if (request.header("origin").empty() && request.header("sec-fetch-site").empty()) return false;
+    std::string type(request.header("content-type").substr(0, 64));
+    std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+    return !type.starts_with("application/json") && !type.starts_with("application/octet-stream");
+}
+
+net::HttpResponse busy() {
+    return error_response({ErrorKind::Unavailable, "", "too much is going on: try again"});
 }
 
 Caller local_caller(const net::HttpRequest& request) {
@@ -110,10 +129,20 @@ Caller local_caller(const net::HttpRequest& request) {
 
 }  // namespace
 
+Result<> append_audit(NodeContext& node, const AuditRecord& record) {
+    if (node.audit == nullptr) return {};
+    auto written = node.audit->append(record);
+    if (written) return {};
+    log::error("audit_failed", {{"action", record.action}, {"reason", written.error().detail}});
+    const bool done = record.outcome == "done";
+    return fail(ErrorKind::Io, "internal error",
+                (done ? "changed, but not audited: " : "not audited: ") + written.error().detail);
+}
+
 net::HttpResponse json_response(const json& body, int status) {
     net::HttpResponse response;
     response.status = status;
-    response.body = body.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    response.body = state::json_line(body) + "\n";
     return response;
 }
 
@@ -156,6 +185,19 @@ Result<const ApiRoute*> find_route(std::string_view method, std::string_view pat
     return fail(ErrorKind::NotFound, "no such path");
 }
 
+net::BlockingPool& pool_for(NodeContext& node, const ApiCall& call) {
+    std::vector<std::string> names;
+    const auto route = find_route(call.method, call.path, names);
+    if (!route) return node.pools->calls;
+    if ((*route)->takes == Takes::Judges) return node.pools->judging;
+    const bool is_for_node = call.caller.is_node;
+    if ((*route)->takes == Takes::Long) return is_for_node ? node.pools->serving : node.pools->jobs;
+    if (is_for_node) return node.pools->calls;
+    const bool passed_on = (*route)->runs_on == RunsOn::Master && !node.is_master();
+    const bool asks = (*route)->takes == Takes::AsksNodes;
+    return asks || passed_on ? node.pools->jobs : node.pools->calls;
+}
+
 net::HttpResponse run_call(NodeContext& node, ApiCall call) {
     const auto route = find_route(call.method, call.path, call.names);
     if (!route) {
@@ -174,8 +216,9 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
         return forward(node, call);
     }
     const ApiResult result = guarded((*route)->run, node, call);
-    if (changes) write_audit(node, call, (*route)->action, result);
+    const auto written = changes ? write_audit(node, call, (*route)->action, result) : Result<>{};
     if (!result) return error_response(result.error());
+    if (!written) return error_response(written.error());
     return json_response(*result);
 }
 
@@ -205,11 +248,19 @@ Task<bool> Api::serve_health(net::HttpExchange& exchange) {
 Task<void> Api::serve(net::HttpExchange& exchange) {
     if (co_await serve_health(exchange)) co_return;
     const net::HttpRequest& request = exchange.request();
+    if (may_be_forged(request)) {
+        net::HttpResponse response = error_response(
+            {ErrorKind::Syntax, "", "a browser must send Content-Type: application/json"});
+        response.status = 415;
+        co_return co_await exchange.respond(std::move(response));
+    }
     if (request.local_user) co_return co_await serve_as(exchange, local_caller(request));
     const std::string authorization(request.header("authorization"));
     const IpAddress from = request.peer.address;
+    net::BlockingPool& judging = node_.pools->judging;
+    if (judging.full()) co_return co_await exchange.respond(busy());
     const auto rights = co_await net::Blocking(
-        *node_.control, *node_.pool,
+        *node_.control, judging,
         [this, authorization, from] { return node_.administrators->check(authorization, from); });
     if (!rights) {
         net::HttpResponse response = error_response(rights.error());
@@ -217,11 +268,13 @@ Task<void> Api::serve(net::HttpExchange& exchange) {
             response.status = 401;
             response.headers.emplace_back("WWW-Authenticate", "Basic realm=\"muster\"");
         }
+        if (rights.error().kind == ErrorKind::Limit) response.status = 429;
         co_await exchange.respond(response);
         co_return;
     }
     Caller caller{"admin:" + rights->name, request.peer.text(), rights->may_write, authorization,
                   false};
+    caller.address = from;
     co_await serve_as(exchange, std::move(caller));
 }
 
@@ -238,14 +291,16 @@ Task<void> Api::serve_as(net::HttpExchange& exchange, Caller caller) {
     call.path = request.path;
     call.query = request.query;
     call.caller = std::move(caller);
-    if (!body->empty()) call.body = json::parse(*body, nullptr, false);
+    if (!body->empty()) call.body = state::parse_json(*body);
     if (call.body.is_discarded()) {
         const Error error{ErrorKind::Syntax, "", "the body of the request is not JSON"};
         co_await exchange.respond(error_response(error));
         co_return;
     }
+    net::BlockingPool& pool = pool_for(node_, call);
+    if (pool.full()) co_return co_await exchange.respond(busy());
     net::HttpResponse response = co_await net::Blocking(
-        *node_.control, *node_.pool,
+        *node_.control, pool,
         [this, moved = std::move(call)]() mutable { return run_call(node_, std::move(moved)); });
     co_await exchange.respond(std::move(response));
 }

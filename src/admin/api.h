@@ -22,6 +22,7 @@ struct Caller {
     std::string authorization;  ///< credentials as they came, to be forwarded with the call
     bool is_node = false;       ///< a member of the cluster, by its key
     bool may_end = false;       ///< such a member, and it may end sessions: masters, back ends
+    IpAddress address{};        ///< of the client, said by a member that passes its call on
 };
 
 /// One request as its handler sees it, on a blocking thread.
@@ -43,6 +44,14 @@ enum class RunsOn : std::uint8_t {
     Master,   ///< needs the store: other nodes pass it on
 };
 
+/// What a call waits for, which says on which threads it runs (admin/pools.h).
+enum class Takes : std::uint8_t {
+    Short,      ///< the store, the replica
+    AsksNodes,  ///< all other nodes, unless one of them asks
+    Long,       ///< servers, ends of sessions
+    Judges,     ///< credentials
+};
+
 /// `action` names a change in the audit log; empty: it only reads.
 struct ApiRoute {
     std::string_view method;
@@ -50,6 +59,7 @@ struct ApiRoute {
     RunsOn runs_on;
     std::string_view action;
     ApiHandler run;
+    Takes takes = Takes::Short;
 };
 
 std::span<const ApiRoute> object_routes();
@@ -61,6 +71,9 @@ std::span<const ApiRoute> node_routes();
 /// The route for a method and path; fills `names`. Error: 404 or 405 as NotFound or Refused.
 Result<const ApiRoute*> find_route(std::string_view method, std::string_view path,
                                    std::vector<std::string>& names);
+
+/// The threads for a call; one that finds them full() is answered 503.
+net::BlockingPool& pool_for(NodeContext& node, const ApiCall& call);
 
 /// Runs a call to its end on the calling (blocking) thread: rights, forwarding, handler, audit.
 net::HttpResponse run_call(NodeContext& node, ApiCall call);
@@ -81,6 +94,9 @@ private:
     Task<bool> serve_health(net::HttpExchange& exchange);
     NodeContext& node_;
 };
+
+/// Io with a text for the caller when the record could not be written; logged as well.
+Result<> append_audit(NodeContext& node, const AuditRecord& record);
 
 net::HttpResponse error_response(const Error& error);
 net::HttpResponse json_response(const nlohmann::json& body, int status = 200);

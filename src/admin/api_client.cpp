@@ -2,7 +2,11 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include "admin/fan_out.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -70,7 +74,7 @@ std::unexpected<Error> ApiClient::failure(const Error& error) const {
 
 Result<json> ApiClient::call(const std::string& method, const std::string& path, const json& body) {
     net::HttpCall out{method, path};
-    if (!body.is_null()) out.body = body.dump();
+    if (!body.is_null()) out.body = state::json_line(body);
     const auto reply = client_.call(out);
     if (!reply) return failure(reply.error());
     return body_of(reply);
@@ -80,9 +84,15 @@ Result<> ApiClient::upload(const std::string& path, int fd,
                            const std::function<void(const json&)>& line) {
     net::HttpCall out{"POST", path};
     out.content_type = "application/octet-stream";
-    out.upload = [fd](char* into, std::size_t room) -> std::size_t {
-        const ssize_t count = ::read(fd, into, room);
-        return count > 0 ? static_cast<std::size_t>(count) : 0;
+    int trouble = 0;
+    out.upload = [fd, &trouble](char* into, std::size_t room) -> std::size_t {
+        ssize_t count = 0;
+        do {
+            count = ::read(fd, into, room);
+        } while (count < 0 && errno == EINTR);
+        if (count >= 0) return static_cast<std::size_t>(count);
+        trouble = errno;
+        return net::HttpCall::kUploadFailed;
     };
     std::string refusal;
     Lines lines;
@@ -92,11 +102,12 @@ Result<> ApiClient::upload(const std::string& path, int fd,
             return true;
         }
         lines.take(bytes, [&line](std::string_view text) {
-            const json parsed = json::parse(text, nullptr, false);
+            const json parsed = state::parse_json(text);
             if (parsed.is_object()) line(parsed);
         });
         return true;
     });
+    if (trouble != 0) return fail(ErrorKind::Io, std::string("reading: ") + std::strerror(trouble));
     if (!reply) return failure(reply.error());
     if (reply->status == 200) return {};
     net::HttpReply refused = *reply;
@@ -107,7 +118,7 @@ Result<> ApiClient::upload(const std::string& path, int fd,
 Result<> ApiClient::download(const std::string& path, const json& body,
                              const std::function<bool(std::string_view)>& sink) {
     net::HttpCall out{body.is_null() ? "GET" : "POST", path};
-    if (!body.is_null()) out.body = body.dump();
+    if (!body.is_null()) out.body = state::json_line(body);
     std::string refusal;
     const auto reply = client_.stream(out, [&](int status, std::string_view bytes) {
         if (status == 200) return sink(bytes);

@@ -13,6 +13,7 @@
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/pki.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -67,7 +68,8 @@ json end_sessions(NodeContext& node, const std::vector<Step>& steps) {
                              step.after.value("home", "") == step.before.value("home", "");
         if (goes_on) continue;
         auto account = cluster::decode_account(
-            std::string_view(step.key).substr(cluster::kAccountPrefix.size()), step.before.dump());
+            std::string_view(step.key).substr(cluster::kAccountPrefix.size()),
+            state::json_line(step.before));
         if (account) accounts.push_back(std::move(*account));
     }
     return end_accounts_everywhere(node, accounts, "changed");
@@ -172,7 +174,7 @@ ApiResult make_join_token(NodeContext& node, ApiCall& call) {
     const std::int64_t ends = now_seconds() + static_cast<std::int64_t>(hours) * 3600;
     const JoinToken token = make_token(*name, *scope, ends);
     state::Transaction transaction;
-    transaction.expect(token.key, 0).put(token.key, token.value.dump());
+    transaction.expect(token.key, 0).put(token.key, state::json_line(token.value));
     if (auto committed = node.directory->commit(transaction); !committed) {
         return std::unexpected(committed.error());
     }
@@ -191,7 +193,7 @@ ApiResult list_tokens(NodeContext& node, ApiCall&) {
     if (!rows) return std::unexpected(rows.error());
     json list = json::array();
     for (const state::Entry& entry : *rows) {
-        json token = json::parse(entry.value, nullptr, false);
+        json token = state::parse_json(entry.value);
         if (!token.is_object()) continue;
         token["id"] = entry.key.substr(kTokenPrefix.size(), 12);
         list.push_back(std::move(token));
@@ -278,7 +280,7 @@ ApiResult audit(NodeContext& node, ApiCall& call) {
 
 constexpr std::array kRoutes{
     ApiRoute{"POST", "/v1/cluster/diff", RunsOn::Master, "", diff},
-    ApiRoute{"POST", "/v1/cluster/apply", RunsOn::Master, "cluster apply", apply},
+    ApiRoute{"POST", "/v1/cluster/apply", RunsOn::Master, "cluster apply", apply, Takes::AsksNodes},
     ApiRoute{"GET", "/v1/tokens", RunsOn::Master, "", list_tokens},
     ApiRoute{"POST", "/v1/tokens", RunsOn::Master, "token add", make_join_token},
     ApiRoute{"DELETE", "/v1/tokens/{}", RunsOn::Master, "token remove", remove_token},

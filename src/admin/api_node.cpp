@@ -6,6 +6,7 @@
 #include "admin/api.h"
 #include "admin/fan_out.h"
 #include "admin/node_alarms.h"
+#include "admin/peer_answers.h"
 #include "admin/presence.h"
 #include "base/log.h"
 #include "cluster/entry_keys.h"
@@ -15,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::chrono::milliseconds kPatience{3'000};
+constexpr CallBounds kStatusBounds{std::chrono::milliseconds(3'000), std::size_t{4} << 20};
 
 json roles_of(const Roles& roles) {
     json list = json::array();
@@ -75,7 +76,7 @@ ApiResult status(NodeContext& node, ApiCall& call) {
     json alarms = json::array();
     json nodes = json::array();
     nodes.push_back(self);
-    auto answers = ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kPatience);
+    auto answers = ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kStatusBounds, tells_status);
     const json servers = observed_servers(node, answers);
     for (PeerAnswer& one : answers) {
         if (!one.answer) {
@@ -83,6 +84,7 @@ ApiResult status(NodeContext& node, ApiCall& call) {
             continue;
         }
         one.answer->erase("servers");
+        (*one.answer)["name"] = one.peer.name.text;
         nodes.push_back(std::move(*one.answer));
     }
     for (json& one : nodes) {
@@ -123,17 +125,18 @@ ApiResult verify_administrator(NodeContext& node, ApiCall& call) {
     if (!call.caller.is_node) return fail(ErrorKind::Refused, "for members of the cluster");
     const auto authorization = text_field(call.body, "authorization");
     if (!authorization) return std::unexpected(authorization.error());
-    const auto from = Endpoint::parse(call.caller.from);
+    const auto client = IpAddress::parse(text_field(call.body, "client").value_or(""));
     const auto rights =
-        node.administrators->check(*authorization, from ? from->address : IpAddress{});
+        node.administrators->check(*authorization, client ? *client : call.caller.address);
     if (!rights) return std::unexpected(rights.error());
     return json{{"name", rights->name}, {"may_write", rights->may_write}};
 }
 
 constexpr std::array kRoutes{
-    ApiRoute{"GET", "/v1/status", RunsOn::AnyNode, "", status},
+    ApiRoute{"GET", "/v1/status", RunsOn::AnyNode, "", status, Takes::AsksNodes},
     ApiRoute{"POST", "/v1/reload", RunsOn::AnyNode, "node reload", reload},
-    ApiRoute{"POST", "/v1/administrators/verify", RunsOn::AnyNode, "", verify_administrator},
+    ApiRoute{"POST", "/v1/administrators/verify", RunsOn::AnyNode, "", verify_administrator,
+             Takes::Judges},
 };
 
 }  // namespace

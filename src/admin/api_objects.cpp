@@ -5,6 +5,7 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/peer_answers.h"
 #include "admin/presence.h"
 #include "admin/sealed_secrets.h"
 #include "admin/server_proofs.h"
@@ -13,13 +14,12 @@
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/pki.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::chrono::milliseconds kPatience{2'000};
 
 using Put = Result<> (*)(cluster::DirectoryWriter&, const std::string& name,
                          const std::string& json_text, std::optional<Revision> expected);
@@ -45,7 +45,7 @@ Result<> put_decoded(cluster::DirectoryWriter& writer, const std::string& name,
 
 Result<> put_alias(cluster::DirectoryWriter& writer, const std::string& name,
                    const std::string& text, std::optional<Revision>) {
-    const json object = json::parse(text, nullptr, false);
+    const json object = state::parse_json(text);
     if (!object.is_object() || !object.contains("to") || !object["to"].is_array()) {
         return fail(ErrorKind::Syntax, "\"to\" must be a list of addresses");
     }
@@ -93,6 +93,7 @@ Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name)
     return writer.delete_alias(AccountAddress(name));
 }
 
+constexpr CallBounds kStatusBounds{std::chrono::milliseconds(2'000), std::size_t{4} << 20};
 constexpr std::array kKinds{
     ObjectKind{"domains", cluster::kDomainPrefix, domain_name, put_decoded<cluster::decode_domain>,
                remove_domain},
@@ -122,7 +123,7 @@ const ObjectKind& kind_of(const ApiCall& call) {
 
 /// How an entry is shown: with its name, without its secrets.
 json shown(std::string_view name, std::string_view text) {
-    json object = json::parse(text, nullptr, false);
+    json object = state::parse_json(text);
     if (!object.is_object()) object = {{"value", object}};
     object = redacted(std::move(object));
     object["name"] = name;
@@ -161,21 +162,23 @@ void decorate(const ObjectKind& kind, const json& observed, json& object) {
     }
 }
 
-json sightings(NodeContext& node) {
+json sightings(NodeContext& node, const ApiCall& call) {
     if (node.presence != nullptr) return node.presence->shown(std::chrono::system_clock::now());
+    if (call.caller.is_node) return json::object();
     for (const PeerAddress& master : node.peers->masters()) {
         const auto status =
-            body_of(node.peers->call(master, {"GET", "/v1/status?here=1"}, kPatience));
+            ask(*node.peers, master, {"GET", "/v1/status?here=1"}, kStatusBounds, tells_status);
         if (status && status->contains("seen")) return (*status)["seen"];
     }
     return json::object();
 }
 
-json observations(NodeContext& node, const ObjectKind& kind) {
-    if (kind.path == "nodes") return sightings(node);
+json observations(NodeContext& node, const ObjectKind& kind, const ApiCall& call) {
+    if (kind.path == "nodes") return sightings(node, call);
     if (kind.path != "servers") return json::array();
-    if (node.sessions != nullptr) return servers_here(node);
-    return observed_servers(node, ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kPatience));
+    if (node.sessions != nullptr || call.caller.is_node) return servers_here(node);
+    return observed_servers(
+        node, ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kStatusBounds, tells_status));
 }
 
 ApiResult list_objects(NodeContext& node, ApiCall& call) {
@@ -187,7 +190,7 @@ ApiResult list_objects(NodeContext& node, ApiCall& call) {
     const auto rows = reader.range(from == first ? from : state::after(from),
                                    state::prefix_end(kind.prefix), limit);
     if (!rows) return std::unexpected(rows.error());
-    const json observed = observations(node, kind);
+    const json observed = observations(node, kind, call);
     json list = json::array();
     for (const state::Entry& entry : *rows) {
         list.push_back(shown(std::string_view(entry.key).substr(first.size()), entry.value));
@@ -205,7 +208,7 @@ ApiResult show_object(NodeContext& node, ApiCall& call) {
     if (!row) return std::unexpected(row.error());
     if (!*row) return fail(ErrorKind::NotFound, "there is no " + *wanted);
     json object = shown(*wanted, (*row)->value);
-    decorate(kind, observations(node, kind), object);
+    decorate(kind, observations(node, kind, call), object);
     return object;
 }
 
@@ -241,7 +244,7 @@ Result<Existing> existing(NodeContext& node, const std::string& key) {
     const auto entry = node.directory->get(key);
     if (!entry) return std::unexpected(entry.error());
     if (!*entry) return Existing{};
-    return Existing{json::parse((*entry)->value, nullptr, false), (*entry)->revision};
+    return Existing{state::parse_json((*entry)->value), (*entry)->revision};
 }
 
 ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
@@ -267,10 +270,10 @@ ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
     if (net::query_value(call.query, "create").has_value() && !before->value.is_null()) {
         return fail(ErrorKind::Conflict, *wanted + " exists already");
     }
-    if (auto put = kind.put(writer, *wanted, object.dump(), expected); !put) {
+    if (auto put = kind.put(writer, *wanted, state::json_line(object), expected); !put) {
         return std::unexpected(put.error());
     }
-    return shown(*wanted, object.dump());
+    return shown(*wanted, state::json_line(object));
 }
 
 ApiResult put_object(NodeContext& node, ApiCall& call) { return write_object(node, call, false); }
@@ -304,6 +307,8 @@ ApiResult check_server(NodeContext& node, ApiCall& call) {
     const auto topology = node.topology->current();
     const cluster::ServerView* server = topology->server(call.names[0]);
     if (server == nullptr) return fail(ErrorKind::NotFound, "there is no server " + call.names[0]);
+    const auto turn = node.checks.begin(call.names[0]);
+    if (!turn) return fail(ErrorKind::Conflict, call.names[0] + " is being checked already");
     if (!node.hooks.check_server) return check_elsewhere(node, call);
     json answer = node.hooks.check_server(server->server);
     answer["server"] = call.names[0];
@@ -311,9 +316,9 @@ ApiResult check_server(NodeContext& node, ApiCall& call) {
     return answer;
 }
 
-#define MUSTER_OBJECT_ROUTES(path, noun, reads)                                             \
-    ApiRoute{"GET", "/v1/" path, RunsOn::reads, "", list_objects},                          \
-        ApiRoute{"GET", "/v1/" path "/{}", RunsOn::reads, "", show_object},                 \
+#define MUSTER_OBJECT_ROUTES(path, noun, reads, takes)                                      \
+    ApiRoute{"GET", "/v1/" path, RunsOn::reads, "", list_objects, Takes::takes},            \
+        ApiRoute{"GET", "/v1/" path "/{}", RunsOn::reads, "", show_object, Takes::takes},   \
         ApiRoute{"PUT", "/v1/" path "/{}", RunsOn::Master, noun " set", put_object},        \
         ApiRoute{"PATCH", "/v1/" path "/{}", RunsOn::Master, noun " change", patch_object}, \
         ApiRoute {                                                                          \
@@ -321,17 +326,17 @@ ApiResult check_server(NodeContext& node, ApiCall& call) {
     }
 
 constexpr std::array kRoutes{
-    MUSTER_OBJECT_ROUTES("domains", "domain", AnyNode),
-    MUSTER_OBJECT_ROUTES("servers", "server", AnyNode),
-    MUSTER_OBJECT_ROUTES("nodes", "node", AnyNode),
-    MUSTER_OBJECT_ROUTES("settings", "setting", AnyNode),
-    MUSTER_OBJECT_ROUTES("certificates", "certificate", AnyNode),
-    MUSTER_OBJECT_ROUTES("credentials", "credential", Master),
-    MUSTER_OBJECT_ROUTES("administrators", "administrator", Master),
-    MUSTER_OBJECT_ROUTES("aliases", "alias", AnyNode),
+    MUSTER_OBJECT_ROUTES("domains", "domain", AnyNode, Short),
+    MUSTER_OBJECT_ROUTES("servers", "server", AnyNode, AsksNodes),
+    MUSTER_OBJECT_ROUTES("nodes", "node", AnyNode, AsksNodes),
+    MUSTER_OBJECT_ROUTES("settings", "setting", AnyNode, Short),
+    MUSTER_OBJECT_ROUTES("certificates", "certificate", AnyNode, Short),
+    MUSTER_OBJECT_ROUTES("credentials", "credential", Master, Short),
+    MUSTER_OBJECT_ROUTES("administrators", "administrator", Master, Short),
+    MUSTER_OBJECT_ROUTES("aliases", "alias", AnyNode, Short),
     ApiRoute{"POST", "/v1/servers/{}/drain", RunsOn::Master, "server drain", drain},
     ApiRoute{"POST", "/v1/servers/{}/resume", RunsOn::Master, "server resume", resume},
-    ApiRoute{"POST", "/v1/servers/{}/check", RunsOn::AnyNode, "", check_server},
+    ApiRoute{"POST", "/v1/servers/{}/check", RunsOn::AnyNode, "", check_server, Takes::Long},
     ApiRoute{"POST", "/v1/nodes/{}/drain", RunsOn::Master, "node drain", drain},
     ApiRoute{"POST", "/v1/nodes/{}/resume", RunsOn::Master, "node resume", resume},
 };

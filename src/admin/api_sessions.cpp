@@ -5,7 +5,9 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/peer_answers.h"
 #include "cluster/entry_codec.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -14,6 +16,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMostListed = 100'000;
 constexpr std::chrono::milliseconds kPatience{5'000};
+constexpr std::size_t kLongestSession = 1'024;  // bytes of one in a list
 constexpr std::chrono::milliseconds kReplicaPatience{10'000};
 constexpr std::chrono::milliseconds kLook{20};
 
@@ -89,12 +92,16 @@ ApiResult list_sessions(NodeContext& node, ApiCall& call) {
     }
     if (!only_here(call)) {
         net::HttpCall out{"GET", "/v1/sessions?here=1&" + call.query};
-        for (PeerAnswer& one : ask_all(*node.peers, out, kPatience)) {
-            if (!one.answer || !one.answer->contains("sessions")) {
+        for (PeerAnswer& one : ask_all(
+                 *node.peers, out, {kPatience, 4096 + limit * kLongestSession}, tells_sessions)) {
+            if (!one.answer) {
                 unreachable.push_back(one.peer.name.text);
                 continue;
             }
-            for (json& session : (*one.answer)["sessions"]) list.push_back(std::move(session));
+            for (json& session : (*one.answer)["sessions"]) {
+                session["node"] = one.peer.name.text;
+                list.push_back(std::move(session));
+            }
         }
     }
     return json{{"sessions", std::move(list)}, {"unreachable", std::move(unreachable)}};
@@ -121,12 +128,15 @@ ApiResult kick(NodeContext& node, ApiCall& call) {
     json unreachable = json::array();
     json refused = json::object();
     net::HttpCall out{"POST", "/v1/kick"};
-    out.body = call.body.dump();
+    out.body = state::json_line(call.body);
     if (!call.caller.authorization.empty()) {
         out.headers.emplace_back("Authorization", call.caller.authorization);
     }
-    call.audit.object = call.body.dump();
-    for (const PeerAnswer& one : ask_all(*node.peers, out, kPatience)) {
+    if (!call.caller.address.is_unspecified()) {
+        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
+    }
+    call.audit.object = state::json_line(call.body);
+    for (const PeerAnswer& one : ask_all(*node.peers, out, {kPatience}, tells_kicked)) {
         if (one.answer) {
             kicked += one.answer->value("kicked", std::size_t{0});
         } else if (one.answer.error().kind == ErrorKind::Refused) {
@@ -143,7 +153,7 @@ ApiResult kick(NodeContext& node, ApiCall& call) {
 void wait_for_refusal(NodeContext& node, const cluster::Account& account) {
     cluster::Directory directory(node.replica, *node.topology);
     const auto until = std::chrono::steady_clock::now() + kReplicaPatience;
-    while (std::chrono::steady_clock::now() < until) {
+    while (!node.stopping && std::chrono::steady_clock::now() < until) {
         const auto seen = directory.account(account.address);
         if (!seen) return;
         const bool serves = *seen && !(*seen)->disabled && (*seen)->id == account.id &&
@@ -159,7 +169,7 @@ ApiResult end_account(NodeContext& node, ApiCall& call) {
     }
     const auto address = text_field(call.body, "address");
     if (!address || !call.body.contains("account")) return fail(ErrorKind::Syntax, "no account");
-    const auto account = cluster::decode_account(*address, call.body["account"].dump());
+    const auto account = cluster::decode_account(*address, state::json_line(call.body["account"]));
     if (!account) return std::unexpected(account.error());
     if (!node.hooks.end_account) return fail(ErrorKind::Refused, "not a back end");
     wait_for_refusal(node, *account);
@@ -176,11 +186,11 @@ ApiResult authenticate(NodeContext& node, ApiCall& call) {
 }
 
 constexpr std::array kRoutes{
-    ApiRoute{"GET", "/v1/sessions", RunsOn::AnyNode, "", list_sessions},
-    ApiRoute{"POST", "/v1/sessions/kick", RunsOn::AnyNode, "session kick", kick},
+    ApiRoute{"GET", "/v1/sessions", RunsOn::AnyNode, "", list_sessions, Takes::AsksNodes},
+    ApiRoute{"POST", "/v1/sessions/kick", RunsOn::AnyNode, "session kick", kick, Takes::AsksNodes},
     ApiRoute{"POST", "/v1/kick", RunsOn::AnyNode, "", kick_here},
-    ApiRoute{"POST", "/v1/end-account", RunsOn::AnyNode, "", end_account},
-    ApiRoute{"POST", "/v1/authenticate", RunsOn::AnyNode, "", authenticate},
+    ApiRoute{"POST", "/v1/end-account", RunsOn::AnyNode, "", end_account, Takes::Long},
+    ApiRoute{"POST", "/v1/authenticate", RunsOn::AnyNode, "", authenticate, Takes::Judges},
 };
 
 }  // namespace

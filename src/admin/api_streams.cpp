@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/seal.h"
 #include "cluster/account_import.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -112,7 +113,7 @@ Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Wor
     const auto job = std::make_shared<Job>();
     job->waiting = &exchange;
     net::Loop* const loop = node.control;
-    node.pool->submit([job, loop, work = std::move(work)] {
+    node.pools->transfers.submit([job, loop, work = std::move(work)] {
         ApiResult result = attempt(work, *job);
         {
             const std::scoped_lock lock(job->mutex);
@@ -128,13 +129,14 @@ Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Wor
     head.content_type = "application/jsonl";
     co_await exchange.begin(head);
     while (!job->done()) {
+        if (node.stopping) co_return;  // without finish(): the client learns that it ended early
         co_await exchange.pause(kProgressPause);
         const auto news = job->news();
-        if (news) co_await exchange.send(json{{"progress", *news}}.dump() + "\n");
+        if (news) co_await exchange.send(state::json_line(json{{"progress", *news}}) + "\n");
     }
     // What was done last is told even of work that was over before anybody looked.
     if (const auto news = job->news()) {
-        co_await exchange.send(json{{"progress", *news}}.dump() + "\n");
+        co_await exchange.send(state::json_line(json{{"progress", *news}}) + "\n");
     }
     json last = json::object();
     if (*job->result) {
@@ -142,7 +144,7 @@ Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Wor
     } else {
         last["error"] = job->result->error().detail;
     }
-    co_await exchange.send(last.dump(-1, ' ', false, json::error_handler_t::replace) + "\n");
+    co_await exchange.send(state::json_line(last) + "\n");
     co_await exchange.finish();
 }
 
@@ -151,8 +153,8 @@ Task<Result<>> receive(NodeContext& node, net::HttpExchange& exchange, Spool& sp
         const auto piece = co_await exchange.next_piece();
         if (!piece) co_return std::unexpected(piece.error());
         if (piece->empty()) co_return spool.rewind();
-        const auto kept =
-            co_await net::Blocking(*node.control, *node.pool, [&] { return spool.append(*piece); });
+        const auto kept = co_await net::Blocking(*node.control, node.pools->calls,
+                                                 [&] { return spool.append(*piece); });
         if (!kept) co_return std::unexpected(kept.error());
     }
 }
@@ -162,17 +164,18 @@ Task<void> send_produced(NodeContext& node, net::HttpExchange& exchange, std::st
                          std::function<Result<>(Spool&)> produce) {
     auto spool = Spool::open(node.config.node.state_dir);
     if (!spool) co_return co_await exchange.respond(error_response(spool.error()));
-    const auto produced = co_await net::Blocking(*node.control, *node.pool, [&]() -> Result<> {
-        if (auto made = produce(**spool); !made) return made;
-        return (*spool)->rewind();
-    });
+    const auto produced =
+        co_await net::Blocking(*node.control, node.pools->transfers, [&]() -> Result<> {
+            if (auto made = produce(**spool); !made) return made;
+            return (*spool)->rewind();
+        });
     if (!produced) co_return co_await exchange.respond(error_response(produced.error()));
     net::HttpResponse head;
     head.content_type = std::move(content_type);
     co_await exchange.begin(head);
     std::string piece(kPiece, '\0');
     for (;;) {
-        const auto count = co_await net::Blocking(*node.control, *node.pool,
+        const auto count = co_await net::Blocking(*node.control, node.pools->calls,
                                                   [&] { return (*spool)->read(piece); });
         if (!count) {
             log::error("export_cut_off", {{"reason", count.error().detail}});
@@ -206,13 +209,10 @@ bool flag(const net::HttpRequest& request, std::string_view name) {
     return value && *value != "0" && *value != "false";
 }
 
-void write_audit(NodeContext& node, const Caller& caller, std::string action, json after,
-                 const std::string& outcome) {
-    AuditRecord record{caller.name,      caller.from, std::move(action), "", nullptr,
-                       std::move(after), outcome};
-    if (auto written = node.audit->append(record); !written) {
-        log::error("audit_failed", {{"reason", written.error().detail}});
-    }
+Result<> write_audit(NodeContext& node, const Caller& caller, std::string action, json after,
+                     const std::string& outcome) {
+    return append_audit(node, {caller.name, caller.from, std::move(action), "", nullptr,
+                               std::move(after), outcome});
 }
 
 ApiResult import_from(NodeContext& node, Spool& spool, cluster::ImportOptions options, Job& job,
@@ -221,16 +221,24 @@ ApiResult import_from(NodeContext& node, Spool& spool, cluster::ImportOptions op
         job.tell(shown(progress));
     };
     const auto report = cluster::import_accounts(
-        *node.directory, [&spool](std::span<char> into) { return spool.read(into); }, options);
+        *node.directory,
+        [&node, &spool](std::span<char> into) -> Result<std::size_t> {
+            if (node.stopping) return fail(ErrorKind::Unavailable, "the node is stopping");
+            return spool.read(into);
+        },
+        options);
     if (!report) {
-        write_audit(node, caller, "account import", nullptr, report.error().detail);
+        static_cast<void>(
+            write_audit(node, caller, "account import", nullptr, report.error().detail));
         return std::unexpected(report.error());
     }
     json result = shown(*report);
     json summary = result;
     summary.erase("rejected_rows");
-    write_audit(node, caller, "account import", summary, report->written ? "done" : "not written");
+    const std::string outcome = report->written ? "done" : "not written";
+    auto audited = write_audit(node, caller, "account import", summary, outcome);
     result["sessions"] = end_accounts_everywhere(node, report->to_end, "changed");
+    if (!audited) return std::unexpected(audited.error());
     return result;
 }
 
@@ -265,8 +273,10 @@ Task<void> export_accounts(NodeContext& node, net::HttpExchange& exchange, Calle
     options.with_keys = flag(request, "keys");
     options.domain = net::query_value(request.query, "domain").value_or("");
     std::function<Result<>(Spool&)> produce = [&node, options, caller](Spool& spool) -> Result<> {
-        if (options.with_keys)
-            write_audit(node, caller, "account export with keys", nullptr, "done");
+        if (options.with_keys) {
+            auto audited = write_audit(node, caller, "account export with keys", nullptr, "begun");
+            if (!audited) return audited;
+        }
         const auto count = cluster::export_accounts(
             *node.directory, [&spool](std::string_view bytes) { return spool.append(bytes); },
             options);
@@ -280,8 +290,11 @@ Task<void> export_accounts(NodeContext& node, net::HttpExchange& exchange, Calle
 
 Task<void> export_cluster(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
     const bool with_keys = flag(exchange.request(), "keys");
-    std::function<Result<>(Spool&)> produce = [&node, with_keys, caller](Spool& spool) {
-        if (with_keys) write_audit(node, caller, "cluster export with keys", nullptr, "done");
+    std::function<Result<>(Spool&)> produce = [&node, with_keys, caller](Spool& spool) -> Result<> {
+        if (with_keys) {
+            auto audited = write_audit(node, caller, "cluster export with keys", nullptr, "begun");
+            if (!audited) return audited;
+        }
         return export_entries(*node.directory, with_keys,
                               [&spool](std::string_view bytes) { return spool.append(bytes); });
     };
@@ -308,7 +321,7 @@ Result<> backup_into(NodeContext& node, const std::string& passphrase, Spool& sp
 
 Task<void> backup(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
     const auto body = co_await exchange.body(kPiece);
-    const json request = body ? json::parse(*body, nullptr, false) : json();
+    const json request = body ? state::parse_json(*body) : json();
     const std::string passphrase = text_field(request, "passphrase").value_or("");
     if (passphrase.empty()) {
         const Error error{ErrorKind::Syntax, "", "a passphrase is needed"};
@@ -316,8 +329,9 @@ Task<void> backup(NodeContext& node, net::HttpExchange& exchange, Caller caller)
     }
     std::function<Result<>(Spool&)> produce = [&node, passphrase, caller](Spool& spool) {
         auto made = backup_into(node, passphrase, spool);
-        write_audit(node, caller, "cluster backup", nullptr, made ? "done" : made.error().detail);
-        return made;
+        auto audited = write_audit(node, caller, "cluster backup", nullptr,
+                                   made ? "done" : made.error().detail);
+        return made ? audited : made;
     };
     co_await send_produced(node, exchange, "application/octet-stream", std::move(produce));
 }
@@ -359,6 +373,9 @@ Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Ca
         co_await exchange.respond(error_response(error));
     } else if ((route->needs_full_rights || keys) && !caller.may_write) {
         const Error error{ErrorKind::Refused, "", caller.name + " may only read"};
+        co_await exchange.respond(error_response(error));
+    } else if (node.pools->transfers.full()) {
+        const Error error{ErrorKind::Unavailable, "", "too many transfers are going on: try again"};
         co_await exchange.respond(error_response(error));
     } else {
         co_await route->serve(node, exchange, caller);

@@ -8,6 +8,9 @@
 #include <deque>
 #include <fstream>
 
+#include "base/log.h"
+#include "state/json_value.h"
+
 namespace muster::admin {
 namespace {
 
@@ -18,6 +21,17 @@ constexpr std::array<std::string_view, 6> kSecretFields{"password", "keys",  "ke
 
 bool is_secret(std::string_view field) {
     return std::ranges::find(kSecretFields, field) != kSecretFields.end();
+}
+
+/// 0, or the errno of what went wrong.
+int write_whole(int fd, std::string_view text) {
+    while (!text.empty()) {
+        const ssize_t count = ::write(fd, text.data(), text.size());
+        if (count < 0 && errno == EINTR) continue;
+        if (count < 0) return errno;
+        text.remove_prefix(static_cast<std::size_t>(count));
+    }
+    return ::fdatasync(fd) == 0 ? 0 : errno;
 }
 
 }  // namespace
@@ -52,8 +66,15 @@ std::string timestamp_now() {
 }
 
 Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0) return fail(ErrorKind::Io, path + ": " + std::strerror(errno));
+    char last = '\n';  // of an empty file
+    const off_t size = ::lseek(fd, 0, SEEK_END);
+    const bool torn = size > 0 && ::pread(fd, &last, 1, size - 1) == 1 && last != '\n';
+    if (torn && write_whole(fd, "\n") != 0) {
+        ::close(fd);
+        return fail(ErrorKind::Io, path + ": ends within a line and cannot be written");
+    }
     return std::unique_ptr<AuditLog>(new AuditLog(path, fd));
 }
 
@@ -68,14 +89,16 @@ Result<> AuditLog::append(const AuditRecord& record) {
                     {"before", redacted(record.before)},
                     {"after", redacted(record.after)},
                     {"outcome", record.outcome}};
-    const std::string text = line.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    const std::string text = state::json_line(line) + "\n";
     const std::scoped_lock lock(mutex_);
-    const bool written =
-        ::write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
-    if (!written || ::fdatasync(fd_) != 0) {
-        return fail(ErrorKind::Io, path_ + ": " + std::strerror(errno));
+    const off_t before = ::lseek(fd_, 0, SEEK_END);
+    const int trouble = write_whole(fd_, text);
+    if (trouble == 0) return {};
+    // Half a line would damage the next one, too.
+    if (before >= 0 && ::ftruncate(fd_, before) != 0) {
+        log::error("audit_torn", {{"file", path_}, {"reason", std::strerror(errno)}});
     }
-    return {};
+    return fail(ErrorKind::Io, path_ + ": " + std::strerror(trouble));
 }
 
 Result<std::vector<json>> AuditLog::newest(std::size_t count) const {
@@ -88,7 +111,7 @@ Result<std::vector<json>> AuditLog::newest(std::size_t count) const {
     }
     std::vector<json> records;
     for (const std::string& line : lines) {
-        json record = json::parse(line, nullptr, false);
+        json record = state::parse_json(line);
         if (record.is_object()) records.push_back(std::move(record));
     }
     return records;

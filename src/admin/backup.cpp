@@ -9,8 +9,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "admin/files.h"
+#include "admin/folder_lock.h"
+#include "base/log.h"
 #include "base/seal.h"
 #include "state/sqlite_store.h"
 
@@ -21,6 +24,9 @@ namespace {
 constexpr std::string_view kHead = "muster-backup 1\n";
 constexpr std::array<std::string_view, 6> kFiles{"node.key",      "node.crt",  "cluster.json",
                                                  "authority.key", "audit.log", "directory.db"};
+// Without these no node starts; a master that was no founder has no authority's key.
+constexpr std::array<std::string_view, 4> kNeeded{"node.key", "node.crt", "cluster.json",
+                                                  "directory.db"};
 constexpr std::size_t kBlock = 1 << 20;
 constexpr std::size_t kLongestLine = 200;
 
@@ -63,6 +69,22 @@ private:
     bool kept_ = false;
 };
 
+/// A file that is there for as long as this stands.
+class ShortLived {
+public:
+    explicit ShortLived(std::string path) : path_(std::move(path)) { remove(); }
+    ~ShortLived() { remove(); }
+    ShortLived(const ShortLived&) = delete;
+    ShortLived& operator=(const ShortLived&) = delete;
+
+private:
+    /// SQLite may leave files of its own beside it.
+    void remove() const {
+        for (const char* end : {"", "-journal", "-wal", "-shm"}) ::unlink((path_ + end).c_str());
+    }
+    std::string path_;
+};
+
 Result<> seal_file(Sealer& sealer, std::string_view name, const std::string& path) {
     std::ifstream stream(path, std::ios::binary);
     if (!stream) return failed(path);
@@ -93,7 +115,8 @@ public:
         }
         return {};
     }
-    [[nodiscard]] bool whole() const { return begun_ && left_ == 0 && line_.empty() && files_ > 0; }
+    [[nodiscard]] bool whole() const { return begun_ && left_ == 0 && line_.empty(); }
+    [[nodiscard]] bool has(std::string_view name) const { return names_.contains(name); }
 
 private:
     Result<std::size_t> take_content(std::string_view bytes) {
@@ -132,7 +155,7 @@ private:
         if (std::from_chars(line.data() + space + 1, last, left_).ptr != last) return damaged();
         file_ = std::make_unique<NewFile>(folder_ + "/" + name);
         if (!file_->open()) return failed(folder_ + "/" + name);
-        ++files_;
+        names_.insert(name);
         return left_ == 0 ? file_->keep() : Result<>{};
     }
     static std::unexpected<Error> damaged() {
@@ -143,7 +166,7 @@ private:
     std::string line_;
     std::unique_ptr<NewFile> file_;
     std::uintmax_t left_ = 0;
-    std::size_t files_ = 0;
+    std::set<std::string, std::less<>> names_;
     bool begun_ = false;
 };
 
@@ -160,6 +183,10 @@ Result<> unpack(const std::string& path, const std::string& passphrase, const st
     }
     if (auto finished = unsealer.finish(); !finished) return finished;
     if (!unpacker.whole()) return fail(ErrorKind::Corrupt, "the backup is cut off");
+    for (const std::string_view name : kNeeded) {
+        if (unpacker.has(name)) continue;
+        return fail(ErrorKind::Corrupt, "the backup has no " + std::string(name));
+    }
     return {};
 }
 
@@ -179,7 +206,7 @@ Result<> write_backup(state::Store& directory, const std::string& state_dir,
     NewFile file(path);
     if (!file.open()) return failed(path);
     const std::string copy = path + ".directory";
-    std::filesystem::remove(copy);
+    const ShortLived plain(copy);
     if (auto made = sqlite->backup_to(copy); !made) return made;
     Sealer sealer(SealSecret::passphrase(passphrase),
                   [&file](std::string_view bytes) { return file.write(bytes); });
@@ -187,17 +214,36 @@ Result<> write_backup(state::Store& directory, const std::string& state_dir,
     for (const std::string_view name : kFiles) {
         const std::string source =
             name == "directory.db" ? copy : state_dir + "/" + std::string(name);
-        if (sealed && exists(source)) sealed = seal_file(sealer, name, source);
+        const bool is_needed = std::ranges::find(kNeeded, name) != kNeeded.end();
+        if (sealed && (is_needed || exists(source))) sealed = seal_file(sealer, name, source);
     }
     if (sealed) sealed = sealer.finish();
-    std::filesystem::remove(copy);
     if (!sealed) return sealed;
     return file.keep();
+}
+
+void remove_torn_backups(const std::string& state_dir) {
+    std::error_code error;
+    std::vector<std::filesystem::path> torn;
+    for (const auto& file : std::filesystem::directory_iterator(state_dir, error)) {
+        const std::string name = file.path().filename().string();
+        if (name.starts_with("backup-") && name.contains(".tmp")) torn.push_back(file.path());
+    }
+    for (const auto& path : torn) {
+        std::filesystem::remove(path, error);
+        log::warning("torn_backup_removed", {{"file", path.string()}});
+    }
 }
 
 Result<> restore_backup(const NodeConfig& config, const std::string& path,
                         const std::string& passphrase, bool replace) {
     const std::string& folder = config.node.state_dir;
+    FolderLock lock;  // of the folder that is put aside
+    if (exists(folder)) {
+        auto taken = FolderLock::take(folder);
+        if (!taken) return std::unexpected(taken.error());
+        lock = std::move(*taken);
+    }
     const bool occupied = exists(folder + "/cluster.json") || exists(folder + "/directory.db");
     if (occupied && !replace) {
         return fail(ErrorKind::Conflict, folder + " holds a cluster already (--yes replaces it)");
@@ -210,7 +256,10 @@ Result<> restore_backup(const NodeConfig& config, const std::string& path,
         std::filesystem::remove_all(beside, error);
         return unpacked;
     }
-    if (auto renewed = renew(beside); !renewed) return renewed;
+    if (auto renewed = renew(beside); !renewed) {
+        std::filesystem::remove_all(beside, error);
+        return renewed;
+    }
     if (exists(folder)) {
         std::filesystem::remove_all(folder + ".old", error);
         std::filesystem::rename(folder, folder + ".old", error);

@@ -14,8 +14,12 @@ namespace muster::admin {
 Result<> write_backup(state::Store& directory, const std::string& state_dir,
                       const std::string& passphrase, const std::string& path);
 
-/// Brings a backup back into the state folder of a master that does not run. Conflict when the
-/// folder holds a cluster already, unless `replace`: then that is kept beside it as `NAME.old`.
+/// What a backup that did not come to its end has left in the state folder.
+void remove_torn_backups(const std::string& state_dir);
+
+/// Brings a backup back into the state folder of a master that does not run. Conflict when a
+/// node runs with the folder, or the folder holds a cluster already, unless `replace`: then that
+/// is kept beside it as `NAME.old`.
 Result<> restore_backup(const NodeConfig& config, const std::string& path,
                         const std::string& passphrase, bool replace);
 

@@ -33,6 +33,8 @@ class File {
 public:
     File(const std::string& path, bool write)
         : standard_(path == "-" || path.empty()),
+          path_(path),
+          unfinished_(write && !standard_),
           fd_(standard_
                   ? (write ? STDOUT_FILENO : STDIN_FILENO)
                   : ::open(path.c_str(),
@@ -41,7 +43,9 @@ public:
         if (fd_ < 0) trouble_ = path + ": " + std::strerror(errno);
     }
     ~File() {
-        if (!standard_ && fd_ >= 0) ::close(fd_);
+        if (standard_ || fd_ < 0) return;
+        ::close(fd_);
+        if (unfinished_) ::unlink(path_.c_str());  // half a file looks like a whole one
     }
     File(const File&) = delete;
     File& operator=(const File&) = delete;
@@ -59,10 +63,21 @@ public:
         }
         return true;
     }
-    bool sync() { return standard_ || ::fsync(fd_) == 0; }
+    /// Keeps what was written.
+    bool keep() {
+        if (!trouble_.empty()) return false;
+        if (!standard_ && ::fsync(fd_) != 0) {
+            trouble_ = std::string("writing: ") + std::strerror(errno);
+            return false;
+        }
+        unfinished_ = false;
+        return true;
+    }
 
 private:
     bool standard_;
+    std::string path_;
+    bool unfinished_;
     int fd_;
     std::string trouble_;
 };
@@ -248,7 +263,7 @@ Result<> export_accounts(Commands& commands, const ExportArguments& arguments) {
                                        return file.write(piece);
                                    });
     if (!got) return got;
-    if (!file.trouble().empty() || !file.sync()) return fail(ErrorKind::Io, file.trouble());
+    if (!file.keep()) return fail(ErrorKind::Io, file.trouble());
     return {};
 }
 

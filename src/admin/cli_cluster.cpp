@@ -15,6 +15,7 @@
 #include "admin/prompt.h"
 #include "admin/system_user.h"
 #include "base/endpoint.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -159,15 +160,20 @@ Result<> export_cluster(Commands& commands, const FileArguments& arguments) {
     if (!arguments.file.empty()) return download_to_file(commands, path, nullptr, arguments.file);
     const auto client = commands.api();
     if (!client) return std::unexpected(client.error());
-    return (*client)->download(path, nullptr, [](std::string_view piece) {
-        return std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size();
+    bool written = true;
+    auto got = (*client)->download(path, nullptr, [&written](std::string_view piece) {
+        return written = std::fwrite(piece.data(), 1, piece.size(), stdout) == piece.size();
     });
+    if (!got) return got;
+    written = std::fflush(stdout) == 0 && written;
+    if (!written) return fail(ErrorKind::Io, std::string("writing: ") + std::strerror(errno));
+    return {};
 }
 
 Result<json> declaration_in(const std::string& file) {
     const auto text = read_file(file, kLargestDeclaration);
     if (!text) return std::unexpected(text.error());
-    json parsed = json::parse(*text, nullptr, false);
+    json parsed = state::parse_json(*text);
     if (parsed.is_discarded()) return fail(ErrorKind::Syntax, file + " is not JSON");
     return parsed;
 }
@@ -175,15 +181,15 @@ Result<json> declaration_in(const std::string& file) {
 void print_step(const json& step) {
     const std::string op = step.value("op", "");
     const std::string key = printable(step.value("key", ""));
-    if (op == "create") return say("+ " + key + " " + step["after"].dump() + "\n");
+    if (op == "create") return say("+ " + key + " " + state::json_line(step["after"]) + "\n");
     if (op == "delete") return say("- " + key + "\n");
     say("~ " + key + "\n");
     for (const json& change : json::diff(step["before"], step["after"])) {
         const std::string path = change.value("path", "");
         const json::json_pointer at(path);
         const bool had = step["before"].contains(at);
-        say("    " + path + ": " + (had ? step["before"][at].dump() : "-") + " -> " +
-            (change.contains("value") ? change["value"].dump() : "-") + "\n");
+        say("    " + path + ": " + (had ? state::json_line(step["before"][at]) : "-") + " -> " +
+            (change.contains("value") ? state::json_line(change["value"]) : "-") + "\n");
     }
 }
 
@@ -231,7 +237,8 @@ Result<> apply(Commands& commands, const FileArguments& arguments) {
     }
     auto sure = commands.confirm("Carry out " + with_commas(steps) + " steps?");
     if (!sure) return sure;
-    return commands.change("POST", "/v1/cluster/apply?revision=" + (*plan)["revision"].dump(),
+    return commands.change("POST",
+                           "/v1/cluster/apply?revision=" + state::json_line((*plan)["revision"]),
                            *declaration, with_commas(steps) + " steps done");
 }
 

@@ -5,6 +5,7 @@
 #include "admin/commands.h"
 #include "admin/field_values.h"
 #include "admin/files.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -195,7 +196,7 @@ void add_setting_commands(Commands& commands) {
     };
     const auto arguments = std::make_shared<Arguments>();
     CLI::App* set = commands.verb(setting, "set", "Set one", [&commands, arguments] {
-        json value = json::parse(arguments->value, nullptr, false);
+        json value = state::parse_json(arguments->value);
         if (value.is_discarded()) value = arguments->value;
         return commands.change("PUT", path_of("/v1/settings/", arguments->name), {{"value", value}},
                                "setting " + arguments->name + " set");

@@ -11,6 +11,7 @@
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "state/feed.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -73,7 +74,10 @@ Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
     }
     auto known = member(request.peer_pin);
     if (known) co_return co_await serve_member(exchange, std::move(*known));
-    log::warning("cluster_stranger", {{"peer", request.peer.text()}, {"pin", request.peer_pin}});
+    if (strangers_.begin(request.peer.address)) {
+        log::warning("cluster_stranger",
+                     {{"peer", request.peer.text()}, {"pin", request.peer_pin}});
+    }
     const Error error{ErrorKind::Refused, "", "this key belongs to no member of the cluster"};
     co_await exchange.respond(error_response(error));
 }
@@ -91,7 +95,7 @@ Task<bool> ClusterApi::turn_away_twin(net::HttpExchange& exchange, const cluster
     const Sighting newcomer = sighting_of(exchange.request());
     if (node_.presence == nullptr || newcomer.instance.empty()) co_return false;
     const auto until = net::Clock::now() + kTwinPatience;
-    while (node_.presence->taken(member.name, newcomer.instance)) {
+    while (!node_.stopping && node_.presence->taken(member.name, newcomer.instance)) {
         if (net::Clock::now() >= until) {
             const Error refusal = node_.presence->refuse(member.name, newcomer);
             co_await exchange.respond(error_response(refusal));
@@ -136,7 +140,7 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     co_await exchange.begin(head);
     while (!stream.over() && !node_.stopping) {
         bool may_hear = false;
-        const auto piece = co_await net::Blocking(loop, *node_.pool, [&] {
+        const auto piece = co_await net::Blocking(loop, node_.pools->calls, [&] {
             auto next = stream.next();
             may_hear = is_member_still(member);  // asked last: nothing after a removal is sent
             return next;
@@ -162,7 +166,7 @@ Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node memb
     }
     if (co_await turn_away_twin(exchange, member)) co_return;
     const bool digests = exchange.request().path == "/v1/digests";
-    const auto page = co_await net::Blocking(*node_.control, *node_.pool, [&] {
+    const auto page = co_await net::Blocking(*node_.control, node_.pools->calls, [&] {
         return digests ? state::digest_page(*node_.directory, scope, query->from, query->limit)
                        : state::copy_page(*node_.directory, scope, query->from, query->to,
                                           query->limit);
@@ -175,24 +179,39 @@ Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node memb
 }
 
 Task<void> ClusterApi::join(net::HttpExchange& exchange) {
+    // Strangers come here: what they cause is bounded before anything is read or written.
+    const IpAddress from = exchange.request().peer.address;
+    const std::string pin = exchange.request().peer_pin;
+    std::optional<Error> refusal;
+    if (pin.empty()) refusal = Error{ErrorKind::Refused, "", "the node showed no key"};
+    if (!refusal && (!joins_.begin(from) || node_.pools->judging.full())) {
+        refusal = Error{ErrorKind::Unavailable, "", "too many nodes wish to join: wait a minute"};
+    }
+    if (refusal) co_return co_await exchange.respond(error_response(*refusal));
     const auto body = co_await exchange.body(kJoinBody);
     if (!body) co_return co_await exchange.respond(error_response(body.error()));
-    const json wish = json::parse(*body, nullptr, false);
-    const std::string pin = exchange.request().peer_pin;
-    const IpAddress from = exchange.request().peer.address;
-    const auto joined = co_await net::Blocking(*node_.control, *node_.pool,
-                                               [&] { return accept_node(node_, wish, pin, from); });
-    AuditRecord record{"node:" + text(wish, "name"), exchange.request().peer.text(), "node join",
-                       text(wish, "name")};
-    record.after = {{"scope", text(wish, "scope")}, {"pin", pin}};
-    if (!joined) record.outcome = joined.error().detail;
-    co_await net::Blocking(*node_.control, *node_.pool, [&] {
-        if (auto written = node_.audit->append(record); !written) {
-            log::error("audit_failed", {{"reason", written.error().detail}});
-        }
+    const json wish = state::parse_json(*body);
+    const std::string at = exchange.request().peer.text();
+    const auto joined = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
+        auto accepted = accept_node(node_, wish, pin, from);
+        return audited(wish, pin, at, std::move(accepted));
     });
     if (!joined) co_return co_await exchange.respond(error_response(joined.error()));
+    joins_.forgive(from);
     co_await exchange.respond(json_response(*joined));
+}
+
+/// Nonsense stands in no record, and refusals in no more than a few a minute.
+Result<json> ClusterApi::audited(const json& wish, const std::string& pin, const std::string& at,
+                                 Result<json> joined) {
+    const bool is_nonsense = !joined && joined.error().kind == ErrorKind::Syntax;
+    if (is_nonsense || (!joined && !refusals_.begin({}))) return joined;
+    AuditRecord record{"node:" + text(wish, "name"), at, "node join", text(wish, "name")};
+    record.after = {{"scope", text(wish, "scope")}, {"pin", pin}};
+    if (!joined) record.outcome = joined.error().detail;
+    auto written = append_audit(node_, record);
+    if (!written && joined) return std::unexpected(written.error());
+    return joined;
 }
 
 Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Node member) {
@@ -207,8 +226,11 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
     if (!for_whom.empty()) caller.name += " for " + for_whom;
     const std::string authorization(request.header("authorization"));
     if (!authorization.empty()) {
-        const IpAddress from = request.peer.address;
-        const auto rights = co_await net::Blocking(*node_.control, *node_.pool, [&] {
+        const auto client = IpAddress::parse(request.header("x-muster-client"));
+        const IpAddress from = client ? *client : request.peer.address;
+        if (client) caller.from = client->text();
+        caller.address = from;
+        const auto rights = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
             return node_.administrators->check(authorization, from);
         });
         if (!rights) co_return co_await exchange.respond(error_response(rights.error()));

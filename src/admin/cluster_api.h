@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "admin/api.h"
+#include "admin/attempt_limit.h"
 #include "admin/node_context.h"
 #include "cluster/entries.h"
 #include "net/http_server.h"
@@ -28,12 +29,17 @@ private:
     Task<void> stream_changes(net::HttpExchange& exchange, cluster::Node member);
     Task<void> send_page(net::HttpExchange& exchange, cluster::Node member);
     Task<void> join(net::HttpExchange& exchange);
+    Result<nlohmann::json> audited(const nlohmann::json& wish, const std::string& pin,
+                                   const std::string& at, Result<nlohmann::json> joined);
     Task<void> serve_member(net::HttpExchange& exchange, cluster::Node member);
     /// A call that another node passes on for somebody.
     Task<void> serve_forwarded(net::HttpExchange& exchange, cluster::Node member);
 
     NodeContext& node_;
     Api api_;
+    AttemptLimit joins_{10, std::chrono::minutes(1)};      ///< that failed, by address
+    AttemptLimit refusals_{30, std::chrono::minutes(1)};   ///< in the audit log, of everybody
+    AttemptLimit strangers_{10, std::chrono::minutes(1)};  ///< in the log, by address
 };
 
 state::Scope state_scope(cluster::NodeScope scope);

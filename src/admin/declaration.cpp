@@ -4,6 +4,7 @@
 #include <array>
 
 #include "cluster/entry_codec.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -53,7 +54,7 @@ Result<> read_section(const DeclaredSection& section, const json& objects,
         if (section.name == "accounts" && value.is_object() && !value.contains("id")) {
             checked["id"] = "aaaaaaaaaaaaaaaa";
         }
-        if (auto fine = cluster::check_entry(key, checked.dump()); !fine) {
+        if (auto fine = cluster::check_entry(key, state::json_line(checked)); !fine) {
             return fail(ErrorKind::Syntax,
                         std::string(section.name) + " " + name + ": " + fine.error().detail);
         }
@@ -160,7 +161,7 @@ Result<> DeclarationWriter::begin_section(const DeclaredSection& section) {
 Result<> DeclarationWriter::object(std::string_view name, std::string_view value) {
     const std::string before = first_ ? "\n" : ",\n";
     first_ = false;
-    return sink_(before + json(name).dump() + ": " + std::string(value));
+    return sink_(before + state::json_line(json(name)) + ": " + std::string(value));
 }
 
 Result<> DeclarationWriter::finish() {
@@ -168,6 +169,9 @@ Result<> DeclarationWriter::finish() {
 }
 
 Result<Declaration> parse_declaration(std::string_view text) {
+    if (state::nests_deeper(text, state::kMaxJsonDepth)) {
+        return fail(ErrorKind::Syntax, "not a declaration: nested too deeply");
+    }
     json root;
     try {
         root = json::parse(text);
@@ -182,7 +186,8 @@ Result<Declaration> read_declaration(const json& root) {
         return fail(ErrorKind::Syntax, R"(not a declaration: no "muster": 1)");
     }
     if (root["muster"] != kFormat) {
-        return fail(ErrorKind::Syntax, "made by a newer version: format " + root["muster"].dump());
+        return fail(ErrorKind::Syntax,
+                    "made by a newer version: format " + state::json_line(root["muster"]));
     }
     Declaration declaration;
     for (const auto& [name, objects] : root.items()) {

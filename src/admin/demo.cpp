@@ -15,6 +15,7 @@
 #include "base/endpoint.h"
 #include "net/connect.h"
 #include "net/http_client.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -141,7 +142,7 @@ int stop_demo(const DemoOptions& options) {
     if (!text) {
         return complain({ErrorKind::NotFound, {}, "no demo runs in " + dir});
     }
-    const json description = json::parse(*text, nullptr, false);
+    const json description = state::parse_json(*text);
     if (description.is_discarded()) {
         return complain({ErrorKind::Corrupt, {}, dir + "/demo.json is damaged"});
     }

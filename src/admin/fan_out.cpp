@@ -4,7 +4,9 @@
 #include <set>
 #include <thread>
 
+#include "admin/peer_answers.h"
 #include "cluster/entry_codec.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -12,8 +14,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kThreads = 8;
-constexpr std::chrono::milliseconds kPatience{5'000};
-constexpr std::chrono::milliseconds kEndPatience{30'000};
+constexpr CallBounds kKickBounds{std::chrono::milliseconds(5'000)};
+constexpr CallBounds kEndBounds{std::chrono::milliseconds(30'000)};
 constexpr std::chrono::seconds kMostEndTime{60};  ///< for the accounts of one call
 constexpr std::size_t kMostHomeErrors = 100;
 
@@ -43,7 +45,6 @@ std::string summary(const cluster::ServerView& server) {
 
 /// A master or a back end checks no servers: what front ends see counts.
 void take_observations(json& servers, const json& from) {
-    if (!from.is_array()) return;
     for (json& server : servers) {
         if (server["state"] != "unknown") continue;
         for (const json& seen : from) {
@@ -68,17 +69,17 @@ Result<json> end_at_home(NodeContext& node, const cluster::Account& account) {
     const auto peer = node.peers->find(home->server.node);
     if (!peer) return fail(ErrorKind::Unavailable, "the node of its home is not known");
     net::HttpCall call{"POST", "/v1/end-account"};
-    call.body =
-        json{{"address", account.address.text}, {"account", json::parse(cluster::encode(account))}}
-            .dump();
-    return body_of(node.peers->call(*peer, call, kEndPatience));
+    const json body{{"address", account.address.text},
+                    {"account", state::parse_json(cluster::encode(account))}};
+    call.body = state::json_line(body);
+    return body_of(node.peers->call(*peer, call, kEndBounds));
 }
 
 }  // namespace
 
 Result<json> body_of(const Result<net::HttpReply>& reply) {
     if (!reply) return std::unexpected(reply.error());
-    json body = json::parse(reply->body, nullptr, false);
+    json body = state::parse_json(reply->body);
     if (reply->status >= 200 && reply->status < 300 && !body.is_discarded()) return body;
     std::string why = "status " + std::to_string(reply->status);
     if (body.is_object() && body.contains("error") && body["error"].is_string()) {
@@ -90,13 +91,23 @@ Result<json> body_of(const Result<net::HttpReply>& reply) {
         case 403: return fail(ErrorKind::Refused, why);
         case 404: return fail(ErrorKind::NotFound, why);
         case 409: return fail(ErrorKind::Conflict, why);
-        case 413: return fail(ErrorKind::Limit, why);
+        case 413:
+        case 429: return fail(ErrorKind::Limit, why);
         default: return fail(ErrorKind::Unavailable, why);
     }
 }
 
+Result<json> ask(const Peers& peers, const PeerAddress& peer, const net::HttpCall& call,
+                 const CallBounds& bounds, Sensible sensible) {
+    auto answer = body_of(peers.call(peer, call, bounds));
+    if (answer && !sensible(*answer)) {
+        return fail(ErrorKind::Unavailable, "node " + peer.name.text + " answers nonsense");
+    }
+    return answer;
+}
+
 std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
-                                std::chrono::milliseconds patience) {
+                                const CallBounds& bounds, Sensible sensible) {
     std::vector<PeerAnswer> answers;
     for (PeerAddress& peer : peers.others()) answers.push_back({std::move(peer), json()});
     std::atomic<std::size_t> next{0};
@@ -105,7 +116,7 @@ std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
         for (std::size_t i = 0; i < std::min(kThreads, answers.size()); ++i) {
             threads.emplace_back([&] {
                 for (std::size_t at = 0; (at = next.fetch_add(1)) < answers.size();) {
-                    answers[at].answer = body_of(peers.call(answers[at].peer, call, patience));
+                    answers[at].answer = ask(peers, answers[at].peer, call, bounds, sensible);
                 }
             });
         }
@@ -143,8 +154,8 @@ json end_account_everywhere(NodeContext& node, const cluster::Account& account,
     filter.account_id = account.id;
     if (node.hooks.kick) kicked += node.hooks.kick(filter, reason);
     net::HttpCall call{"POST", "/v1/kick"};
-    call.body = json{{"account_id", account.id.text}, {"reason", reason}}.dump();
-    for (const PeerAnswer& one : ask_all(*node.peers, call, kPatience)) {
+    call.body = state::json_line(json{{"account_id", account.id.text}, {"reason", reason}});
+    for (const PeerAnswer& one : ask_all(*node.peers, call, kKickBounds, tells_kicked)) {
         if (one.answer) {
             kicked += one.answer->value("kicked", std::size_t{0});
         } else {
@@ -164,7 +175,8 @@ json end_accounts_everywhere(NodeContext& node, const std::vector<cluster::Accou
     json home_errors = json::object();
     std::size_t count = 0;
     const auto until = std::chrono::steady_clock::now() + kMostEndTime;
-    for (; count < accounts.size() && std::chrono::steady_clock::now() < until; ++count) {
+    for (; count < accounts.size() && !node.stopping && std::chrono::steady_clock::now() < until;
+         ++count) {
         const cluster::Account& account = accounts[count];
         const json ended = end_account_everywhere(node, account, reason);
         kicked += ended.value("kicked", std::size_t{0});

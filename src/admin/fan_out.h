@@ -16,10 +16,16 @@ struct PeerAnswer {
     Result<nlohmann::json> answer;
 };
 
-/// Blocks until every node has answered or `patience` is over for it. The answers stand in the
-/// order of the peers.
+/// See admin/peer_answers.h.
+using Sensible = bool (*)(const nlohmann::json& answer);
+
+/// Blocks until every node has answered or its patience is over. The answers stand in the order
+/// of the peers; one that is not `sensible` is Unavailable.
 std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
-                                std::chrono::milliseconds patience);
+                                const CallBounds& bounds, Sensible sensible);
+/// The same of one node.
+Result<nlohmann::json> ask(const Peers& peers, const PeerAddress& peer, const net::HttpCall& call,
+                           const CallBounds& bounds, Sensible sensible);
 /// Turns a reply into its JSON body, or into the error that it tells.
 Result<nlohmann::json> body_of(const Result<net::HttpReply>& reply);
 

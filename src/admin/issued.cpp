@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "state/json_value.h"
+
 namespace muster::admin {
 namespace {
 
@@ -19,7 +21,7 @@ Result<> note_issued(state::Store& directory, const IssuedCertificate& certifica
     const auto end = std::chrono::duration_cast<milliseconds>(certificate.end.time_since_epoch());
     state::Transaction transaction;
     transaction.put(key_of(certificate.name),
-                    json{{"names", certificate.names}, {"end", end.count()}}.dump());
+                    state::json_line(json{{"names", certificate.names}, {"end", end.count()}}));
     const auto committed = directory.commit(transaction);
     if (!committed) return std::unexpected(committed.error());
     return {};
@@ -41,7 +43,7 @@ std::vector<IssuedCertificate> issued_certificates(state::Store& directory) {
     const auto rows = directory.range(kPrefix, state::prefix_end(kPrefix), kMost);
     if (!rows) return found;
     for (const state::Entry& entry : *rows) {
-        const json row = json::parse(entry.value, nullptr, false);
+        const json row = state::parse_json(entry.value);
         if (!row.is_object() || !row.contains("end") || !row["end"].is_number_integer()) continue;
         IssuedCertificate& one = found.emplace_back();
         one.name = entry.key.substr(kPrefix.size());

@@ -8,6 +8,7 @@
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/http_client.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -37,7 +38,7 @@ Result<cluster::Node> wanted_node(const json& request, const std::string& pin) {
         {"scope", text(request, "scope")}, {"cluster", text(request, "cluster")}, {"pin", pin}};
     const auto name = cluster::parse_plain_name(text(request, "name"));
     if (!name) return std::unexpected(name.error());
-    return cluster::decode_node(*name, entry.dump());
+    return cluster::decode_node(*name, state::json_line(entry));
 }
 
 /// What the token's entry allows; its revision is part of the transaction that uses it up.
@@ -53,7 +54,7 @@ Result<Permit> permit_of_token(NodeContext& node, const std::string& token,
     const auto entry = node.directory->get(key);
     if (!entry) return std::unexpected(entry.error());
     if (!*entry) return refusal;
-    const json value = json::parse((*entry)->value, nullptr, false);
+    const json value = state::parse_json((*entry)->value);
     if (!value.is_object() || value.value("ends", std::int64_t{0}) < now_seconds()) return refusal;
     if (text(value, "scope") != name(wanted.scope)) {
         return fail(ErrorKind::Refused, "the token is for scope " + text(value, "scope"));
@@ -167,7 +168,7 @@ Result<> put_first_entries(state::Store& directory, const NodeConfig& config,
     if (auto put = writer.put(self); !put) return put;
     cluster::Setting authority;
     authority.name = "authority";
-    authority.value = json(identity.authority).dump();
+    authority.value = state::json_line(json(identity.authority));
     if (auto put = writer.put(authority); !put) return put;
     if (administrator.empty()) return {};
     cluster::Administrator first;
@@ -215,12 +216,16 @@ Result<> join_cluster(const NodeConfig& config, const JoinWish& wish) {
         return fail(ErrorKind::Conflict, config.node.state_dir + " belongs to a cluster already");
     }
     NodeIdentity identity = new_identity(config.node.name);
+    // A token works once: what can go wrong here must do so before it is shown.
+    if (auto made = make_folder(config.node.state_dir, 0700); !made) return made;
+    auto kept = write_file(config.node.state_dir + "/node.key", identity.key, 0600);
+    if (!kept) return kept;
     net::HttpClient client(target_of(config, wish, identity));
     net::HttpCall call{"POST", "/v1/join"};
-    call.body = request_of(config, wish).dump();
+    call.body = state::json_line(request_of(config, wish));
     const auto reply = client.call(call);
     if (!reply) return std::unexpected(reply.error());
-    const json answer = json::parse(reply->body, nullptr, false);
+    const json answer = state::parse_json(reply->body);
     if (reply->status != 200) {
         const std::string why = answer.is_object() ? text(answer, "error") : reply->body;
         return fail(ErrorKind::Refused, "the master refused: " + why);

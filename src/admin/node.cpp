@@ -5,6 +5,7 @@
 
 #include "admin/agent_hooks.h"
 #include "admin/back_end_settings.h"
+#include "admin/backup.h"
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_identity.h"
@@ -53,28 +54,52 @@ Node::Node(NodeConfig config, std::string file)
     : file_(std::move(file)), health_(health_policy(config)) {
     context_.config = std::move(config);
     context_.control = &loop_;
-    context_.pool = &pool_;
+    context_.pools = &pools_;
     context_.health = &health_;
 }
 
 Node::~Node() = default;
 
 Result<> Node::start() {
+    auto started = start_parts();
+    if (!started) {
+        loop_.tasks().spawn(end_parts());
+        loop_.run();
+    }
+    return started;
+}
+
+/// Clients come last: whoever is let in finds everything that serves him.
+Result<> Node::start_parts() {
+    if (auto locked = lock_folder(); !locked) return locked;  // before any port is bound
     if (auto dropped = drop_privileges(context_.config); !dropped) return dropped;
     auto identity = identity_of(context_.config);
     if (!identity) return std::unexpected(identity.error());
     context_.identity = std::move(*identity);
+    if (auto locked = lock_folder(); !locked) return locked;
+    remove_torn_backups(context_.config.node.state_dir);
     if (auto opened = open_state(); !opened) return opened;
     topology_ = std::make_unique<cluster::TopologyTable>(context_.replica, health_);
     context_.topology = topology_.get();
-    if (auto started = start_front_end(); !started) return started;
+    if (auto prepared = prepare_front_end(); !prepared) return prepared;
     if (auto started = start_agent(); !started) return started;
     offer_hooks();
     administration_ = std::make_unique<Administration>(context_);
     if (auto started = administration_->start(); !started) return started;
+    if (auto started = start_front_end(); !started) return started;
     log::info("started", {{"version", MUSTER_VERSION},
                           {"state_dir", context_.config.node.state_dir},
                           {"filled", context_.replica->filled() ? "yes" : "no"}});
+    return {};
+}
+
+/// Nothing yet when the folder is only about to be made.
+Result<> Node::lock_folder() {
+    const std::string& folder = context_.config.node.state_dir;
+    if (lock_.held() || !exists(folder)) return {};
+    auto lock = FolderLock::take(folder);
+    if (!lock) return std::unexpected(lock.error());
+    lock_ = std::move(*lock);
     return {};
 }
 
@@ -103,26 +128,31 @@ Result<> Node::seal_what_is_clear() {
     return {};
 }
 
-Result<> Node::start_front_end() {
+Result<> Node::prepare_front_end() {
     if (!context_.config.node.roles.frontend) return {};
     auto settings = front_end_settings(context_.config);
     if (!settings) return std::unexpected(settings.error());
     settings->upstream.authorities += context_.identity.authority;
     settings->secret = context_.identity.seal_secret();
     upstream_settings_ = settings->upstream;
-    front_end_ = std::make_unique<frontend::FrontEnd>(std::move(*settings), context_.replica,
-                                                      *topology_, health_, &verifier_, pool_);
-    if (auto started = front_end_->start(); !started) return started;
+    front_end_ = std::make_unique<frontend::FrontEnd>(
+        std::move(*settings), context_.replica, *topology_, health_, &verifier_, pools_.verifying);
     context_.sessions = &front_end_->sessions();
+    server_check_ = std::make_unique<frontend::ServerCheck>(loop_, upstream_settings_, *topology_,
+                                                            front_end_->hosts());
+    return {};
+}
+
+Result<> Node::start_front_end() {
+    if (!front_end_) return {};
     if (auto used = use_certificates(context_.config); !used) return used;
-    health_checks_ = std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_,
-                                                              health_, front_end_->hosts());
-    health_checks_->start();
+    if (auto started = front_end_->start(); !started) return started;
     topology_->on_change([this](const std::shared_ptr<const cluster::Topology>&) {
         loop_.post([this] { follow_certificates(); });
     });
-    server_check_ = std::make_unique<frontend::ServerCheck>(loop_, upstream_settings_, *topology_,
-                                                            front_end_->hosts());
+    health_checks_ = std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_,
+                                                              health_, front_end_->hosts());
+    health_checks_->start();
     return {};
 }
 
@@ -184,10 +214,7 @@ void Node::offer_hooks() {
 void Node::run() { loop_.run(); }
 
 void Node::stop() {
-    if (std::exchange(stopping_, true)) {
-        log::warning("stopping-at-once");
-        std::_Exit(0);  // the state is safe at any moment; sessions end with their sockets
-    }
+    if (std::exchange(stopping_, true)) return;
     loop_.tasks().spawn(drain_then_end());
 }
 
@@ -203,13 +230,20 @@ Task<void> Node::drain_then_end() {
         }
         log::info("drained", {{"sessions_left", front_end_->connections()}});
     }
+    co_await end_parts();
+}
+
+Task<void> Node::end_parts() {
+    context_.stopping = true;
+    if (health_checks_) health_checks_->stop();
     if (agent_) agent_->give_up();  // calls wait for it
-    co_await administration_->close();
-    if (agent_) co_await agent_->stop();
-    loop_.post([this] {
+    if (administration_) co_await administration_->close();
+    co_await net::Blocking(loop_, ending_, [this] {
         if (front_end_) front_end_->stop();
-        loop_.stop_when_idle();
+        pools_.close();  // what still runs there may wait for the loop, and for the agent
     });
+    if (agent_) co_await agent_->stop();
+    loop_.post([this] { loop_.stop_when_idle(); });
 }
 
 Task<Result<json>> Node::reload_here() {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "admin/administration.h"
+#include "admin/folder_lock.h"
 #include "admin/node_context.h"
 #include "admin/node_file.h"
 #include "admin/peer_verifier.h"
@@ -16,7 +17,6 @@
 #include "frontend/front_end.h"
 #include "frontend/health_checks.h"
 #include "frontend/server_check.h"
-#include "net/blocking_pool.h"
 #include "net/loop.h"
 #include "state/replica.h"
 #include "state/store.h"
@@ -32,12 +32,13 @@ public:
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
 
-    /// Opens the state and binds every listener. After an error nothing of it runs.
+    /// Opens the state and binds every listener. After an error nothing of it runs, and the node
+    /// cannot be started again.
     Result<> start();
     /// Serves until it was told to stop and its sessions have ended (or their time is over).
     void run();
 
-    /// On the control loop: no new sessions, then the end. A second call ends at once.
+    /// On the control loop: no new sessions, then the end.
     void stop();
     /// On the control loop: reads the node file again and says which changed options it took over
     /// and which need a restart. A bad file changes nothing.
@@ -46,8 +47,12 @@ public:
     [[nodiscard]] net::Loop& loop() { return loop_; }
 
 private:
+    Result<> start_parts();
+    Result<> lock_folder();
     Result<> open_state();
     Result<> seal_what_is_clear();
+    /// Puts the front end together; it takes no client before start_front_end().
+    Result<> prepare_front_end();
     Result<> start_front_end();
     Result<> start_agent();
     /// Takes up certificates of the state as soon as they change.
@@ -57,10 +62,14 @@ private:
     Result<ReloadPlan> read_again();
     void offer_hooks();
     Task<void> drain_then_end();
+    /// Ends whatever was started, the last first, then the loop.
+    Task<void> end_parts();
 
     std::string file_;
     net::Loop loop_;
-    net::BlockingPool pool_{4};
+    Pools pools_;
+    net::BlockingPool ending_{1};  ///< waits for threads to end, so that the loop need not
+    FolderLock lock_;
     state::Stores stores_;  ///< empty unless this node is a master
     NodeContext context_;
     cluster::HealthTable health_;

@@ -14,6 +14,8 @@
 #include "admin/audit_log.h"
 #include "admin/node_file.h"
 #include "admin/node_identity.h"
+#include "admin/one_at_a_time.h"
+#include "admin/pools.h"
 #include "cluster/directory.h"
 #include "cluster/directory_writer.h"
 #include "cluster/health.h"
@@ -59,7 +61,7 @@ struct NodeContext {
     NodeConfig config;
     NodeIdentity identity;
     net::Loop* control = nullptr;
-    net::BlockingPool* pool = nullptr;
+    Pools* pools = nullptr;
     state::Store* directory = nullptr;     ///< null unless this node is a master
     state::Store* coordination = nullptr;  ///< the same
     std::shared_ptr<state::Replica> replica;
@@ -79,6 +81,7 @@ struct NodeContext {
     const std::string instance = random_name(12);
 
     std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+    OneAtATime checks;  ///< of servers, by name
     std::atomic<bool> draining{false};
     std::atomic<bool> stopping{false};
 

@@ -5,6 +5,7 @@
 #include "admin/files.h"
 #include "base/base64.h"
 #include "net/pki.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -28,7 +29,7 @@ json to_json(const NodeIdentity& identity) {
 }
 
 Result<> read_cluster(const std::string& text, NodeIdentity& identity) {
-    const json read = json::parse(text, nullptr, false);
+    const json read = state::parse_json(text);
     if (!read.is_object()) return fail(ErrorKind::Corrupt, "cluster.json is damaged");
     try {
         identity.cluster_id = read.at("cluster").get<std::string>();

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 
+#include "state/json_value.h"
+
 namespace muster::admin {
 namespace {
 
-constexpr std::chrono::milliseconds kMasterInactivity{30'000};
+// A master may wait for all other nodes itself before it answers.
+constexpr CallBounds kMasterBounds{std::chrono::milliseconds(120'000), std::size_t{64} << 20};
 constexpr std::size_t kLongestRefusal = 1'000;
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
@@ -68,18 +71,33 @@ net::HttpTarget Peers::target(const PeerAddress& peer) const {
 }
 
 Result<net::HttpReply> Peers::call(const PeerAddress& peer, const net::HttpCall& call,
-                                   std::chrono::milliseconds inactivity) const {
+                                   const CallBounds& bounds) const {
     net::HttpTarget to = target(peer);
-    to.inactivity = inactivity;
-    to.connect_time = std::min(to.connect_time, inactivity);
+    to.inactivity = to.total_time = bounds.patience;
+    to.connect_time = std::min(to.connect_time, bounds.patience);
+    to.reply_limit = bounds.reply_bytes;
     net::HttpClient client(std::move(to));
-    return client.call(call);
+    {
+        const std::scoped_lock lock(mutex_);
+        if (stopped_) return fail(ErrorKind::Unavailable, "this node is stopping");
+        calling_.insert(&client);
+    }
+    auto reply = client.call(call);
+    const std::scoped_lock lock(mutex_);
+    calling_.erase(&client);
+    return reply;
+}
+
+void Peers::stop() {
+    const std::scoped_lock lock(mutex_);
+    stopped_ = true;
+    for (net::HttpClient* client : calling_) client->cancel();
 }
 
 Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
     std::string why = "no master is known";
     for (const PeerAddress& master : masters()) {
-        auto reply = this->call(master, call, kMasterInactivity);
+        auto reply = this->call(master, call, kMasterBounds);
         if (reply) return reply;
         why = reply.error().detail;
     }
@@ -114,7 +132,7 @@ Result<> HttpSource::get(const std::string& target, const Sink& sink) {
     if (is_feed(reply->status)) return {};
     const auto kind =
         reply->status == 401 || reply->status == 403 ? ErrorKind::Refused : ErrorKind::Unavailable;
-    const auto body = nlohmann::json::parse(refusal, nullptr, false);
+    const auto body = state::parse_json(refusal);
     if (body.is_object() && body.contains("error") && body["error"].is_string()) {
         refusal = body["error"].get<std::string>();
     }

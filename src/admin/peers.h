@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@
 #include "state/source.h"
 
 namespace muster::admin {
+
+/// What a call to another node may cost.
+struct CallBounds {
+    std::chrono::milliseconds patience;  ///< for the whole call
+    std::size_t reply_bytes = std::size_t{1} << 20;
+};
 
 /// Thread-safe; calls block.
 class Peers {
@@ -30,9 +37,12 @@ public:
     [[nodiscard]] std::optional<PeerAddress> find(const NodeName& name) const;
 
     [[nodiscard]] Result<net::HttpReply> call(const PeerAddress& peer, const net::HttpCall& call,
-                                              std::chrono::milliseconds inactivity) const;
+                                              const CallBounds& bounds) const;
     /// The first master that answers. Unavailable with a text for the operator when none does.
     [[nodiscard]] Result<net::HttpReply> call_master(const net::HttpCall& call) const;
+
+    /// Ends the calls that run; later ones fail at once.
+    void stop();
 
     [[nodiscard]] net::HttpTarget target(const PeerAddress& peer) const;
     /// What the follower reads from, in the order to try them.
@@ -43,6 +53,9 @@ private:
     const NodeIdentity& identity_;
     const cluster::TopologyTable& topology_;
     const net::HttpHeaders introduction_;  ///< sent with what the follower asks
+    mutable std::mutex mutex_;
+    mutable std::set<net::HttpClient*> calling_;
+    bool stopped_ = false;
 };
 
 /// Reads a master's feed over HTTPS.

@@ -5,6 +5,7 @@
 #include <ctime>
 
 #include "base/log.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -28,7 +29,7 @@ json to_json(const Sighting& sighting) {
 }
 
 Sighting sighting_from(const std::string& text) {
-    const json row = json::parse(text, nullptr, false);
+    const json row = state::parse_json(text);
     if (!row.is_object()) return {};
     Sighting sighting;
     const auto take = [&row](const char* field) {
@@ -156,8 +157,7 @@ Result<> Presence::flush(const std::vector<NodeName>& members, const NodeName& s
             }
             if (!row.visits.empty()) row.last.time = sighting.time;
             if (row.changed || !row.visits.empty()) {
-                transaction.put(
-                    key, to_json(row.last).dump(-1, ' ', false, json::error_handler_t::replace));
+                transaction.put(key, state::json_line(to_json(row.last)));
             }
             row.changed = false;
             ++at;

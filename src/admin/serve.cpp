@@ -1,8 +1,11 @@
 #include "admin/serve.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <thread>
+#include <utility>
 
 #include "admin/node.h"
 #include "admin/service_notify.h"
@@ -14,15 +17,16 @@ namespace {
 sigset_t handled_signals() {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR2}) sigaddset(&set, signal);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2}) sigaddset(&set, signal);
     return set;
 }
 
 /// Waits for signals on a thread of its own and tells the node on its loop.
 class SignalThread {
 public:
-    explicit SignalThread(Node& node) : thread_([&node] { wait_for_signals(node); }) {}
+    explicit SignalThread(Node& node) : node_(node), thread_([this] { wait_for_signals(); }) {}
     ~SignalThread() {
+        ended_ = true;
         pthread_kill(thread_.native_handle(), SIGUSR2);  // ends the wait
         thread_.join();
     }
@@ -30,17 +34,26 @@ public:
     SignalThread& operator=(const SignalThread&) = delete;
 
 private:
-    static void wait_for_signals(Node& node) {
+    void wait_for_signals() {
         const sigset_t set = handled_signals();
-        for (int signal = 0; sigwait(&set, &signal) == 0 && signal != SIGUSR2;) {
-            node.loop().post([&node, signal] {
-                if (signal != SIGHUP) return node.stop();
+        bool stopping = false;
+        for (int signal = 0; sigwait(&set, &signal) == 0 && !ended_;) {
+            if (signal == SIGUSR1 || signal == SIGUSR2) continue;
+            if (signal == SIGHUP) {
                 // What is wrong with the file stands in the log.
-                static_cast<void>(node.reload());
-            });
+                node_.loop().post([this] { static_cast<void>(node_.reload()); });
+                continue;
+            }
+            if (std::exchange(stopping, true)) {
+                log::warning("stopping-at-once");
+                std::_Exit(0);  // the state is safe at any moment; sessions end with their sockets
+            }
+            node_.loop().post([this] { node_.stop(); });
         }
     }
 
+    Node& node_;
+    std::atomic<bool> ended_{false};
     std::thread thread_;
 };
 

@@ -4,6 +4,7 @@
 #include <iterator>
 
 #include "admin/fan_out.h"
+#include "admin/peer_answers.h"
 #include "net/run_on.h"
 
 namespace muster::admin {
@@ -14,8 +15,12 @@ using frontend::Proof;
 using frontend::Proven;
 using nlohmann::json;
 
-constexpr std::chrono::milliseconds kPatience{5'000};
-constexpr std::chrono::milliseconds kCheckPatience{180'000};
+constexpr CallBounds kProbeBounds{std::chrono::milliseconds(5'000)};
+constexpr CallBounds kCheckBounds{std::chrono::milliseconds(180'000)};
+
+bool tells_probe(const json& answer) {
+    return text_field(answer, "client") && text_field(answer, "session");
+}
 
 /// What the node beside the server heard from it about that login.
 Result<json> ask_node(NodeContext& node, const NodeName& name, const std::string& login) {
@@ -26,7 +31,7 @@ Result<json> ask_node(NodeContext& node, const NodeName& name, const std::string
     const auto peer = node.peers->find(name);
     if (!peer) return fail(ErrorKind::Unavailable, "it is not known");
     const net::HttpCall call{"GET", "/v1/probes/" + net::percent_encoded(login)};
-    return body_of(node.peers->call(*peer, call, kPatience));
+    return ask(*node.peers, *peer, call, kProbeBounds, tells_probe);
 }
 
 std::vector<Proof> introduction_proofs(NodeContext& node, const cluster::Server& server,
@@ -92,7 +97,7 @@ ApiResult check_elsewhere(NodeContext& node, const ApiCall& call) {
     auto peers = node.peers->others();
     std::ranges::partition(peers, is_front_end);
     for (const PeerAddress& peer : peers) {
-        auto answer = body_of(node.peers->call(peer, {"POST", call.path}, kCheckPatience));
+        auto answer = ask(*node.peers, peer, {"POST", call.path}, kCheckBounds, tells_proofs);
         if (answer) return answer;
         if (&peer == peers.data()) refusal = std::move(answer);  // front ends come first
     }

@@ -1,5 +1,7 @@
 #include "admin/state_entries.h"
 
+#include "state/json_value.h"
+
 namespace muster::admin {
 namespace {
 
@@ -30,7 +32,7 @@ Result<StoredEntries> load_entries(state::Store& store,
     for (const DeclaredSection& section : declared_sections()) {
         if (!sections.contains(section.name)) continue;
         auto loaded = for_each_entry(store, section.prefix, [&stored](const auto& entry) {
-            stored.entries.emplace(entry.key, json::parse(entry.value, nullptr, false));
+            stored.entries.emplace(entry.key, state::parse_json(entry.value));
             stored.revisions.emplace(entry.key, entry.revision);
             return Result<>{};
         });
@@ -74,7 +76,7 @@ Result<Revision> carry_out(state::Store& store, const std::vector<Step>& steps,
             if (step.after.is_null()) {
                 transaction.remove(step.key);
             } else {
-                transaction.put(step.key, step.after.dump());
+                transaction.put(step.key, state::json_line(step.after));
             }
         }
         const auto committed = store.commit(transaction);

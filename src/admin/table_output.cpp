@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "state/json_value.h"
+
 namespace muster::admin {
 namespace {
 
@@ -71,7 +73,7 @@ std::string format_value(const json& value) {
     }
     if (value.is_boolean()) return value.get<bool>() ? "yes" : "no";
     if (value.is_array() && value.empty()) return "-";
-    if (!value.is_array()) return value.dump(-1, ' ', false, json::error_handler_t::replace);
+    if (!value.is_array()) return state::json_line(value);
     std::string text;
     for (const json& item : value) {
         if (!text.empty()) text += ", ";

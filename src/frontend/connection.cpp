@@ -350,6 +350,9 @@ Task<Result<VerifyStep>> Connection::judge(ClientSession& session, VerifyRequest
     if (shared.verifier == nullptr) {
         co_return fail(ErrorKind::Unavailable, "unavailable", "no back end can judge credentials");
     }
+    if (shared.pool.full()) {
+        co_return fail(ErrorKind::Unavailable, "unavailable", "too many logins wait for a judge");
+    }
     auto step = co_await net::Blocking(worker_.loop(), shared.pool, [&shared, request] {
         return shared.verifier->begin(request);
     });
