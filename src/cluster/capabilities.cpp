@@ -90,7 +90,7 @@ std::vector<std::string> builtin_capabilities(Service service, const Server& ser
     if (!dovecot || !logs_in) return items;
     items.emplace_back("AUTH=PLAIN");
     if (server.node.empty()) return items;
-    items.insert(items.end(), {"AUTH=SCRAM-SHA-1", "AUTH=SCRAM-SHA-256"});
+    items.emplace_back("AUTH=SCRAM-SHA-256");
     return items;
 }
 

@@ -31,7 +31,9 @@ Announcement common_announcement(std::span<const ServerView* const> servers, Ser
 bool map_names(std::span<const ServerView* const> servers, Service service);
 
 /// The list that a server without one of its own is taken to have: of a Dovecot beside a node, what
-/// the configuration printed for it switches on whatever its options (backend/dovecot_config).
+/// the configuration printed for it switches on whatever its options (backend/dovecot_config), but
+/// not SCRAM-SHA-1: passwords set in Muster have no key for it, and are refused where a client
+/// prefers it.
 std::vector<std::string> builtin_capabilities(Service service, const Server& server);
 
 }  // namespace muster::cluster

@@ -77,7 +77,8 @@ public:
 
     Task<void> run(std::shared_ptr<const UpstreamTarget> target, Endpoint to,
                    std::optional<IpAddress> source, std::string login,
-                   std::vector<std::string> announced) {
+                   std::vector<std::string> announced, bool own_keys) {
+        own_keys_ = own_keys;
         target_ = std::move(target);
         login_ = std::move(login);
         announced_ = std::move(announced);
@@ -150,7 +151,7 @@ private:
     Task<void> compare_capabilities() {
         const auto offered = co_await upstream_->list_capabilities();
         if (!offered) co_return add(step_, Proven::No, offered.error().detail);
-        report_.offered.push_back(compare_offer(service_, announced_, *offered));
+        report_.offered.push_back(compare_offer(service_, announced_, *offered, own_keys_));
         const auto missing = lacking(service_, announced_, *offered);
         if (missing.empty()) co_return add(step_, Proven::Yes, "");
         add(step_, Proven::No, "front ends announce what it lacks: " + joined(missing));
@@ -181,6 +182,7 @@ private:
     Endpoint server_;
     std::shared_ptr<const UpstreamTarget> target_;
     std::vector<std::string> announced_;
+    bool own_keys_ = false;
     std::unique_ptr<Upstream> upstream_;
     std::string_view step_;  ///< empty while open() runs, which knows itself
 };
@@ -257,7 +259,7 @@ Task<ServerReport> ServerCheck::run(ServerName server) {
         }
         co_await check.run(*target, {*address, settings->port},
                            targets.source(view->server, *address), made_up_name(*topology, server),
-                           announced_by(view->server, service));
+                           announced_by(view->server, service), !view->server.node.empty());
     }
     co_return report;
 }
@@ -279,13 +281,19 @@ std::vector<std::string> entry_items(Service service, const wire::Capabilities& 
 }
 
 Offered compare_offer(Service service, std::span<const std::string> announced,
-                      const wire::Capabilities& offered) {
+                      const wire::Capabilities& offered, bool own_keys) {
     Offered result{
         service, entry_items(service, offered), {}, lacking(service, announced, offered)};
-    for (const std::string& item : result.items) {
-        const auto same = [&](const std::string& other) { return wire::equal_folded(item, other); };
-        if (std::ranges::none_of(announced, same)) result.gained.push_back(item);
+    const auto is_new = [&](const std::string& item) {
+        return std::ranges::none_of(
+            announced, [&](const std::string& other) { return wire::equal_folded(item, other); });
+    };
+    if (own_keys) {
+        std::erase_if(result.items, [&](const std::string& item) {
+            return wire::equal_folded(item, "AUTH=SCRAM-SHA-1") && is_new(item);
+        });
     }
+    std::ranges::copy_if(result.items, std::back_inserter(result.gained), is_new);
     return result;
 }
 

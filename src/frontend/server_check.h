@@ -73,9 +73,10 @@ private:
 /// What a server offers as the items of its entry: mechanisms that can be routed as AUTH=NAME, and
 /// nothing that a front end decides for itself. Pure.
 std::vector<std::string> entry_items(cluster::Service service, const wire::Capabilities& offered);
-/// `announced` held against what is offered. Pure.
+/// `announced` held against what is offered. With `own_keys` (a Dovecot that asks a node for them)
+/// SCRAM-SHA-1 is left out unless it is announced: few accounts have a key for it. Pure.
 Offered compare_offer(cluster::Service service, std::span<const std::string> announced,
-                      const wire::Capabilities& offered);
+                      const wire::Capabilities& offered, bool own_keys);
 /// What of `announced` (items as an entry keeps them) `offered` lacks. Pure.
 std::vector<std::string> lacking(cluster::Service service, std::span<const std::string> announced,
                                  const wire::Capabilities& offered);

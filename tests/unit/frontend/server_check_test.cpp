@@ -53,13 +53,26 @@ TEST(ServerCheck, WhatIsOfferedBecomesItemsOfAnEntry) {
 TEST(ServerCheck, AnOfferIsHeldAgainstWhatIsAnnounced) {
     wire::Capabilities imap;
     for (const char* name : {"IMAP4rev1", "IDLE", "AUTH=PLAIN", "AUTH=XOAUTH2"}) imap.set(name);
-    const auto offer =
-        compare_offer(Service::Imap, Items{"imap4REV1", "ID", "AUTH=PLAIN", "STARTTLS"}, imap);
+    const auto offer = compare_offer(
+        Service::Imap, Items{"imap4REV1", "ID", "AUTH=PLAIN", "STARTTLS"}, imap, false);
     EXPECT_EQ(offer.gained, (Items{"IDLE", "AUTH=XOAUTH2"}));
     EXPECT_EQ(offer.lost, Items{"ID"});
-    const auto again = compare_offer(Service::Imap, offer.items, imap);
+    const auto again = compare_offer(Service::Imap, offer.items, imap, false);
     EXPECT_EQ(again.gained, Items{});
     EXPECT_EQ(again.lost, Items{});
+}
+
+TEST(ServerCheck, ScramSha1IsNotLearntWhereAccountsHaveNoKeysForIt) {
+    wire::Capabilities imap;
+    for (const char* name : {"AUTH=PLAIN", "AUTH=SCRAM-SHA-1", "AUTH=SCRAM-SHA-256"}) {
+        imap.set(name);
+    }
+    const auto learnt = [&](const Items& announced, bool own_keys) {
+        return compare_offer(Service::Imap, announced, imap, own_keys).items;
+    };
+    EXPECT_EQ(learnt({"AUTH=PLAIN"}, true), (Items{"AUTH=PLAIN", "AUTH=SCRAM-SHA-256"}));
+    EXPECT_EQ(learnt({"AUTH=PLAIN"}, false).size(), 3u);
+    EXPECT_EQ(learnt({"AUTH=SCRAM-SHA-1"}, true).size(), 3u);
 }
 
 TEST(ServerCheck, AnIntroductionIsProvenOnlyIfBothWereBelieved) {
