@@ -15,6 +15,7 @@
 #include "admin/folder_lock.h"
 #include "admin/one_at_a_time.h"
 #include "admin/peer_answers.h"
+#include "admin/peer_verifier.h"
 #include "net/blocking_pool.h"
 #include "state/json_value.h"
 
@@ -111,6 +112,16 @@ TEST(PeerAnswers, NonsenseIsToldFromSense) {
     EXPECT_FALSE(tells_sessions(json::parse(R"({"sessions":[7]})")));
     EXPECT_FALSE(tells_sessions(json::parse(R"({"sessions":{"a":1}})")));
     EXPECT_FALSE(tells_proofs(json::parse(R"({"proofs":[{"service":1}]})")));
+}
+
+TEST(PeerVerifier, RefusesAnAnswerOfAnyBytes) {
+    NodeContext node;
+    PeerVerifier verifier(node);
+    for (const char* answer : {"\xff", "a\xc3", "="}) {
+        const auto step = verifier.answer({}, "be1/exchange", answer);
+        ASSERT_FALSE(step) << answer;
+        EXPECT_EQ(step.error().kind, ErrorKind::Syntax) << answer;
+    }
 }
 
 TEST(OneAtATime, GivesOneTurnAName) {
