@@ -192,9 +192,10 @@ net::BlockingPool& pool_for(NodeContext& node, const ApiCall& call) {
     if ((*route)->takes == Takes::Judges) return node.pools->judging;
     const bool is_for_node = call.caller.is_node;
     if ((*route)->takes == Takes::Long) return is_for_node ? node.pools->serving : node.pools->jobs;
-    if (is_for_node) return node.pools->calls;
-    const bool passed_on = (*route)->runs_on == RunsOn::Master && !node.is_master();
     const bool asks = (*route)->takes == Takes::AsksNodes;
+    // A change that a member passes on asks others in turn, which wait for what the feed brings.
+    if (is_for_node && !(asks && !(*route)->action.empty())) return node.pools->calls;
+    const bool passed_on = (*route)->runs_on == RunsOn::Master && !node.is_master();
     return asks || passed_on ? node.pools->jobs : node.pools->calls;
 }
 
@@ -207,6 +208,11 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
     }
     const bool changes = !(*route)->action.empty();
     if (changes && !call.caller.may_write) return error_response(missing_rights(call));
+    if ((*route)->runs_on == RunsOn::Master && call.caller.is_node && !call.caller.may_write) {
+        // What a member may know of the state is in its copy.
+        return error_response(
+            {ErrorKind::Refused, "", "this needs an administrator of the cluster"});
+    }
     if ((*route)->runs_on == RunsOn::Master && !node.is_master()) {
         // A call passed on goes with this node's own rights: those of the member that sent it may
         // be less.

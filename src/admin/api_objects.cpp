@@ -226,7 +226,7 @@ Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& 
     if (kind.path == "certificates" && object.contains("key")) {
         const auto key = text_field(object, "key");
         if (!key) return std::unexpected(key.error());
-        if (key->starts_with("-----BEGIN")) {
+        if (key->contains("-----BEGIN")) {
             const auto chain = text_field(object, "chain");
             if (!chain) return std::unexpected(chain.error());
             if (auto fine = net::belong_together(*chain, *key); !fine) return fine;

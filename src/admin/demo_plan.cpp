@@ -18,20 +18,32 @@ namespace {
 constexpr std::size_t kLongestDir = 70;
 
 /// A port of `address` that nothing listens on at this moment.
-Result<std::uint16_t> free_port(const std::string& address) {
-    const auto fd = net::listen_tcp({*IpAddress::parse(address), 0});
-    if (!fd) return std::unexpected(fd.error());
-    const std::uint16_t port = net::local_endpoint(*fd).port;
-    close(*fd);
-    return port;
-}
+/// Free ports, each once, below those that the kernel gives to outgoing connections
+/// (ip_local_port_range begins at 32768): one of these could be taken before its server starts.
+class FreePorts {
+public:
+    Result<std::uint16_t> next(const std::string& address) {
+        for (int tried = 0; tried < kTries; ++tried) {
+            const auto fd = net::listen_tcp({*IpAddress::parse(address), ++last_});
+            if (!fd) continue;
+            close(*fd);
+            return last_;
+        }
+        return fail(ErrorKind::Unavailable, "no free ports on " + address);
+    }
+
+private:
+    static constexpr int kTries = 1000;
+    std::uint16_t last_ = static_cast<std::uint16_t>(12'000 + std::random_device()() % 16'000);
+};
 
 Result<> choose_ports(DemoPlan& plan, const std::string& network) {
     int host = 1;
+    FreePorts ports;
     for (DemoServer& server : plan.servers) {
         server.address = network + std::to_string(host++);
         for (const char* use : {"imap", "pop3", "sieve", "lmtp", "cluster", "admin"}) {
-            const auto port = free_port(server.address);
+            const auto port = ports.next(server.address);
             if (!port) return std::unexpected(port.error());
             server.ports[use] = *port;
         }
@@ -39,7 +51,7 @@ Result<> choose_ports(DemoPlan& plan, const std::string& network) {
     for (DemoFrontEnd& front_end : plan.front_ends) {
         const std::string address = network + std::to_string(host++);
         for (const char* use : {"imap", "imaps", "pop3", "pop3s", "sieve", "admin", "cluster"}) {
-            const auto port = free_port(address);
+            const auto port = ports.next(address);
             if (!port) return std::unexpected(port.error());
             front_end.endpoints[use] = address + ":" + std::to_string(*port);
         }

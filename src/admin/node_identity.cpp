@@ -35,7 +35,10 @@ Result<> read_cluster(const std::string& text, NodeIdentity& identity) {
         identity.cluster_id = read.at("cluster").get<std::string>();
         identity.authority = read.at("authority").get<std::string>();
         const auto secret = base64_decode(read.at("secret").get<std::string>(), kSealKeyBytes);
-        if (!secret) return fail(ErrorKind::Corrupt, "cluster.json is damaged: secret");
+        // A relay has none.
+        if (!secret || (!secret->empty() && secret->size() != kSealKeyBytes)) {
+            return fail(ErrorKind::Corrupt, "cluster.json is damaged: secret");
+        }
         identity.secret = *secret;
         for (const json& master : read.at("masters")) {
             identity.masters.push_back({NodeName(master.at("name").get<std::string>()),

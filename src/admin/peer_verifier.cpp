@@ -92,10 +92,13 @@ Result<VerifyStep> PeerVerifier::ask(const NodeName& judge, json body, const Ver
             const std::scoped_lock lock(mutex_);
             asked_[judge.text].insert(begun);
         }
+        const auto answered = [&](const std::string* name) {
+            const std::scoped_lock lock(mutex_);
+            auto& asked = asked_[*name];
+            asked.erase(asked.find(begun));
+        };
+        const std::unique_ptr<const std::string, decltype(answered)> waiting(&judge.text, answered);
         answer = body_of(node_.peers->call(*peer, call, {patience}));
-        const std::scoped_lock lock(mutex_);
-        auto& asked = asked_[judge.text];
-        asked.erase(asked.find(begun));
     }
     if (!answer) {
         return fail(ErrorKind::Unavailable, "unavailable",

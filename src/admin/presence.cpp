@@ -25,7 +25,8 @@ json to_json(const Sighting& sighting) {
     return {{"instance", sighting.instance},
             {"address", sighting.address},
             {"version", sighting.version},
-            {"time", since_1970(sighting.time)}};
+            {"time", since_1970(sighting.time)},
+            {"interval", sighting.interval.count()}};
 }
 
 Sighting sighting_from(const std::string& text) {
@@ -40,6 +41,11 @@ Sighting sighting_from(const std::string& text) {
     sighting.version = take("version");
     if (row.contains("time") && row["time"].is_number_integer()) {
         sighting.time = WallTime(milliseconds(row["time"].get<std::int64_t>()));
+    }
+    if (row.contains("interval") && row["interval"].is_number_unsigned()) {
+        constexpr std::uint64_t kDay = 86'400;
+        sighting.interval =
+            std::chrono::seconds(std::min(row["interval"].get<std::uint64_t>(), kDay));
     }
     return sighting;
 }

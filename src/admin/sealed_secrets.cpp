@@ -34,13 +34,21 @@ Result<> seal_password(json& credential, const json& before, const SealSecret& s
     return {};
 }
 
-void seal_key(json& certificate, const json& before, const SealSecret& secret) {
+Result<> seal_key(json& certificate, const json& before, const SealSecret& secret) {
     const std::string given = text_of(certificate, "key");
-    if (!given.starts_with("-----BEGIN")) return;
+    if (given.empty()) return {};
+    if (!given.contains("-----BEGIN")) {
+        const auto sealed = base64_decode(given, kLargestSealedKey);
+        if (!sealed || !unseal(*sealed, secret)) {
+            return fail(ErrorKind::Refused, "the key is neither PEM nor sealed by this cluster");
+        }
+        return {};
+    }
     const std::string kept = text_of(before, "key");
     const auto bytes = base64_decode(kept, kLargestSealedKey);
     const bool is_kept = !kept.empty() && bytes && unseal(*bytes, secret).value_or("") == given;
     certificate["key"] = is_kept ? kept : base64_encode(seal(given, secret));
+    return {};
 }
 
 }  // namespace
@@ -48,8 +56,12 @@ void seal_key(json& certificate, const json& before, const SealSecret& secret) {
 Result<> seal_secrets(std::string_view key, json& object, const json& before,
                       const SealSecret& secret) {
     if (!object.is_object()) return {};
+    if (secret.bytes.size() != kSealKeyBytes) {
+        return fail(ErrorKind::Refused,
+                    "this node has not got the cluster's secret: join it again");
+    }
     if (key.starts_with(cluster::kCredentialPrefix)) return seal_password(object, before, secret);
-    if (key.starts_with(cluster::kCertificatePrefix)) seal_key(object, before, secret);
+    if (key.starts_with(cluster::kCertificatePrefix)) return seal_key(object, before, secret);
     return {};
 }
 

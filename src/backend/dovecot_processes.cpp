@@ -249,6 +249,10 @@ Result<std::vector<DovecotProcess>> account_processes(const fs::path& base_dir,
         if (!wanted.is_counted(pid) && !wanted.shows(pid)) continue;
         // Its number may be another's by now: held first, looked at once more then.
         auto handle = ProcessHandle::open(pid);
+        if (!handle && errno != ESRCH) {
+            return fail(ErrorKind::Unavailable, "process " + std::to_string(pid) +
+                                                    " cannot be held: " + std::strerror(errno));
+        }
         const auto status = status_of(pid);
         if (!handle || !status || status->parent != *master) continue;
         if (!wanted.shows(pid) && !wanted.is_counted(pid)) continue;

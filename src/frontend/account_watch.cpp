@@ -81,8 +81,8 @@ void AccountWatch::run(const std::stop_token& stop) {
         }
         if (stop.stop_requested()) return;
         look(all ? nullptr : &addresses);
-        if (!all) continue;
         std::unique_lock lock(mutex_);
+        if (!all && addresses_.empty()) continue;
         woken_.wait_for(lock, stop, kPause, [] { return false; });
     }
 }
@@ -93,7 +93,11 @@ void AccountWatch::look(const Addresses* addresses) {
     for (const auto& [handle, session] : sessions_.list(filter, SIZE_MAX)) {
         if (session.account_id.empty()) continue;  // a name that its server alone knows
         const auto account = directory_.account(session.account);
-        if (!account) continue;
+        if (!account) {  // the copy cannot be read now: again with the next look
+            const std::scoped_lock lock(mutex_);
+            addresses_.insert(session.account.text);
+            continue;
+        }
         const std::string_view why = why_it_ends(session, *account);
         if (!why.empty()) kick_(handle, std::string(why));
     }

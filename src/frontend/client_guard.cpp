@@ -50,7 +50,10 @@ void ClientGuard::leave(const IpAddress& client) {
     if (found == home.records.end() || found->second.connections == 0) return;
     --found->second.connections;
     connections_.fetch_sub(1, std::memory_order_relaxed);
-    if (found->second.connections == 0 && found->second.failures == 0) home.records.erase(found);
+    // What was forgiven is remembered for the window, whoever leaves meanwhile.
+    const Record& record = found->second;
+    const bool is_clean = record.failures == 0 && record.forgiven == 0;
+    if (record.connections == 0 && is_clean) home.records.erase(found);
 }
 
 ClientGuard::Turn ClientGuard::begin(const IpAddress& client) {

@@ -507,6 +507,7 @@ void Connection::end(net::EndReason reason) {
 void Connection::dismiss() {
     if (penalty_ != nullptr) penalty_->end_soon();
     client_.expire_after(net::Duration{0});
+    if (server_ != nullptr) server_->expire_after(net::Duration{0});
 }
 
 void Connection::kick(std::string_view reason) {

@@ -171,7 +171,8 @@ Task<std::optional<std::string>> ImapSession::ask(std::string_view challenge) {
     line += "\r\n";
     co_await client_.write(line);
     const auto answer = co_await reader_.line(wire::sasl::kMaxMessage * 2);
-    if (!answer || answer->fault != net::LineFault::None) co_return std::nullopt;
+    if (!answer) throw net::ConversationOver(net::EndReason::ClientClosed);
+    if (answer->fault != net::LineFault::None) co_return std::nullopt;
     if (wire::sasl::is_cancel(answer->text)) co_return std::nullopt;
     co_return std::string(answer->text);
 }

@@ -25,10 +25,15 @@ void BlockingPool::submit(std::function<void()> work) {
             lock.unlock();
             return work();
         }
-        queue_.push_back(std::move(work));
-        if (queue_.size() > idle_ && threads_.size() < most_threads_) {
-            threads_.emplace_back([this] { work_loop(); });
+        // The thread first: when none can be made and there is none, nothing is left behind.
+        if (queue_.size() + 1 > idle_ && threads_.size() < most_threads_) {
+            try {
+                threads_.emplace_back([this] { work_loop(); });
+            } catch (const std::system_error&) {
+                if (threads_.empty()) throw;
+            }
         }
+        queue_.push_back(std::move(work));
     }
     wake_.notify_one();
 }

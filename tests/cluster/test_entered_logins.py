@@ -290,6 +290,9 @@ userdb {{
                  {"user": "muster", "password": MASTER_PASSWORD})
         servers = demo.api("GET", "/v1/domains/domain1.dom")["servers"]
         demo.api("PATCH", "/v1/domains/domain1.dom", {"servers": [*servers, "foreign"]})
+        for node in demo.fe:
+            wait_for(lambda: "up" in demo.api("GET", "/v1/servers/foreign", node=node)["observed"]
+                     .values(), f"the foreign server on {node}")
 
     @classmethod
     def start_dovecot(cls):

@@ -133,6 +133,7 @@ class Liars(WithMaster):
     def setUpClass(cls):
         super().setUpClass()
         cls.silent = joined_but_silent(cls.lab, cls.master, "fe9", ["frontend"], "frontend")
+        wait_for(lambda: "fe9" in [row["name"] for row in cls.master.ask("status")["nodes"]], 5)
 
     def false_node(self, answers):
         node = FalseNode(self.silent, answers)

@@ -28,11 +28,10 @@ exec setpriv --no-new-privs --inh-caps=-all \\
     --bounding-set=-all,{",".join("+" + name for name in capabilities())} {demo.binary} "$@"
 """)
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    demo.binary, whole = program, demo.binary
+    demo.binary = program  # also for nodes that a test starts anew
     for server in demo.sv:  # the nodes alone: Dovecot has a unit of its own
         demo.end_node(server, signal.SIGTERM)
         demo.start_node(server)
-    demo.binary = whole
 
 
 class WithTheUnitsCapabilities(test_backend_sessions.Ending):
