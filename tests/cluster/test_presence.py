@@ -40,7 +40,7 @@ class Twins(unittest.TestCase):
         self.addCleanup(elsewhere.close)
         self.twin = elsewhere.node("fe1", ["frontend"])
         shutil.copytree(self.first.state, self.twin.state,
-                        ignore=shutil.ignore_patterns("*.sock", "*.lock"))
+                        ignore=shutil.ignore_patterns("*.sock", "*.lock", "replica-*"))
 
     def follows(self, node):
         return node.ask("status")["nodes"][0]["replica"]["phase"] == "following"
