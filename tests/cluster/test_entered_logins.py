@@ -296,7 +296,7 @@ userdb {{
     @staticmethod
     def is_up_for(node):
         servers = demo.api("GET", "/v1/servers", node=node)["servers"]
-        return any(row["name"] == "foreign" and "up" in row["observed"].values() for row in servers)
+        return any(row["name"] == "foreign" and "up" in row.get("observed", {}).values() for row in servers)
 
     @classmethod
     def start_dovecot(cls):
