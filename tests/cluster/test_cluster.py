@@ -208,7 +208,7 @@ class Withdrawal(Case):
         try:
             socket.create_connection((host, int(port)), timeout=10).close()
             return True
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             return False
 
     def test_a_drained_node_takes_no_new_sessions_and_keeps_the_old(self):
