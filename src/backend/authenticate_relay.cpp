@@ -4,6 +4,7 @@
 
 #include "backend/local_connect.h"
 #include "base/base64.h"
+#include "base/client_network.h"
 #include "base/log.h"
 #include "base/seal.h"
 #include "net/line_reader.h"
@@ -20,14 +21,6 @@ constexpr std::uint32_t kRequest = 1;  // the only one on its connection
 constexpr std::size_t kMaxMessage = 12'000;
 constexpr std::size_t kMostOfOneClient = 32;  // exchanges that wait for their client's answer
 
-/// Whether both count as one client: IPv6 hosts choose their address within a /64.
-bool same_client(const IpAddress& one, const IpAddress& other) {
-    if (one.is_v4() || other.is_v4()) return one == other;
-    const IpAddress::V6 left = one.v6();
-    const IpAddress::V6 right = other.v6();
-    return std::equal(left.begin(), left.begin() + 8, right.begin());
-}
-
 std::unexpected<Error> no_answer(std::string reason) {
     return fail(ErrorKind::Unavailable, "try again later", "dovecot-auth: " + std::move(reason));
 }
@@ -43,7 +36,7 @@ public:
     net::LineReader& reader() { return reader_; }
     net::Clock::time_point since = net::Clock::now();
     bool greeted = false;
-    std::optional<IpAddress> client;
+    std::optional<IpAddress> client;  ///< its client_network
 
 private:
     std::unique_ptr<net::SocketStream> stream_;
@@ -86,9 +79,10 @@ Task<Result<AuthStep>> AuthenticateRelay::begin(AuthenticateRequest request) {
     forget_old();
     if (exchanges_.size() >= kMostExchanges)
         co_return fail(ErrorKind::Limit, "too many logins at once");
-    const auto of_this_client = std::ranges::count_if(exchanges_, [&request](const auto& item) {
-        return request.client && item.second->client &&
-               same_client(request.client->address, *item.second->client);
+    std::optional<IpAddress> client;
+    if (request.client) client = client_network(request.client->address);
+    const auto of_this_client = std::ranges::count_if(exchanges_, [&client](const auto& item) {
+        return client && item.second->client == client;
     });
     if (static_cast<std::size_t>(of_this_client) >= kMostOfOneClient)
         co_return fail(ErrorKind::Limit, "too many logins of one client at once");
@@ -105,7 +99,7 @@ Task<Result<AuthStep>> AuthenticateRelay::begin(AuthenticateRequest request) {
                                            .session_id = request.session_id,
                                            .initial = initial});
     auto exchange = std::make_unique<Exchange>(std::move(*stream));
-    if (request.client) exchange->client = request.client->address;
+    exchange->client = client;
     auto step = co_await go_on(std::move(exchange), line);
     co_return step;
 }

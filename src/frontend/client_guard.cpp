@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/client_network.h"
+
 namespace muster::frontend {
 namespace {
 
@@ -11,13 +13,6 @@ constexpr std::size_t kAttemptsAtOnce = 64;  // of an address without a failure
 
 }  // namespace
 
-IpAddress ClientGuard::counted(const IpAddress& client) {
-    if (client.is_v4()) return client;
-    IpAddress::V6 bytes = client.v6();
-    std::fill(bytes.begin() + 8, bytes.end(), std::uint8_t{0});
-    return IpAddress::from_v6(bytes);
-}
-
 ClientGuard::Stripe& ClientGuard::stripe(const IpAddress& client) {
     return stripes_[std::hash<IpAddress>{}(client) % kStripes];
 }
@@ -26,7 +21,7 @@ ClientGuard::Verdict ClientGuard::enter(const IpAddress& client) {
     if (connections_.load(std::memory_order_relaxed) >= limits_.connections) {
         return Verdict::TooMany;
     }
-    const IpAddress key = counted(client);
+    const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     if (home.records.size() >= kMaxRecordsPerStripe) forget_old(home, net::Clock::now());
@@ -43,7 +38,7 @@ ClientGuard::Verdict ClientGuard::enter(const IpAddress& client) {
 }
 
 void ClientGuard::leave(const IpAddress& client) {
-    const IpAddress key = counted(client);
+    const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);
@@ -57,7 +52,7 @@ void ClientGuard::leave(const IpAddress& client) {
 }
 
 ClientGuard::Turn ClientGuard::begin(const IpAddress& client) {
-    const IpAddress key = counted(client);
+    const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     Record& record = home.records[key];
@@ -77,7 +72,7 @@ void ClientGuard::end_attempt(Record& record) {
 }
 
 net::Duration ClientGuard::failed(const IpAddress& client) {
-    const IpAddress key = counted(client);
+    const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     Record& record = home.records[key];
@@ -89,7 +84,7 @@ net::Duration ClientGuard::failed(const IpAddress& client) {
 }
 
 void ClientGuard::succeeded(const IpAddress& client) {
-    const IpAddress key = counted(client);
+    const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);
@@ -102,7 +97,7 @@ void ClientGuard::succeeded(const IpAddress& client) {
 }
 
 void ClientGuard::withdrawn(const IpAddress& client) {
-    const IpAddress key = counted(client);
+    const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);

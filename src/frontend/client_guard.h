@@ -1,5 +1,5 @@
 #pragma once
-// What one client address may take: connections, and failed logins. For the whole process.
+// What one client (client_network) may take: connections, and failed logins. For the whole process.
 
 #include <array>
 #include <atomic>
@@ -41,9 +41,6 @@ public:
     void withdrawn(const IpAddress& client);
 
     [[nodiscard]] std::size_t connections() const { return connections_.load(); }
-
-    /// IPv6 clients are counted by their /64: a host chooses freely within it.
-    static IpAddress counted(const IpAddress& client);
 
 private:
     struct Record {
