@@ -1,9 +1,17 @@
 #include <utility>
 
+#include "state/mapped_read.h"
 #include "state/replica.h"
 #include "state/sqlite.h"
 
 namespace muster::state {
+namespace {
+
+/// The file is mapped as far as SQLite maps one (2 GiB unless built otherwise): a look-up copies no
+/// page, and workers share the pages. `query_only`: a reader never writes.
+constexpr const char* kPrepareReader = "PRAGMA query_only = 1; PRAGMA mmap_size = 17179869184";
+
+}  // namespace
 
 struct ReplicaReader::Impl {
     std::shared_ptr<Replica> replica;
@@ -34,7 +42,7 @@ struct ReplicaReader::Impl {
         auto opened = Database::open(replica->file(), Database::Mode::Existing);
         if (!opened) return judged(opened.error());
         database = std::move(*opened);
-        if (auto done = database.run("PRAGMA query_only = 1"); !done) return judged(done.error());
+        if (auto done = database.run(kPrepareReader); !done) return judged(done.error());
         auto prepared = database.prepare("SELECT value, revision FROM entry WHERE key = ?1");
         if (!prepared) return judged(prepared.error());
         find = std::move(*prepared);
@@ -46,13 +54,48 @@ struct ReplicaReader::Impl {
         return {};
     }
 
+    Result<std::optional<Row>> row_of(std::string_view key) {
+        if (auto done = follow(); !done) return std::unexpected(done.error());
+        find.bind(1, key);
+        const auto row = find.step();
+        if (!row) return judged(row.error());
+        if (!*row) return std::nullopt;
+        buffer.assign(find.text(0));
+        const Revision revision = find.number(1);
+        find.reset();  // ends the read transaction: nothing pins the write-ahead log
+        return Row{buffer, revision};
+    }
+
+    Result<std::vector<Entry>> entries_of(std::string_view from, std::string_view to,
+                                          std::size_t limit) {
+        if (auto done = follow(); !done) return std::unexpected(done.error());
+        std::vector<Entry> entries;
+        scan.bind(1, from);
+        while (entries.size() < limit) {
+            const auto row = scan.step();
+            if (!row) return judged(row.error());
+            if (!*row || (!to.empty() && scan.text(0) >= to)) break;
+            entries.push_back(
+                {std::string(scan.text(0)), std::string(scan.text(1)), scan.number(2)});
+        }
+        scan.reset();
+        return entries;
+    }
+
     std::unexpected<Error> judged(Error error) const {
         if (error.kind == ErrorKind::Corrupt) replica->report_damage(error.detail);
         return std::unexpected(std::move(error));
     }
+
+    /// What to make of a page that could not be read: the mapping holds zeros in its place.
+    std::unexpected<Error> unreadable() {
+        generation = 0;
+        return judged({ErrorKind::Corrupt, "the state is damaged", "a page cannot be read"});
+    }
 };
 
 ReplicaReader::ReplicaReader(std::shared_ptr<Replica> replica) : impl_(std::make_unique<Impl>()) {
+    MappedRead::prepare();
     impl_->replica = std::move(replica);
 }
 
@@ -63,31 +106,17 @@ ReplicaReader::~ReplicaReader() = default;
 const std::shared_ptr<Replica>& ReplicaReader::replica() const { return impl_->replica; }
 
 Result<std::optional<Row>> ReplicaReader::find(std::string_view key) {
-    if (auto done = impl_->follow(); !done) return std::unexpected(done.error());
-    Statement& find = impl_->find;
-    find.bind(1, key);
-    const auto row = find.step();
-    if (!row) return impl_->judged(row.error());
-    if (!*row) return std::nullopt;
-    impl_->buffer.assign(find.text(0));
-    const Revision revision = find.number(1);
-    find.reset();  // ends the read transaction: nothing pins the write-ahead log
-    return Row{impl_->buffer, revision};
+    const MappedRead span;
+    auto row = impl_->row_of(key);
+    if (span.failed()) return impl_->unreadable();
+    return row;
 }
 
 Result<std::vector<Entry>> ReplicaReader::range(std::string_view from, std::string_view to,
                                                 std::size_t limit) {
-    if (auto done = impl_->follow(); !done) return std::unexpected(done.error());
-    Statement& scan = impl_->scan;
-    std::vector<Entry> entries;
-    scan.bind(1, from);
-    while (entries.size() < limit) {
-        const auto row = scan.step();
-        if (!row) return impl_->judged(row.error());
-        if (!*row || (!to.empty() && scan.text(0) >= to)) break;
-        entries.push_back({std::string(scan.text(0)), std::string(scan.text(1)), scan.number(2)});
-    }
-    scan.reset();
+    const MappedRead span;
+    auto entries = impl_->entries_of(from, to, limit);
+    if (span.failed()) return impl_->unreadable();
     return entries;
 }
 

@@ -397,6 +397,28 @@ TEST_F(FollowerTest, AFlippingSourceIsLeftForTheBackOff) {
     EXPECT_EQ(sync().public_text, "the source keeps changing its history");
 }
 
+TEST_F(FollowerTest, AReplicaCutOffWhileItServesIsFetchedAnew) {
+    auto load = store_->bulk({});
+    for (int i = 0; i < 3000; ++i) {
+        ASSERT_TRUE(load->add("domain/d" + std::to_string(10'000 + i), R"({"kind":"shared"})"));
+    }
+    ASSERT_TRUE(load->finish());
+    sync();
+    ReplicaReader reader(replica_);
+    ASSERT_TRUE(*reader.find("domain/d10000"));
+    const auto file = replica_->file();
+    writer_.reset();  // its pages are in the file, its log is gone
+    std::filesystem::resize_file(file, 8192);
+    const auto row = reader.find("domain/d12999");
+    ASSERT_FALSE(row);
+    EXPECT_EQ(row.error().kind, ErrorKind::Corrupt);
+    EXPECT_TRUE(replica_->damaged());
+    EXPECT_FALSE(reader.range("domain/", "", 5000));
+    start();
+    sync();
+    expect_in_step();
+}
+
 TEST_F(FollowerTest, ADamagedReplicaIsFetchedAnewWhileItServes) {
     auto load = store_->bulk({});
     for (int i = 0; i < 3000; ++i) {
