@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 
-ORDER = ["base", "net", "wire", "state", "cluster", "queue", "frontend", "mx", "delivery",
+ORDER = ["base", "net", "wire", "state", "cluster", "queue", "frontend", "delivery", "mx",
          "backend", "admin"]
 # wire knows no I/O: of what stands before it, only base.
 EXCEPT = {"wire": {"net"}}

@@ -14,13 +14,17 @@ using nlohmann::json;
 using enum FieldType;
 
 constexpr std::array kDomain{
-    Field{"kind", Text, "shared (any node) or local (one node's own)"},
+    Field{"kind", Text, "shared (any node), local (one node's own) or remote (mail is passed on)"},
     Field{"node", Text, "the node of a local domain"},
     Field{"servers", List, "where its accounts live; new ones are placed by weight"},
     Field{"unknown_server", Text, "server that refuses unknown names"},
     Field{"default_for.addresses", List, "local addresses whose names have this domain"},
     Field{"default_for.tls_names", List, "TLS server names that do so"},
     Field{"case", Text, "fold or keep the case of names"},
+    Field{"mail", Text, "inline, queue or inline-only: when mail is answered for"},
+    Field{"catch_all", Text, "address that gets mail for unknown ones; empty: refused"},
+    Field{"detail", Text, "what begins the detail of a sub-address (user+detail); default +"},
+    Field{"route", List, "HOST[:PORT] of a remote domain, in order; empty: its MX"},
 };
 
 constexpr std::array kServer{

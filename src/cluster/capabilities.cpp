@@ -76,7 +76,8 @@ std::vector<std::string> known_to_have(Service service, bool dovecot) {
                     "foreverypart",
                     "extracttext"};
         case Service::Lmtp:
-        case Service::Submission: break;
+        case Service::Submission:
+        case Service::Smtp: break;
     }
     return {"PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES"};
 }
@@ -86,7 +87,8 @@ std::vector<std::string> known_to_have(Service service, bool dovecot) {
 std::vector<std::string> builtin_capabilities(Service service, const Server& server) {
     const bool dovecot = server.kind == ServerKind::Dovecot;
     std::vector<std::string> items = known_to_have(service, dovecot);
-    const bool logs_in = service != Service::Lmtp && service != Service::Submission;
+    const bool logs_in =
+        service != Service::Lmtp && service != Service::Submission && service != Service::Smtp;
     if (!dovecot || !logs_in) return items;
     items.emplace_back("AUTH=PLAIN");
     if (server.node.empty()) return items;

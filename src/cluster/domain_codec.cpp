@@ -52,6 +52,41 @@ void read_case(FieldReader& fields, Domain& domain) {
     domain.case_policy = policy == "keep" ? CasePolicy::Keep : CasePolicy::Fold;
 }
 
+/// "HOST" or "HOST:PORT", an IPv6 address in brackets.
+bool is_mail_host(const std::string& text) {
+    if (Endpoint::parse(text)) return true;
+    const std::size_t colon = text.find(':');
+    if (colon == text.npos) return IpAddress::parse(text) || parse_domain(text);
+    const auto port = text.substr(colon + 1);
+    return parse_domain(text.substr(0, colon)) && Endpoint::parse("127.0.0.1:" + port);
+}
+
+void read_mail(FieldReader& fields, Domain& domain) {
+    domain.mail = fields.choice("mail", MailMode::InLine,
+                                {MailMode::InLine, MailMode::Queue, MailMode::InLineOnly});
+    domain.catch_all = fields.text("catch_all", kMaxAddress);
+    if (!domain.catch_all.empty() && !parse_address(domain.catch_all, CasePolicy::Keep)) {
+        fields.reject("catch_all", "must be an address");
+    }
+    if (const auto detail = fields.take("detail"); detail.is_string()) {
+        domain.detail = detail.get<std::string>();
+    } else if (!detail.is_null()) {
+        fields.reject("detail", "must be text");
+    }
+    constexpr std::string_view kSeparators = "+-_=#";
+    if (domain.detail.size() > 1 || kSeparators.find(domain.detail) == kSeparators.npos) {
+        fields.reject("detail", "can be one of + - _ = #, or empty");
+    }
+    domain.route = fields.list("route", kMaxDomain + 6);
+    for (const std::string& host : domain.route) {
+        if (!is_mail_host(host))
+            fields.reject("route", "holds \"" + host + "\", which is no HOST[:PORT]");
+    }
+    if (!domain.route.empty() && domain.kind != DomainKind::Remote) {
+        fields.reject("route", "is for domains of kind remote");
+    }
+}
+
 template <typename T, typename Text>
 std::vector<std::string> texts(const std::vector<T>& values, Text text) {
     std::vector<std::string> result;
@@ -167,8 +202,8 @@ Result<Domain> decode_domain(std::string_view name, std::string_view json) {
     FieldReader fields(std::move(*object));
     Domain domain;
     domain.name = DomainName(name);
-    domain.kind =
-        fields.choice("kind", DomainKind::Shared, {DomainKind::Shared, DomainKind::Local});
+    domain.kind = fields.choice("kind", DomainKind::Shared,
+                                {DomainKind::Shared, DomainKind::Local, DomainKind::Remote});
     domain.node = NodeName(fields.text("node", 63));
     check_name(fields, "node", domain.node.text);
     for (std::string& server : fields.list("servers", 63)) {
@@ -179,8 +214,13 @@ Result<Domain> decode_domain(std::string_view name, std::string_view json) {
     check_name(fields, "unknown_server", domain.unknown_server.text);
     read_default_for(fields, domain);
     read_case(fields, domain);
+    read_mail(fields, domain);
     if ((domain.kind == DomainKind::Local) == domain.node.empty()) {
         fields.reject("node", "is required for local domains, and for them only");
+    }
+    if (domain.kind == DomainKind::Remote && !domain.servers.empty()) {
+        fields.reject("servers",
+                      "is not for remote domains, whose mail goes to `route` or their MX");
     }
     domain.unknown = fields.unknown();
     if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
@@ -195,6 +235,10 @@ std::string encode(const Domain& domain) {
     put_text(object, "unknown_server", domain.unknown_server.text);
     write_default_for(object, domain);
     if (domain.case_policy == CasePolicy::Keep) object["case"] = "keep";
+    if (domain.mail != MailMode::InLine) object["mail"] = name(domain.mail);
+    put_text(object, "catch_all", domain.catch_all);
+    if (domain.detail != Domain{}.detail) object["detail"] = domain.detail;
+    put_list(object, "route", domain.route);
     return to_text(object);
 }
 

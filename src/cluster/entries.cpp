@@ -9,6 +9,7 @@ std::string_view name(Service service) {
         case Service::Sieve: return "sieve";
         case Service::Lmtp: return "lmtp";
         case Service::Submission: return "submission";
+        case Service::Smtp: return "smtp";
     }
     return "unknown";
 }
@@ -69,6 +70,22 @@ std::string_view name(NodeScope scope) {
     return "unknown";
 }
 
-std::string_view name(DomainKind kind) { return kind == DomainKind::Shared ? "shared" : "local"; }
+std::string_view name(DomainKind kind) {
+    switch (kind) {
+        case DomainKind::Shared: return "shared";
+        case DomainKind::Local: return "local";
+        case DomainKind::Remote: return "remote";
+    }
+    return "unknown";
+}
+
+std::string_view name(MailMode mode) {
+    switch (mode) {
+        case MailMode::InLine: return "inline";
+        case MailMode::Queue: return "queue";
+        case MailMode::InLineOnly: return "inline-only";
+    }
+    return "unknown";
+}
 
 }  // namespace muster::cluster

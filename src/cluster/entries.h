@@ -23,10 +23,11 @@ namespace muster::cluster {
 using UnknownFields = std::string;
 
 /// What servers offer and health is kept for.
-enum class Service : std::uint8_t { Imap, Pop3, Sieve, Lmtp, Submission };
-inline constexpr std::size_t kServiceCount = 5;
-inline constexpr std::array<Service, kServiceCount> kServices{
-    Service::Imap, Service::Pop3, Service::Sieve, Service::Lmtp, Service::Submission};
+enum class Service : std::uint8_t { Imap, Pop3, Sieve, Lmtp, Submission, Smtp };
+inline constexpr std::size_t kServiceCount = 6;
+inline constexpr std::array<Service, kServiceCount> kServices{Service::Imap,       Service::Pop3,
+                                                              Service::Sieve,      Service::Lmtp,
+                                                              Service::Submission, Service::Smtp};
 std::string_view name(Service service);
 std::optional<Service> service_from(std::string_view text);
 
@@ -40,7 +41,12 @@ enum class Introduce : std::uint8_t { Xclient, Proxy, None };
 /// servers), or a one-use token of the account's home.
 enum class LoginMode : std::uint8_t { Own, Master, Token };
 enum class NodeScope : std::uint8_t { Relay, Frontend, Backend };
-enum class DomainKind : std::uint8_t { Shared, Local };
+/// Shared: any node serves it; Local: one node's own; Remote: its mail is passed on, nobody logs
+/// in.
+enum class DomainKind : std::uint8_t { Shared, Local, Remote };
+/// When mail for a domain is answered for: once it is with its servers, else once it is in the
+/// queue; once it is in the queue; once it is with its server, or not at all.
+enum class MailMode : std::uint8_t { InLine, Queue, InLineOnly };
 
 std::string_view name(TlsMode mode);
 std::string_view name(ServerKind kind);
@@ -49,6 +55,7 @@ std::string_view name(Introduce introduce);
 std::string_view name(LoginMode login);
 std::string_view name(NodeScope scope);
 std::string_view name(DomainKind kind);
+std::string_view name(MailMode mode);
 
 /// One service of one server, as front ends reach it.
 struct ServiceSettings {
@@ -95,6 +102,10 @@ struct Domain {
     std::vector<IpAddress> addresses;   ///< local addresses that make it the default domain
     std::vector<DomainName> tls_names;  ///< TLS server names that do so
     CasePolicy case_policy = CasePolicy::Fold;
+    MailMode mail = MailMode::InLine;
+    std::string catch_all;           ///< address that gets mail for unknown ones; empty: refused
+    std::string detail = "+";        ///< begins the detail of a sub-address (RFC 5233); empty: none
+    std::vector<std::string> route;  ///< HOST[:PORT] of a remote domain, in order; empty: its MX
     UnknownFields unknown;
     UnknownFields unknown_default_for;
 

@@ -33,7 +33,9 @@ Route make_route(const Located& located, const ServerView& view, Service service
 }
 
 bool is_served(const Domain* domain, const NodeName& here) {
-    return domain && (domain->kind == DomainKind::Shared || domain->node == here);
+    if (!domain) return false;
+    return domain->kind == DomainKind::Shared ||
+           (domain->kind == DomainKind::Local && domain->node == here);
 }
 
 /// The server that refuses unknown names of a domain: always the same one while it is up.

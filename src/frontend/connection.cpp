@@ -3,10 +3,10 @@
 #include <array>
 
 #include "base/log_line.h"
+#include "frontend/arrival.h"
 #include "frontend/imap_session.h"
 #include "frontend/pop3_session.h"
 #include "frontend/sieve_session.h"
-#include "wire/proxy_protocol.h"
 
 namespace muster::frontend {
 namespace {
@@ -53,9 +53,12 @@ Task<Connection::Server> Connection::log_in(Endpoint client, Endpoint local) {
     auto reason = net::EndReason::None;
     try {
         client_.expire_after(worker_.limits().login_time);
-        if (!co_await read_proxy_header(peer)) co_return nullptr;
+        if (!co_await read_proxy_header(client_, listener_, peer)) co_return nullptr;
+        counted_ = peer.client.address;
         if (!co_await admit(peer)) co_return nullptr;
-        if (!co_await accept_tls()) co_return nullptr;
+        const bool safe =
+            co_await accept_implicit_tls(client_, listener_, worker_.certificates(), peer);
+        if (!safe) co_return nullptr;
         session = make_session(worker_, listener_, client_, peer);
         co_await session->greet();
         co_return co_await identify_and_hand_over(*session, peer);
@@ -77,35 +80,6 @@ Task<Connection::Server> Connection::log_in(Endpoint client, Endpoint local) {
     co_return nullptr;
 }
 
-Task<bool> Connection::read_proxy_header(Peer& peer) {
-    if (!any_contains(listener_.proxy_from, peer.client.address)) co_return true;
-    std::string bytes;
-    for (;;) {
-        const auto parsed = wire::proxy_protocol::parse(bytes);
-        if (!parsed) {
-            log::warning("proxy-header-refused", {{"session", id_},
-                                                  {"balancer", peer.client.text()},
-                                                  {"reason", parsed.error().detail}});
-            co_return false;
-        }
-        if (const auto* header = std::get_if<wire::proxy_protocol::Header>(&*parsed)) {
-            if (!header->local) {
-                peer.client = header->source;
-                peer.local = header->destination;
-                counted_ = peer.client.address;
-            }
-            co_return true;
-        }
-        // Not a byte more than the header: what follows may be a TLS handshake.
-        const std::size_t wanted = std::get<wire::proxy_protocol::NeedMore>(*parsed).size;
-        const std::size_t held = bytes.size();
-        bytes.resize(wanted);
-        const std::size_t got = co_await client_.read_some({bytes.data() + held, wanted - held});
-        if (got == 0) co_return false;
-        bytes.resize(held + got);
-    }
-}
-
 Task<bool> Connection::admit(const Peer& peer) {
     const auto verdict = worker_.shared().guard.enter(counted_);
     if (verdict == ClientGuard::Verdict::Welcome) {
@@ -125,18 +99,6 @@ Task<bool> Connection::admit(const Peer& peer) {
                                                     ? "Too many failed logins; try again later."
                                                     : "Too many connections; try again later."));
     co_return false;
-}
-
-Task<bool> Connection::accept_tls() {
-    if (listener_.tls != cluster::TlsMode::Implicit) co_return true;
-    const auto certificates = worker_.certificates();
-    if (!certificates) {
-        log::error("no-certificate", {{"listener", listener_.address.text()}});
-        co_return false;
-    }
-    const auto done = co_await client_.accept_tls(*certificates);
-    if (!done) log::info("tls-failed", {{"session", id_}, {"reason", done.error().detail}});
-    co_return done.has_value();
 }
 
 Task<Connection::Server> Connection::identify_and_hand_over(ClientSession& session,

@@ -56,9 +56,7 @@ private:
         std::string before_success;
     };
 
-    Task<bool> read_proxy_header(Peer& peer);
     Task<bool> admit(const Peer& peer);
-    Task<bool> accept_tls();
     Task<Server> identify_and_hand_over(ClientSession& session, const Peer& peer);
     Task<Result<Server>> hand_over(ClientSession& session, const Peer& peer, const Login& login);
     /// What the server is entered with when that is not what the client sent: has the client's

@@ -20,7 +20,8 @@ public:
     /// What is passed by reference must outlive the front end.
     FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
              const cluster::TopologyTable& topology, cluster::HealthTable& health,
-             Verifier* verifier, net::BlockingPool& pool);
+             Verifier* verifier, net::BlockingPool& pool,
+             std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service = {});
     ~FrontEnd();
     FrontEnd(const FrontEnd&) = delete;
     FrontEnd& operator=(const FrontEnd&) = delete;

@@ -5,7 +5,8 @@
 namespace muster::frontend {
 
 bool is_smtp(cluster::Service service) {
-    return service == cluster::Service::Lmtp || service == cluster::Service::Submission;
+    return service == cluster::Service::Lmtp || service == cluster::Service::Submission ||
+           service == cluster::Service::Smtp;
 }
 
 // The caller holds both and awaits at once.

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "frontend/connection.h"
 #include "frontend/health_checks.h"
+#include "frontend/smtp_greeting.h"
 #include "net/connect.h"
 #include "wire/proxy_protocol.h"
 
@@ -43,6 +44,7 @@ Worker::Worker(const Shared& shared, std::size_t number)
       unknown_refilled_(net::Clock::now()) {
     for (const cluster::Service service : cluster::kServices) counters_.emplace_back(service);
     MUSTER_CHECK(getrandom(random_, sizeof random_, 0) == sizeof random_);
+    if (shared_.make_mail_service) mail_ = shared_.make_mail_service(*this);
 }
 
 Worker::~Worker() = default;
@@ -81,18 +83,26 @@ std::vector<Endpoint> Worker::local_endpoints() const {
 
 void Worker::accept(net::Accepted accepted, const ListenerSettings& listener) {
     counters(listener.service).accepted.add();
-    loop_.tasks().spawn(serve(accepted, listener));
+    if (is_smtp(listener.service)) {
+        loop_.tasks().spawn(mail_->serve(accepted, local_end(accepted, listener), listener));
+    } else {
+        loop_.tasks().spawn(serve(accepted, listener));
+    }
+}
+
+/// A listener on one address says itself where the client came in.
+Endpoint Worker::local_end(const net::Accepted& accepted, const ListenerSettings& listener) {
+    const bool is_known = !listener.address.address.is_unspecified() && listener.address.port != 0;
+    return is_known ? listener.address : net::local_endpoint(accepted.fd);
 }
 
 // The settings outlive the workers.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> Worker::serve(net::Accepted accepted, const ListenerSettings& listener) {
     Connection connection(*this, listener, accepted.fd);
-    // A listener on one address says itself where the client came in.
-    const bool is_known = !listener.address.address.is_unspecified() && listener.address.port != 0;
-    const Endpoint local = is_known ? listener.address : net::local_endpoint(accepted.fd);
     try {
-        const auto server = co_await connection.log_in(accepted.peer, local);
+        const auto server =
+            co_await connection.log_in(accepted.peer, local_end(accepted, listener));
         if (!server) co_return;
         net::Pump between(connection.client(), *server, limits().idle(listener.service));
         connection.pumping(between);
@@ -114,6 +124,7 @@ void Worker::drain() {
         for (Connection* each = connections_; each != nullptr; each = each->next()) {
             if (!each->logged_in()) each->dismiss();
         }
+        if (mail_) mail_->drain();
     });
 }
 
@@ -138,6 +149,7 @@ void Worker::stop(net::EndReason reason) {
         for (Connection* each = connections_; each != nullptr; each = each->next()) {
             each->end(reason);
         }
+        if (mail_) mail_->end(reason);
         if (sweeping_ != nullptr) sweeping_->cut_short();
         loop_.stop_when_idle();
     });

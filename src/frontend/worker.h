@@ -17,6 +17,7 @@
 #include "frontend/client_session.h"
 #include "frontend/host_addresses.h"
 #include "frontend/introductions.h"
+#include "frontend/request_service.h"
 #include "frontend/settings.h"
 #include "frontend/target_table.h"
 #include "frontend/verifier.h"
@@ -28,6 +29,7 @@
 namespace muster::frontend {
 
 class Connection;
+class Worker;
 
 /// What the workers of a front end share. Everything in it is thread-safe and outlives them.
 struct Shared {
@@ -42,6 +44,8 @@ struct Shared {
     Introductions& introductions;
     Verifier* verifier;  ///< null: no server is entered by token or master user
     net::BlockingPool& pool;
+    /// Makes what serves each worker's SMTP listeners; empty: there are none.
+    std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service;
 };
 
 /// Counted without a lock; names and help stand in worker.cpp.
@@ -94,6 +98,8 @@ public:
     [[nodiscard]] Counters& counters(cluster::Service service);
     [[nodiscard]] cluster::SessionShard& sessions() { return shared_.sessions.shard(number_); }
     [[nodiscard]] SessionId new_session_id();
+    /// Which of the workers this is.
+    [[nodiscard]] std::size_t number() const { return number_; }
     /// False when strangers' names are handed on too fast just now.
     [[nodiscard]] bool may_hand_on_unknown();
 
@@ -112,6 +118,8 @@ private:
 
     Task<void> serve(net::Accepted accepted, const ListenerSettings& listener);
     void accept(net::Accepted accepted, const ListenerSettings& listener);
+    /// Where the connection came in.
+    static Endpoint local_end(const net::Accepted& accepted, const ListenerSettings& listener);
     Result<> listen();
     Task<Result<Reached>> reach(std::shared_ptr<const UpstreamTarget> target, cluster::Route route,
                                 Peer peer);
@@ -135,6 +143,7 @@ private:
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::vector<std::unique_ptr<net::Listener>> closed_listeners_;  // until the loop has turned
     Connection* connections_ = nullptr;  // intrusive list of all that live
+    std::unique_ptr<RequestService> mail_;
     net::Sleep* sweeping_ = nullptr;
     std::uint64_t random_[2];
     double unknown_budget_;
