@@ -5,8 +5,6 @@
 namespace muster::net {
 namespace {
 
-constexpr std::size_t kChunk = 2048;
-
 LineFault judge(std::string_view line, std::size_t limit) {
     if (line.size() > limit) return LineFault::TooLong;
     if (std::memchr(line.data(), '\0', line.size()) != nullptr ||
@@ -52,13 +50,33 @@ std::string LineReader::take_rest() {
     return rest;
 }
 
-Task<bool> LineReader::fill() {
+Task<std::string_view> LineReader::some(std::size_t most) {
+    if (!has_more()) {
+        buffer_.clear();
+        begin_ = 0;
+        if (!co_await fill(most)) co_return std::string_view();
+    }
+    co_return std::string_view(buffer_).substr(begin_, most);
+}
+
+void LineReader::consume(std::size_t count) {
+    begin_ += count;
+    if (has_more()) return;
+    begin_ = 0;
+    if (buffer_.capacity() > 2 * kChunk) {
+        buffer_ = std::string();  // a session that waits holds no large buffer
+    } else {
+        buffer_.clear();
+    }
+}
+
+Task<bool> LineReader::fill(std::size_t chunk) {
     if (begin_ != 0) buffer_.erase(0, std::exchange(begin_, 0));
     // Wait without a buffer: most connections sit idle between their commands.
     for (;;) {
         const std::size_t size = buffer_.size();
-        buffer_.resize(size + kChunk);
-        const Attempt attempt = stream_.try_read({buffer_.data() + size, kChunk});
+        buffer_.resize(size + chunk);
+        const Attempt attempt = stream_.try_read({buffer_.data() + size, chunk});
         buffer_.resize(size + attempt.bytes);
         if (attempt.state == Attempt::State::Moved) co_return true;
         if (attempt.state == Attempt::State::End) co_return false;

@@ -29,6 +29,14 @@ public:
     /// Exactly `count` bytes; empty when the stream ended before. Keep `count` bounded.
     Task<std::optional<std::string>> exactly(std::size_t count);
 
+    /// What waits, or what comes next (at most `most` bytes a time); empty at the end of the stream.
+    /// Stays until consume(); valid until the next call.
+    Task<std::string_view> some(std::size_t most);
+    /// The first `count` bytes of what some() gave were used.
+    void consume(std::size_t count);
+
+    /// True when a whole line waits: reading it needs no more of the stream.
+    [[nodiscard]] bool has_line() const { return buffer_.find('\n', begin_) != std::string::npos; }
     /// True when bytes wait that were sent ahead of our answer (pipelining).
     [[nodiscard]] bool has_more() const { return begin_ < buffer_.size(); }
     /// What was read ahead, and forgets it: goes to the pump, or into the void at STARTTLS.
@@ -36,7 +44,9 @@ public:
 
 private:
     /// Reads more; false at the end of the stream.
-    Task<bool> fill();
+    Task<bool> fill(std::size_t chunk = kChunk);
+
+    static constexpr std::size_t kChunk = 2048;
 
     Stream& stream_;
     std::string buffer_;
