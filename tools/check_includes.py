@@ -2,8 +2,8 @@
 """Holds every #include of src/ against the order of its folders; exits 1 and names each breach.
 
 A folder may include itself and the folders that stand before it in ORDER (ARCHITECTURE.md, "The
-house"). Asio, Beast, OpenSSL and libcurl may be included by net/*.cpp only (base may use OpenSSL's
-libcrypto), SQLite by state/*.cpp only.
+house"). Asio, Beast, OpenSSL, libcurl and libunbound may be included by net/*.cpp only (base may
+use OpenSSL's libcrypto), SQLite by state/*.cpp only.
 """
 import pathlib
 import re
@@ -22,6 +22,7 @@ def inside(path, *folders):
 FENCED = [
     (re.compile(r"^(boost/|asio)"), lambda path: inside(path, "net")),
     (re.compile(r"^curl/"), lambda path: inside(path, "net")),
+    (re.compile(r"^unbound"), lambda path: inside(path, "net")),
     (re.compile(r"^openssl/"), lambda path: inside(path, "net", "base")),
     (re.compile(r"^sqlite3"), lambda path: inside(path, "state")),
     (re.compile(r"_impl\.h$"), lambda path: path.suffix == ".cpp" or path.stem.endswith("_impl")),

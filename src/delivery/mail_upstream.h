@@ -1,0 +1,86 @@
+#pragma once
+// Our side of one SMTP or LMTP connection.
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "delivery/mail_target.h"
+#include "delivery/transaction.h"
+#include "net/line_reader.h"
+#include "net/socket_stream.h"
+
+namespace muster::delivery {
+
+/// One connection to one server, for one transaction after the other. Lives on the stream's
+/// thread; one call at a time. Nothing here throws: what ends a conversation becomes a result.
+/// It ends with quit() or its destructor, which say nothing more than fits without waiting.
+class MailUpstream {
+public:
+    MailUpstream(std::unique_ptr<net::SocketStream> stream,
+                 std::shared_ptr<const MailTarget> target, PhaseLimits limits = {});
+    MailUpstream(const MailUpstream&) = delete;
+    MailUpstream& operator=(const MailUpstream&) = delete;
+
+    /// Greeting, EHLO or LHLO, STARTTLS as the target says and EHLO again (what was learnt or came
+    /// in clear is void, RFC 3207 4.2), login. Errors are Unavailable (4yz, silence, garbage: try
+    /// later or elsewhere) or Refused (5yz; TLS that the target requires cannot be had).
+    /// `until` bounds it besides PhaseLimits::open.
+    Task<Result<>> open(net::Clock::time_point until = net::Clock::time_point::max());
+    /// After open() failed: the TLS handshake did. With MailTls::Opportunistic the caller may
+    /// connect anew in clear.
+    [[nodiscard]] bool tls_failed() const { return tls_failed_; }
+    /// After open() failed: the server's words, if it said any.
+    [[nodiscard]] const std::optional<wire::smtp::Reply>& refusal() const { return refusal_; }
+
+    /// Sends a message: the client's introduction when it is another than the last one told on this
+    /// connection, RSET when one is needed, MAIL, RCPT, DATA in one packet where the server bears
+    /// it, then the message. LMTP has a result for each accepted recipient after the dot; SMTP one
+    /// for all. The transaction's recipients may be any number; past LIMITS RCPTMAX they are
+    /// Deferred with 452 4.5.3.
+    Task<TransactionResult> send(Transaction transaction);
+
+    /// XCLIENT by itself (send() does it as needed). A server that refuses it is not asked again on
+    /// this connection; mail goes without (see introduction_refusal()).
+    Task<Result<>> introduce(ClientFacts facts);
+    /// What the server said when it would not hear who the client is; empty while it did not.
+    [[nodiscard]] const std::string& introduction_refusal() const { return introduction_refusal_; }
+
+    /// Another transaction may be sent.
+    [[nodiscard]] bool usable() const { return usable_; }
+    /// Nothing has come since the last answer, not even the end. A waiting connection that is not
+    /// quiet is of no use. One system call.
+    [[nodiscard]] bool quiet();
+    /// QUIT without waiting for the answer. The connection is then of no more use.
+    void quit();
+
+    [[nodiscard]] const wire::smtp::ServerExtensions& extensions() const { return extensions_; }
+    [[nodiscard]] const std::shared_ptr<const MailTarget>& target() const { return target_; }
+    [[nodiscard]] const std::string& greeting_name() const { return greeting_name_; }
+    /// Messages that were sent to their end.
+    [[nodiscard]] unsigned transactions() const { return transactions_; }
+    [[nodiscard]] net::SocketStream& stream() { return *stream_; }
+
+private:
+    struct Flight;
+
+    std::unique_ptr<net::SocketStream> stream_;
+    net::LineReader reader_;
+    std::shared_ptr<const MailTarget> target_;
+    PhaseLimits limits_;
+    wire::smtp::ServerExtensions extensions_;
+    wire::smtp::ReplyParser parser_;
+    std::optional<wire::smtp::Reply> refusal_;
+    std::optional<ClientFacts> told_;  ///< whom the server takes us for
+    std::string introduction_refusal_;
+    std::string greeting_name_;
+    std::string out_;  ///< what is to be written; kept for the next transaction while small
+    unsigned transactions_ = 0;
+    bool usable_ = false;
+    bool needs_reset_ = false;
+    bool tls_failed_ = false;
+};
+
+}  // namespace muster::delivery
