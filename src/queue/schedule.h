@@ -1,0 +1,173 @@
+#pragma once
+// Which queued messages are to be tried when: an index in memory.
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "queue/envelope.h"
+#include "queue/retry_policy.h"
+
+namespace muster::queue {
+
+enum class MessageState : std::uint8_t {
+    Waiting,  ///< for its time
+    Parked,   ///< for a destination
+    Taken,    ///< somebody tries it now
+    Held,
+};
+std::string_view name(MessageState state);
+
+/// What the index keeps of a message; about 250 bytes with two usual addresses.
+struct Summary {
+    QueueId id;
+    Time arrived{};
+    Time expires{};
+    Time next_try{};
+    std::uint64_t size = 0;  ///< bytes of text
+    std::uint32_t tries = 0;
+    std::uint32_t recipients = 0;
+    std::uint32_t open = 0;  ///< recipients without a final result
+    MessageState state = MessageState::Waiting;
+    bool delay_notice = false;  ///< was sent
+    Kind kind = Kind::Mail;
+    std::string sender;
+    std::vector<std::string> addresses;     ///< of all recipients
+    std::vector<std::string> destinations;  ///< keys of the groups last tried; empty: not known
+};
+
+/// What a try came to for one group of recipients. A message's groups without mention are done.
+struct GroupResult {
+    std::string destination;  ///< the caller's text, e.g. "server:lmtp1" or "mx:example.net"
+    enum class Kind : std::uint8_t {
+        Deferred,     ///< answered 4xx: the message's own back-off
+        Unreachable,  ///< no connection: the destination's back-off, too
+        Held,         ///< not tried: held_until() said so, or it has as many as it may have
+    };
+    Kind kind = Kind::Deferred;
+};
+
+/// `listing` filter; empty fields match everything. Texts compare without case, `*` stands for any
+/// characters.
+struct Filter {
+    std::string sender;
+    std::string recipient;
+    std::string domain;  ///< of a recipient
+    std::string destination;
+    std::optional<MessageState> state;
+    std::optional<Time> arrived_before;
+    std::optional<Time> arrived_after;
+};
+
+struct Page {
+    std::vector<Summary> messages;
+    QueueId next;  ///< cursor for the next call; empty: that was all
+    std::uint64_t looked_at = 0;
+};
+
+struct DestinationState {
+    std::string destination;
+    std::uint64_t parked = 0;    ///< messages that wait for it
+    std::uint32_t failures = 0;  ///< in a row; 0: reachable as far as known
+    Time until{};                ///< left alone until then
+    std::string reason;
+};
+
+/// Thread-safe; nothing in it blocks for longer than a few hundred messages take. Of a message that
+/// is due one caller becomes the *taker*: until it calls settle() or erase(), due() gives it to
+/// nobody.
+///
+///     for (const QueueId& id : schedule.due(now(), 100)) → spawn a try:
+///         read it; group the open recipients by destination; for each group
+///             held_until(destination)  → in the future: GroupResult Held
+///             deliver; record; on a connection: reached(destination)
+///         all recipients done → Spool::remove, else settle(id, group results)
+///
+/// Messages whose groups all wait for destinations are *parked* there and cost nothing until the
+/// destination's time has come: then a few are given as a probe; reached() frees the others.
+class Schedule {
+public:
+    explicit Schedule(RetrySettings settings);
+    Schedule(const Schedule&) = delete;
+    Schedule& operator=(const Schedule&) = delete;
+    ~Schedule();
+
+    // Tries.
+    /// Up to `limit` messages whose time has come, oldest time first; they are taken now. Also
+    /// those that have expired: the taker fails their open recipients.
+    std::vector<QueueId> due(Time now, std::size_t limit);
+    /// When due() will have something; empty: not before something changes.
+    [[nodiscard]] std::optional<Time> next_due();
+    /// Called (from any thread, without a lock held) when something became due earlier than
+    /// next_due() had said. Must not block. Set before use.
+    void on_earlier(std::function<void()> wake);
+    /// The taker gives the message back. Groups that were deferred or unreachable count as one more
+    /// try of the message; when all were Held none is counted, and it is parked. No groups: it is
+    /// due again after the back-off.
+    void settle(const QueueId& id, std::span<const GroupResult> groups, Time now);
+    /// The taker cannot serve it now for a reason of its own (draining, too many at once): due
+    /// again at `when`.
+    void put_back(const QueueId& id, Time when);
+    /// The sender was told of a delay (Spool::record_delay_notice calls it).
+    void delay_notice_sent(const QueueId& id);
+
+    // Destinations.
+    /// A time after `now` while the destination is left alone.
+    [[nodiscard]] std::optional<Time> held_until(std::string_view destination, Time now);
+    /// A connection was made: the destination's messages may go, at once.
+    void reached(std::string_view destination, Time now);
+    /// A connection failed: back-off. Several failures within one back-off count once.
+    void unreachable(std::string_view destination, std::string_view reason, Time now);
+    /// `count` of the messages that were Held for it are due now: it has room again.
+    void release_parked(std::string_view destination, std::size_t count, Time now);
+    [[nodiscard]] std::vector<DestinationState> destinations(std::size_t limit);
+
+    // Operators. Counts are of messages changed; taken ones are left alone, but a flush
+    // of a taken message makes it due again right after its try.
+    bool flush(const QueueId& id, Time now);
+    /// Forgets the destination's back-off.
+    std::size_t flush_destination(std::string_view destination, Time now);
+    std::size_t flush_domain(std::string_view domain, Time now);
+    std::size_t flush_all(Time now);
+    /// Examines at most `most_looked_at` messages after `cursor` (empty: from the oldest).
+    [[nodiscard]] Page list(const Filter& filter, const QueueId& cursor, std::size_t limit,
+                            std::size_t most_looked_at = 20'000);
+    [[nodiscard]] std::optional<Summary> find(const QueueId& id);
+
+    struct Counts {
+        std::uint64_t messages = 0;
+        std::uint64_t bytes = 0;
+        std::uint64_t waiting = 0, parked = 0, taken = 0, held = 0;
+    };
+    [[nodiscard]] Counts counts();
+
+    // For the spool.
+    /// False when the id is known already.
+    bool add(const Summary& summary);
+    bool erase(const QueueId& id);
+    /// `closed` recipients got a final result.
+    void recipients_done(const QueueId& id, std::uint32_t closed);
+    /// False when it is not there, or taken.
+    bool set_held(const QueueId& id, bool held, Time now);
+
+    [[nodiscard]] const RetrySettings& settings() const { return settings_; }
+
+private:
+    struct Message;
+    struct Destination;
+    struct Index;
+
+    const RetrySettings settings_;
+    std::unique_ptr<Index> index_;
+};
+
+}  // namespace muster::queue

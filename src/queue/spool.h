@@ -1,0 +1,178 @@
+#pragma once
+// The durable queue of one node: a folder of message files, and the index of them.
+
+#include <coroutine>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/loop.h"
+#include "queue/body.h"
+#include "queue/envelope.h"
+#include "queue/message_file.h"
+#include "queue/owner.h"
+#include "queue/schedule.h"
+
+namespace muster::queue {
+
+struct SpoolSettings {
+    std::string folder;  ///< is made when it is not there; its parent must be
+    Owner owner;
+    RetrySettings retry;
+    std::size_t body_memory = std::size_t{32} << 10;  ///< bytes of a message kept in memory
+    /// Free bytes of the file system below which nothing is taken.
+    std::uint64_t reserve = std::uint64_t{256} << 20;
+    std::uint64_t most_messages = 10'000'000;
+    std::uint64_t most_bytes = 0;  ///< of texts; 0: as the disk has room
+    std::size_t threads = 3;       ///< that write and sync
+};
+
+/// Who has the message after commit().
+enum class After : std::uint8_t {
+    Due,    ///< nobody: due() gives it at once
+    Taken,  ///< the committer: it delivers in line, and calls remove() or settle() (an intent)
+};
+
+/// A queued message, read from its file.
+struct QueuedMessage {
+    QueueId id;
+    Envelope envelope;
+    std::vector<RecipientState> states;  ///< one a recipient
+    std::shared_ptr<const Content> content;
+    std::uint32_t tries = 0;
+    bool delay_notice = false;
+};
+
+struct LoadProgress {
+    std::uint64_t known = 0;  ///< messages seen in the folders so far; all of them once listed
+    std::uint64_t loaded = 0;
+    std::uint64_t corrupt = 0;  ///< moved to corrupt/
+    std::uint64_t removed = 0;  ///< unfinished ones that were never acknowledged
+    bool listed = false;        ///< `known` is final
+    bool done = false;
+};
+
+struct AdoptReport {
+    std::uint64_t known = 0;
+    std::uint64_t adopted = 0;
+    std::uint64_t present = 0;  ///< were here already, from an adoption that was interrupted
+    std::uint64_t corrupt = 0;
+    std::uint64_t removed = 0;
+};
+
+/// Folders: `incoming/` texts being taken in and messages being adopted; `active/BUCKET/ID` queued
+/// messages; `hold/ID`; `corrupt/` what could not be read; `OWNER`; `lock`.
+///
+/// Thread-safe, but for open() and the destructor. Calls that say so touch the disk on the
+/// caller's thread; all others hand their work to the spool's own threads.
+///
+/// *Promise*: when commit() has answered with an id, the message is synced and will be given by
+/// Schedule::due(), also after a crash or power cut, until remove() was called. Results and
+/// removals are not waited for: after a power cut the last ones (of at most a few seconds) may be
+/// lost, which repeats a delivery and loses none. After the death of the process alone nothing is
+/// lost that had been written, which happens within milliseconds; flush_writes() waits for it.
+class Spool {
+public:
+    /// Makes the folders, takes the lock, checks the owner, starts the threads and the loading.
+    /// Conflict: another process has the lock. Refused: the folder belongs to another node or to a
+    /// later generation (it was adopted). Io: the disk.
+    static Result<std::unique_ptr<Spool>> open(SpoolSettings settings);
+    Spool(const Spool&) = delete;
+    Spool& operator=(const Spool&) = delete;
+    /// Finishes what was given to it.
+    ~Spool();
+
+    // Taking in.
+    [[nodiscard]] QueueId new_id();
+    /// For a text that may be committed later; spills into `incoming/`.
+    [[nodiscard]] Body new_body() const;
+    /// Whether a message of `size` bytes would be taken now: Limit (452) when there is no room,
+    /// Unavailable when the queue is not ours any more. Cheap: ask at MAIL.
+    Result<> accepts(std::uint64_t size) const;
+
+    using Done = std::function<void(Result<QueueId>)>;
+    /// Stores the message; `done` is called on a spool thread (it must not block) once it is
+    /// synced, together with all that waited for the same sync. Errors leave nothing behind: Limit
+    /// for no room and for oversized envelopes, Io, Unavailable. An empty `id` is given one. With
+    /// Envelope::hold the message goes to hold/ whatever `after` says.
+    void commit(Envelope envelope, std::shared_ptr<const Content> content, After after, Done done,
+                QueueId id = {});
+
+    /// `co_await spool.commit_on(loop, …)`: Result<QueueId>, resumed on `loop`.
+    class Commit {
+    public:
+        Commit(Spool& spool, net::Loop& loop, Envelope envelope,
+               std::shared_ptr<const Content> content, After after, QueueId id);
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter);
+        Result<QueueId> await_resume() { return std::move(*result_); }
+
+    private:
+        Spool& spool_;
+        net::Loop& loop_;
+        Envelope envelope_;
+        std::shared_ptr<const Content> content_;
+        After after_;
+        QueueId id_;
+        std::optional<Result<QueueId>> result_;
+    };
+    [[nodiscard]] Commit commit_on(net::Loop& loop, Envelope envelope,
+                                   std::shared_ptr<const Content> content, After after = After::Due,
+                                   QueueId id = {});
+
+    // Delivering. A message is read and changed by its taker (see Schedule), in order.
+    [[nodiscard]] Schedule& schedule();
+    /// Reads the file on the caller's thread. NotFound, Io; Corrupt (it is then moved to corrupt/).
+    Result<QueuedMessage> read(const QueueId& id);
+    /// Appends results. Needs no call before remove().
+    void record(const QueueId& id, std::vector<RecipientResult> results);
+    /// The taker ends its try: `groups` as Schedule::settle; the try is noted in the file.
+    void settle(const QueueId& id, std::vector<GroupResult> groups);
+    void record_delay_notice(const QueueId& id);
+    /// All recipients are done (and DSNs committed): the message leaves the queue.
+    void remove(const QueueId& id);
+
+    // Operators. On the caller's thread, durable when they return.
+    /// Unavailable when it is just being tried.
+    Result<> hold(const QueueId& id);
+    Result<> release(const QueueId& id);
+    /// Deletes without notice to anybody. NotFound; Unavailable when it is just being tried.
+    Result<> discard(const QueueId& id);
+
+    /// Takes the messages of a dead node's queue in `folder`: becomes its owner first, then moves
+    /// them. May be run again after an interruption at any point; nothing is lost or taken twice.
+    /// Half-written messages were never acknowledged and are removed; unreadable ones are moved to
+    /// our corrupt/. Blocks; call it on a thread that may. `progress` is called now and then.
+    /// Conflict: a process has that queue open; NotFound: no queue there.
+    Result<AdoptReport> adopt(const std::string& folder,
+                              const std::function<void(const AdoptReport&)>& progress = {});
+
+    [[nodiscard]] LoadProgress loading() const;
+    /// Blocks until everything found at the start is in the index.
+    void wait_loaded();
+    /// Blocks until records and removals given so far are written (not synced).
+    void flush_writes();
+    /// False once another node has taken the folder: nothing is taken or given any more.
+    [[nodiscard]] bool owned() const;
+    [[nodiscard]] const std::string& folder() const;
+
+    struct Figures {
+        std::uint64_t commits = 0;
+        std::uint64_t syncs = 0;
+        std::uint64_t refused = 0;  ///< for want of room
+        std::uint64_t failed = 0;   ///< for the disk
+        std::uint64_t removals = 0;
+        std::chrono::nanoseconds sync_time{};
+    };
+    [[nodiscard]] Figures figures() const;
+
+private:
+    struct Impl;
+    explicit Spool(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace muster::queue
