@@ -98,6 +98,13 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
         const state::FollowerStatus follower = node.follower->status();
         if (follower.refused) add(alarms, "replica", follower.trouble, true);
     }
+    if (auto* const store = dynamic_cast<state::SqliteStore*>(node.directory)) {
+        const std::string trouble = store->trouble();
+        if (!trouble.empty()) {
+            add(alarms, "state", "the last change could not be written, make room: " + trouble,
+                true);
+        }
+    }
     if (node.presence != nullptr) {
         for (Alarm& alarm :
              node.presence->alarms(other_members(node), node.config.cluster.absent_after,

@@ -99,12 +99,19 @@ public:
         return writer_->copy_to(target);
     }
     Result<> renew_incarnation() override;
+    [[nodiscard]] std::string trouble() override {
+        const std::lock_guard lock(trouble_mutex_);
+        return trouble_;
+    }
 
 private:
     Result<> check(const Transaction& transaction);
     Result<> write(const Transaction& transaction, Revision revision);
     /// Tells the operator once when the disk does not take what is written.
     std::unexpected<Error> unwritten(const Error& error);
+    /// The same of its end.
+    void written();
+    std::string note_trouble(std::string trouble);
 
     std::filesystem::path file_;
     SqliteStoreOptions options_;
@@ -113,16 +120,27 @@ private:
     std::unique_ptr<StoreWriter> writer_;
     ReaderPool readers_;
     WatchList watches_;
-    bool in_trouble_ = false;
+    std::mutex trouble_mutex_;  ///< not mutex_: a copy or a bulk load may hold that for long
+    std::string trouble_;
 };
 
 std::unexpected<Error> SqliteStoreImpl::unwritten(const Error& error) {
-    if (error.kind == ErrorKind::Io && !std::exchange(in_trouble_, true)) {
+    if (error.kind == ErrorKind::Io && note_trouble(error.detail).empty()) {
         log::error("state_unwritten",
                    {{"reason", error.detail},
                     {"what_to_do", "nothing can be changed: make room on the disk"}});
     }
     return std::unexpected(error);
+}
+
+void SqliteStoreImpl::written() {
+    if (!note_trouble({}).empty()) log::info("state_written_again", {{"file", file_.string()}});
+}
+
+/// The trouble that stood before.
+std::string SqliteStoreImpl::note_trouble(std::string trouble) {
+    const std::lock_guard lock(trouble_mutex_);
+    return std::exchange(trouble_, std::move(trouble));
 }
 
 Result<> check_form(const Transaction& transaction) {
@@ -150,8 +168,7 @@ Result<Revision> SqliteStoreImpl::commit(const Transaction& transaction) {
         return head;
     }
     if (done = writer_->commit(head + 1); !done) return unwritten(done.error());
-    if (std::exchange(in_trouble_, false))
-        log::info("state_written_again", {{"file", file_.string()}});
+    written();
     std::vector<std::string> keys;
     for (const Write& write : transaction.writes) keys.push_back(write.key);
     watches_.tell({.revision = head + 1, .keys = keys});

@@ -29,6 +29,8 @@ public:
     [[nodiscard]] virtual const std::filesystem::path& file() const = 0;
     /// A whole, compact copy of the store as it stands now. The target must not exist.
     virtual Result<> backup_to(const std::filesystem::path& target) = 0;
+    /// Why the last change could not be written; empty once one was.
+    [[nodiscard]] virtual std::string trouble() = 0;
     /// After a restore: every follower finds itself diverged and repairs itself by difference.
     virtual Result<> renew_incarnation() = 0;
 };

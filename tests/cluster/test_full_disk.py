@@ -49,8 +49,10 @@ class FullDisk(unittest.TestCase):
         self.assertTrue(err)
         wait_for(lambda: re.search("level=error.*event=state_unwritten.*make room",
                                    node.log.read_text()))
+        self.assertRegex(alarms(node), "could not be written, make room.*full")
         (node.state / "filler").unlink()
         wait_for(lambda: node.cli("domain", "add", "after.dom")[0] == 0)
+        self.assertNotIn("could not be written", alarms(node))
         self.assertIn("event=state_written_again", node.log.read_text())
 
     def test_a_front_end_whose_copy_cannot_be_written_says_so(self):
