@@ -184,8 +184,9 @@ Result<SaslStep> ImapUpstream::judge(const imap::Response& response) const {
         return fail(ErrorKind::Limit, "Too many connections.", std::string(response.text));
     }
     if (response.status == imap::Status::Bad) {
-        return fail(ErrorKind::Syntax, "The server did not understand the login.",
-                    std::string(response.text));
+        // No verdict on the password, and what we sent was well formed.
+        return fail(ErrorKind::Unavailable, "unavailable",
+                    "it answered BAD to the login: " + std::string(response.text));
     }
     for (const std::string_view code : kCredentialCodes) {
         if (response.code_is(code)) return SaslStep{SaslStep::Kind::Denied, std::string(code)};

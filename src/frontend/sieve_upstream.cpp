@@ -106,7 +106,7 @@ Task<Result<SaslStep>> SieveUpstream::outcome() {
         co_return SaslStep{SaslStep::Kind::Challenge, std::string(*challenge)};
     }
     const auto response = sieve::parse_response(*answer);
-    if (!response) co_return std::unexpected(response.error());
+    if (!response) co_return broken(answer->substr(0, 100));
     if (response->status == sieve::Status::Bye) co_return broken(response->text);
     if (response->status == sieve::Status::Ok) {
         std::string success;
