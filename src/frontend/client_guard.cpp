@@ -51,57 +51,86 @@ void ClientGuard::leave(const IpAddress& client) {
     if (record.connections == 0 && is_clean) home.records.erase(found);
 }
 
-ClientGuard::Turn ClientGuard::begin(const IpAddress& client) {
+bool ClientGuard::has_room(const Record& record, std::size_t server,
+                           net::Clock::time_point now) const {
+    const std::size_t room =
+        record.failures == 0 ? kAttemptsAtOnce : limits_.failures - record.failures;
+    std::size_t prompt = 0;
+    std::size_t at_server = 0;
+    for (const UnderWay& each : record.attempts) {
+        if (each.waits_for_client || now - each.since < patience_) ++prompt;
+        if (each.server == server) ++at_server;
+    }
+    return prompt < room && at_server < (room + 1) / 2;
+}
+
+ClientGuard::Turn ClientGuard::begin(const IpAddress& client, std::string_view server,
+                                     Attempt& attempt) {
     const IpAddress key = client_network(client);
+    const std::size_t place = std::hash<std::string_view>{}(server);
+    const auto now = net::Clock::now();
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     Record& record = home.records[key];
-    if (record.failures != 0 && net::Clock::now() >= record.window_ends) {
-        record.failures = record.forgiven = 0;
-    }
+    if (record.failures != 0 && now >= record.window_ends) record.failures = record.forgiven = 0;
     if (record.failures >= limits_.failures) return Turn::Never;
-    const std::size_t room =
-        record.failures == 0 ? kAttemptsAtOnce : limits_.failures - record.failures;
-    if (record.attempts >= room) return Turn::Later;
-    ++record.attempts;
+    if (!has_room(record, place, now)) return Turn::Later;
+    record.last_attempt = std::max(record.last_attempt + 1, std::uint32_t{1});
+    attempt = Attempt{record.last_attempt};
+    record.attempts.push_back({attempt, false, place, now});
     return Turn::Now;
 }
 
-void ClientGuard::end_attempt(Record& record) {
-    if (record.attempts != 0) --record.attempts;
+void ClientGuard::waits_for_client(const IpAddress& client, Attempt attempt, bool waits) {
+    const IpAddress key = client_network(client);
+    Stripe& home = stripe(key);
+    const std::scoped_lock lock(home.mutex);
+    const auto found = home.records.find(key);
+    if (found == home.records.end()) return;
+    const auto each = std::ranges::find(found->second.attempts, attempt, &UnderWay::attempt);
+    if (each == found->second.attempts.end()) return;
+    each->waits_for_client = waits;
+    each->since = net::Clock::now();
 }
 
-net::Duration ClientGuard::failed(const IpAddress& client) {
+void ClientGuard::end_attempt(Record& record, Attempt attempt) {
+    std::erase_if(record.attempts,
+                  [attempt](const UnderWay& each) { return each.attempt == attempt; });
+    // A record stays for as long as its connections; room for a crowd need not.
+    if (record.attempts.empty()) record.attempts = {};
+}
+
+net::Duration ClientGuard::failed(const IpAddress& client, Attempt attempt) {
     const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     Record& record = home.records[key];
-    end_attempt(record);
+    end_attempt(record, attempt);
     const auto now = net::Clock::now();
     if (now >= record.window_ends) record.failures = record.forgiven = 0;
     if (record.failures++ == 0) record.window_ends = now + limits_.failure_window;
     return std::min(kFirstDelay * record.failures, kLongestDelay);
 }
 
-void ClientGuard::succeeded(const IpAddress& client) {
+void ClientGuard::succeeded(const IpAddress& client, Attempt attempt) {
     const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);
     if (found == home.records.end()) return;
     Record& record = found->second;
-    end_attempt(record);
+    end_attempt(record, attempt);
     if (record.failures == 0 || record.forgiven >= limits_.failures) return;
     --record.failures;
     ++record.forgiven;
 }
 
-void ClientGuard::withdrawn(const IpAddress& client) {
+void ClientGuard::withdrawn(const IpAddress& client, Attempt attempt) {
     const IpAddress key = client_network(client);
     Stripe& home = stripe(key);
     const std::scoped_lock lock(home.mutex);
     const auto found = home.records.find(key);
-    if (found != home.records.end()) end_attempt(found->second);
+    if (found != home.records.end()) end_attempt(found->second, attempt);
 }
 
 void ClientGuard::forget_old(Stripe& stripe, net::Clock::time_point now) {

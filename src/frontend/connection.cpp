@@ -39,7 +39,9 @@ Connection::Connection(Worker& worker, const ListenerSettings& listener, int fd)
 }
 
 Connection::~Connection() {
-    if (attempting_) worker_.shared().guard.withdrawn(counted_);
+    if (attempt_ != ClientGuard::Attempt::None) {
+        worker_.shared().guard.withdrawn(counted_, attempt_);
+    }
     if (is_counted_) worker_.shared().guard.leave(counted_);
     if (handle_) worker_.sessions().remove(*handle_);
     (previous_ == nullptr ? worker_.connections_ : previous_->next_) = next_;
@@ -116,17 +118,17 @@ Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, 
                                       Error error) {
     Counters& counters = worker_.counters(listener_.service);
     net::Duration delay{0};
+    ClientGuard& guard = worker_.shared().guard;
+    const auto attempt = std::exchange(attempt_, ClientGuard::Attempt::None);
     if (error.kind == ErrorKind::Refused) {
         counters.denied.add();
-        delay = worker_.shared().guard.failed(counted_);
-        attempting_ = false;
-    } else if (error.kind != ErrorKind::Syntax) {
-        counters.unavailable.add();
-    }
-    if (std::exchange(attempting_, false)) {
+        delay = guard.failed(counted_, attempt);
+    } else if (error.kind == ErrorKind::Syntax) {
         // A client that breaks off an exchange has used up an attempt, but has waited for nobody.
-        ClientGuard& guard = worker_.shared().guard;
-        error.kind == ErrorKind::Syntax ? void(guard.failed(counted_)) : guard.withdrawn(counted_);
+        if (attempt != ClientGuard::Attempt::None) guard.failed(counted_, attempt);
+    } else {
+        counters.unavailable.add();
+        guard.withdrawn(counted_, attempt);
     }
     // What is not the client's fault is more than information.
     const auto level =

@@ -79,10 +79,12 @@ private:
     Task<Result<std::string>> converse(ClientSession& session, Worker::Reached& server,
                                        UpstreamLogin login);
     void note_introduction(const Upstream& upstream);
+    /// The client's answer to a challenge; empty when it cancels.
+    Task<std::optional<std::string>> ask(ClientSession& session, const std::string& challenge);
     Result<cluster::Route> find_route(const Peer& peer, const Login& login);
-    /// Waits for this client address's turn to have credentials judged; false: it has failed too
-    /// often.
-    Task<bool> begin_attempt();
+    /// Waits for this client address's turn to have credentials judged at `server`: whether it had
+    /// to wait, or an error: it has failed too often.
+    Task<Result<bool>> begin_attempt(std::string server);
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
                               Error error);
     void record(const Peer& peer, const cluster::Route& route);
@@ -94,9 +96,9 @@ private:
     const ListenerSettings& listener_;
     net::SocketStream client_;
     net::Pump* pump_ = nullptr;
-    net::Stream* server_ = nullptr;  ///< while it is asked to log the client in
-    net::Sleep* penalty_ = nullptr;  ///< while a failed login is delayed
-    bool attempting_ = false;        ///< the guard counts a login under way
+    net::Stream* server_ = nullptr;   ///< while it is asked to log the client in
+    net::Sleep* penalty_ = nullptr;   ///< while a failed login is delayed
+    ClientGuard::Attempt attempt_{};  ///< the login under way that the guard counts
     Connection* previous_ = nullptr;
     Connection* next_ = nullptr;
     SessionId id_;

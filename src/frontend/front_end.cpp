@@ -9,7 +9,7 @@ FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
                    Verifier* verifier, net::BlockingPool& pool,
                    std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service)
     : settings_(std::move(settings)),
-      guard_(settings_.limits),
+      guard_(settings_.limits, settings_.upstream.connect_time),
       hosts_(topology),
       sessions_(settings_.workers, settings_.limits.connections),
       accounts_(replica, topology, sessions_,

@@ -68,21 +68,24 @@ Result<cluster::Route> Connection::find_route(const Peer& peer, const Login& log
     if (!route && route.error().kind == ErrorKind::Refused) {
         return fail(ErrorKind::Refused, "", route.error().detail);
     }
-    if (route && !route->known() && !worker_.may_hand_on_unknown()) {
-        return fail(ErrorKind::Refused, "", "too many unknown names");
-    }
     return route;
 }
 
 Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, const Peer& peer,
                                                        const Login& login) {
-    if (!co_await begin_attempt()) {
-        co_return fail(ErrorKind::Limit, "Too many failed logins; try again later.");
+    std::uint64_t changes = worker_.shared().accounts.changes();
+    auto route = find_route(peer, login);
+    const auto waited = co_await begin_attempt(route ? route->server->server.name.text : "");
+    if (!waited) co_return std::unexpected(waited.error());
+    if (*waited) {
+        changes = worker_.shared().accounts.changes();
+        route = find_route(peer, login);
     }
     log_ = log::Level::Info;
-    const std::uint64_t changes = worker_.shared().accounts.changes();
-    const auto route = find_route(peer, login);
     if (!route) co_return std::unexpected(route.error());
+    if (!route->known() && !worker_.may_hand_on_unknown()) {
+        co_return fail(ErrorKind::Refused, "", "too many unknown names");
+    }
     log_ = route->service->log;
     const auto entry = co_await entry_for(session, peer, login, *route);
     if (!entry) co_return std::unexpected(entry.error());
@@ -106,8 +109,7 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
 
     record(peer, *route);
     worker_.shared().accounts.entered(route->login, changes);
-    worker_.shared().guard.succeeded(counted_);
-    attempting_ = false;
+    worker_.shared().guard.succeeded(counted_, std::exchange(attempt_, ClientGuard::Attempt::None));
     const std::string ahead = session.take_rest();
     Upstream& upstream = *entered->upstream;
     if (!ahead.empty()) co_await upstream.stream().write(ahead);
@@ -116,16 +118,27 @@ Task<Result<Connection::Server>> Connection::hand_over(ClientSession& session, c
     co_return upstream.release();
 }
 
-Task<bool> Connection::begin_attempt() {
+Task<Result<bool>> Connection::begin_attempt(std::string server) {
     constexpr net::Duration kPause{20};
     ClientGuard& guard = worker_.shared().guard;
-    for (;;) {
-        const auto turn = guard.begin(counted_);
-        attempting_ = turn == ClientGuard::Turn::Now;
-        if (turn != ClientGuard::Turn::Later) co_return attempting_;
+    for (bool waited = false;; waited = true) {
+        const auto turn = guard.begin(counted_, server, attempt_);
+        if (turn == ClientGuard::Turn::Now) co_return waited;
+        if (turn == ClientGuard::Turn::Never) {
+            co_return fail(ErrorKind::Limit, "Too many failed logins; try again later.");
+        }
         co_await net::Sleep(worker_.loop(), kPause);
         client_.descriptor().throw_if_ended();  // also when the time to log in is over
     }
+}
+
+Task<std::optional<std::string>> Connection::ask(ClientSession& session,
+                                                 const std::string& challenge) {
+    ClientGuard& guard = worker_.shared().guard;
+    guard.waits_for_client(counted_, attempt_, true);
+    auto answer = co_await session.ask(challenge);
+    guard.waits_for_client(counted_, attempt_, false);
+    co_return answer;
 }
 
 Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, const Peer& peer,
@@ -200,7 +213,10 @@ Task<Result<Connection::Judged>> Connection::verify(ClientSession& session, cons
         co_return fail(ErrorKind::Unavailable, "unavailable", "no credentials for the server");
     }
     if (!step->step.text.empty()) {
+        ClientGuard& guard = worker_.shared().guard;
+        guard.waits_for_client(counted_, attempt_, true);
         auto before = co_await session.conclude(std::move(step->step.text));
+        guard.waits_for_client(counted_, attempt_, false);
         if (!before) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
         judged.before_success = std::move(*before);
     }
@@ -219,7 +235,7 @@ Task<Result<VerifyStep>> Connection::judge(ClientSession& session, VerifyRequest
         return shared.verifier->begin(request);
     });
     while (step && step->step.kind == SaslStep::Kind::Challenge) {
-        const auto answer = co_await session.ask(step->step.text);
+        const auto answer = co_await ask(session, step->step.text);
         if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
         step = co_await net::Blocking(
             worker_.loop(), shared.pool, [&shared, request, exchange = step->exchange, answer] {
@@ -252,7 +268,7 @@ Task<Result<std::string>> Connection::converse(ClientSession& session, Worker::R
         if (login.mechanism == wire::sasl::Mechanism::Plain || !wire::sasl::decode(step->text)) {
             co_return fail(ErrorKind::Unavailable, "unavailable", "a challenge out of place");
         }
-        auto answer = co_await session.ask(step->text);
+        auto answer = co_await ask(session, step->text);
         if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled.");
         upstream.stream().expire_after(times.login_time);
         step = co_await guarded(upstream.stream(), upstream.answer(std::move(*answer)));
