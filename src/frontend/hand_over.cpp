@@ -149,6 +149,10 @@ Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, cons
     auto success = co_await converse(session, *server, login);
     client_.descriptor().throw_if_ended();
     if (!success && server->was_waiting && server->upstream->silent()) {
+        worker_.give_up_warm(listener_.service, route);  // its neighbours may be the same
+    }
+    // A login is sent a second time only when nobody was there to hear the first.
+    if (!success && server->was_waiting && server->upstream->was_gone()) {
         log::info("warm-connection-dead", {{"session", id_},
                                            {"server", route.server->server.name},
                                            {"service", cluster::name(listener_.service)},
@@ -161,6 +165,7 @@ Task<Result<Connection::Entered>> Connection::enter(ClientSession& session, cons
         worker_.shared().health.traffic_succeeded({route.server->server.name, listener_.service});
     }
     if (!success) co_return std::unexpected(success.error());
+    if (server->was_waiting) server->upstream->stream().give_up_unacknowledged(net::Duration{0});
     co_return Entered{std::move(server->upstream), std::move(*success)};
 }
 
@@ -251,11 +256,11 @@ Task<Result<std::string>> Connection::converse(ClientSession& session, Worker::R
     const UpstreamSettings& times = worker_.shared().settings.upstream;
     Upstream& upstream = *server.upstream;
     const Asked asked(server_, upstream.stream());
-    // To judge credentials may take a while; to take an introduction does not. And a connection
-    // that has waited proves by any word that its server still lives.
-    const bool prompt = server.was_waiting || upstream.introduces();
-    upstream.allow(prompt ? std::min(times.connect_time, times.login_time) : times.login_time,
-                   times.login_time);
+    // To judge credentials may take a while; to take an introduction does not. And where a
+    // connection has waited, the machine behind it may be gone since.
+    const net::Duration promptly = std::min(times.connect_time, times.login_time);
+    upstream.allow(upstream.introduces() ? promptly : times.login_time, times.login_time);
+    if (server.was_waiting) upstream.stream().give_up_unacknowledged(promptly);
     auto step = co_await guarded(upstream.stream(), upstream.begin(login));
     note_introduction(upstream);
     for (int steps = 0; step && step->kind == SaslStep::Kind::Challenge; ++steps) {

@@ -35,14 +35,19 @@ Task<Result<std::string_view>> Upstream::line() {
     if (++lines_ > kMaxLines) co_return broken("lines without end");
     const auto read = co_await reader_.line(kMaxLine);
     if (!read) co_return broken("it closed the connection");
-    if (read->fault != net::LineFault::None) co_return broken("a line too long, or no text");
     if (then_) stream_->expire_after(*std::exchange(then_, std::nullopt));
+    if (read->fault != net::LineFault::None) co_return broken("a line too long, or no text");
     co_return read->text;
 }
 
 void Upstream::allow(net::Duration first, net::Duration then) {
     stream_->expire_after(first);
     then_ = then;
+}
+
+bool Upstream::was_gone() const {
+    return silent() && stream_->descriptor().ended() != net::EndReason::Deadline &&
+           !reader_.has_more();
 }
 
 std::unexpected<Error> Upstream::broken(std::string_view what) {

@@ -71,8 +71,11 @@ public:
 
     /// The next line is due within `first`; after it the login has `then`.
     void allow(net::Duration first, net::Duration then);
-    /// Nothing has come since allow().
+    /// No line has come since allow().
     [[nodiscard]] bool silent() const { return then_.has_value(); }
+    /// After a failed begin(): the connection was gone, and not a byte of an answer came. A server
+    /// that is silent may still be at the login.
+    [[nodiscard]] bool was_gone() const;
     /// What the server said when it would not hear who the client is; empty while it did not.
     [[nodiscard]] const std::string& refusal() const { return refusal_; }
     /// begin() tells who the client is, and the server says at once whether it takes that.

@@ -229,8 +229,11 @@ Task<Result<Worker::Reached>> Worker::upstream_anew(cluster::Service service, cl
                                                     Peer peer) {
     const auto target = targets_.target(*route.server, service);
     if (!target) co_return std::unexpected(target.error());
-    warm_.forget(*target);
     co_return co_await reach(*target, std::move(route), peer);
+}
+
+void Worker::give_up_warm(cluster::Service service, const cluster::Route& route) {
+    if (const auto target = targets_.target(*route.server, service)) warm_.forget(*target);
 }
 
 Task<Result<Worker::Reached>> Worker::reach(std::shared_ptr<const UpstreamTarget> target,

@@ -110,8 +110,10 @@ public:
     /// A greeted connection to the server: a warm one, or a new one. `peer` is for the health
     /// table and, where the server wants it, the PROXY header.
     Task<Result<Reached>> upstream(cluster::Service service, cluster::Route route, Peer peer);
-    /// A new one in place of a warm one that had died, as its neighbours may have.
+    /// A new one in place of a warm one that had died.
     Task<Result<Reached>> upstream_anew(cluster::Service service, cluster::Route route, Peer peer);
+    /// Closes the warm ones.
+    void give_up_warm(cluster::Service service, const cluster::Route& route);
 
 private:
     friend class Connection;

@@ -76,7 +76,13 @@ Task<bool> LineReader::fill(std::size_t chunk) {
     for (;;) {
         const std::size_t size = buffer_.size();
         buffer_.resize(size + chunk);
-        const Attempt attempt = stream_.try_read({buffer_.data() + size, chunk});
+        Attempt attempt{Attempt::State::End};
+        try {
+            attempt = stream_.try_read({buffer_.data() + size, chunk});
+        } catch (...) {
+            buffer_.resize(size);  // what is left is what was read
+            throw;
+        }
         buffer_.resize(size + attempt.bytes);
         if (attempt.state == Attempt::State::Moved) co_return true;
         if (attempt.state == Attempt::State::End) co_return false;

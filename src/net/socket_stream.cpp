@@ -1,5 +1,7 @@
 #include "net/socket_stream.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -76,6 +78,12 @@ Attempt SocketStream::tls_outcome(int result) {
     const bool reset = errno == ECONNRESET || errno == EPIPE;
     descriptor_.abort(EndReason::TlsFailed);
     throw ConversationOver(reset ? EndReason::PeerGone : EndReason::TlsFailed);
+}
+
+void SocketStream::give_up_unacknowledged(Duration after) {
+    const auto milliseconds = static_cast<unsigned>(after.count());
+    ::setsockopt(descriptor_.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &milliseconds,
+                 sizeof milliseconds);
 }
 
 void SocketStream::keep_buffers(bool keep) {

@@ -26,6 +26,9 @@ public:
     void expire_after(Duration duration) override { descriptor_.expire_after(duration); }
     void expire_never() override { descriptor_.expire_never(); }
     [[nodiscard]] bool encrypted() const override { return tls_ != nullptr; }
+    /// What the peer's machine has not acknowledged for so long ends the connection like a reset
+    /// (RFC 5482); 0: when the kernel gives up. A machine that is only slow acknowledges.
+    void give_up_unacknowledged(Duration after);
     /// Whether OpenSSL keeps its record buffers when they are empty: while much is moved, to get
     /// and give them back for each record costs more than it saves.
     void keep_buffers(bool keep);

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 
 from nodes_lab import MUSTER, Lab, free_port, wait_for
@@ -151,20 +152,59 @@ PORTS = 40
 
 @unittest.skipUnless(os.geteuid() == 0 and shutil.which("unshare"),
                      "a network namespace of its own needs root and unshare")
-class LateBinding(unittest.TestCase):
-    """With a source address set, a local port serves many servers at once: it is chosen when the
-    connection is made, not when the address is bound (IP_BIND_ADDRESS_NO_PORT)."""
-
-    def test_more_connections_than_local_ports_from_one_address(self):
+class OwnNamespace(unittest.TestCase):
+    def in_namespace(self, scene):
         done = subprocess.run(
-            ["unshare", "--net", sys.executable, __file__, "--in-namespace"],
+            ["unshare", "--net", sys.executable, __file__, "--in-namespace", scene],
             capture_output=True, text=True, timeout=120, env={**os.environ, "MUSTER_BINARY": MUSTER})
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        self.assertIn("held 60 sessions", done.stdout)
+        return done.stdout
+
+    def test_more_connections_than_local_ports_from_one_address(self):
+        """With a source address set, a local port serves many servers at once: it is chosen when
+        the connection is made, not when the address is bound (IP_BIND_ADDRESS_NO_PORT)."""
+        self.assertIn("held 60 sessions", self.in_namespace("ports"))
+
+    def test_a_machine_that_is_gone_is_noticed_by_what_it_does_not_acknowledge(self):
+        """A connection kept ready whose machine is gone is given up after connect_time, though a
+        login has login_time."""
+        self.assertIn("noticed", self.in_namespace("gone"))
 
 
-def in_namespace():
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+def machine_is_gone():
+    subprocess.run(["ip", "address", "add", "10.9.9.9/32", "dev", "lo"], check=True)
+    lab = Lab()
+    try:
+        master = lab.master()
+        port = free_port()
+        front_end = lab.member(
+            master, "fe1", ["frontend"], "frontend",
+            f'[[listener]]\nprotocol = "imap"\naddress = "127.0.0.1:{port}"\ntls = "none"\n'
+            "[upstream]\nconnect_time = 1\nlogin_time = 60\n")
+        server = ImapServer("10.9.9.9")
+        master.do("server", "add", "sv", "kind=foreign", "host=10.9.9.9", "introduce=none",
+                  f"imap.port={server.port}", "imap.tls=none", "imap.cache=20")
+        master.do("domain", "add", "sv.dom", "--servers", "sv")
+        master.do("account", "add", "ada@sv.dom", "--home", "sv", "--no-password")
+        wait_for(lambda: front_end.knows("ada@sv.dom"))
+        for number in range(20):  # each makes another ready, at the worker that it meets
+            before = len(server.held)
+            login("127.0.0.1", port, "ada@sv.dom").close()
+            wait_for(lambda: len(server.held) > before)
+        subprocess.run(["ip", "address", "delete", "10.9.9.9/32", "dev", "lo"], check=True)
+        began = time.monotonic()
+        try:
+            login("127.0.0.1", port, "ada@sv.dom")
+        except AssertionError as refused:
+            assert "[UNAVAILABLE]" in str(refused), refused
+        assert time.monotonic() - began < 15
+        assert "event=warm-connection-dead" in front_end.log.read_text()
+        print("noticed")
+    finally:
+        lab.close()
+
+
+def more_connections_than_ports():
     lab = Lab()
     try:
         master = lab.master()
@@ -205,6 +245,7 @@ def in_namespace():
 
 if __name__ == "__main__":
     if "--in-namespace" in sys.argv:
-        in_namespace()
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        {"ports": more_connections_than_ports, "gone": machine_is_gone}[sys.argv[-1]]()
     else:
         unittest.main()
