@@ -19,6 +19,7 @@ constexpr auto kRemember = std::chrono::seconds(60);
 constexpr auto kRememberUnseen = std::chrono::seconds(5);
 constexpr auto kFailureWindow = std::chrono::minutes(5);
 constexpr int kFailures = 20;
+constexpr int kMemberFailures = 100;  // of clients at many addresses
 constexpr std::size_t kRemembered = 1000;
 constexpr std::string_view kBasic = "Basic ";
 constexpr std::size_t kLongestCredentials = 4096;
@@ -36,7 +37,9 @@ void verify_against_nothing(const std::string& password) {
 }  // namespace
 
 Administrators::Administrators(NodeContext& node)
-    : node_(node), attempts_(kFailures, kFailureWindow) {}
+    : node_(node),
+      attempts_(kFailures, kFailureWindow),
+      passed_on_(kMemberFailures, kFailureWindow) {}
 
 bool Administrators::sees_entries() const { return node_.scope() >= state::Scope::Backend; }
 
@@ -107,19 +110,30 @@ Result<Administrators::Proven> Administrators::judge(const std::string& authoriz
     return verify(plain->substr(0, colon), plain->substr(colon + 1));
 }
 
+bool Administrators::begin_attempt(const IpAddress& from, const std::string& member) {
+    if (!attempts_.begin(from)) return false;
+    if (member.empty() || passed_on_.begin(member)) return true;
+    attempts_.forgive(from);
+    return false;
+}
+
 Result<AdministratorRights> Administrators::check(std::string_view authorization,
-                                                  const IpAddress& from) {
+                                                  const IpAddress& from,
+                                                  const std::string& member) {
     if (!authorization.starts_with(kBasic)) {
         return fail(ErrorKind::Refused, "an administrator's name and password are needed");
     }
     const std::string shown(authorization);
     const std::string digest = sha256(shown);
     if (auto rights = remembered(digest)) return *rights;
-    if (!attempts_.begin(from)) {
+    if (!begin_attempt(from, member)) {
         return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
     }
     auto proven = judge(shown, from);
-    if (proven || proven.error().kind != ErrorKind::Refused) attempts_.forgive(from);
+    if (proven || proven.error().kind != ErrorKind::Refused) {
+        attempts_.forgive(from);
+        if (!member.empty()) passed_on_.forgive(member);
+    }
     if (!proven) return std::unexpected(proven.error());
     const std::scoped_lock lock(mutex_);
     if (proven_.size() >= kRemembered) proven_.clear();

@@ -26,10 +26,12 @@ class Administrators {
 public:
     explicit Administrators(NodeContext& node);
 
-    /// The value of an Authorization header (basic), shown by a client at `from`: a node that
-    /// passes a call on says where it came from. Errors: Refused; Limit after too many failures
-    /// from one address; Unavailable when it cannot be told.
-    Result<AdministratorRights> check(std::string_view authorization, const IpAddress& from);
+    /// The value of an Authorization header (basic), shown by a client at `from`. A node that
+    /// passes a call on (`member`; else empty) says where it came from, and may say anything: what
+    /// it passes on is limited, too. Errors: Refused; Limit after too many failures from one
+    /// address or by one member; Unavailable when it cannot be told.
+    Result<AdministratorRights> check(std::string_view authorization, const IpAddress& from,
+                                      const std::string& member = {});
 
 private:
     using Clock = std::chrono::steady_clock;
@@ -48,7 +50,11 @@ private:
     Result<Proven> ask_master(const std::string& authorization, const IpAddress& from);
 
     NodeContext& node_;
+    /// Counts the attempt for its address and its member, where both have one left.
+    bool begin_attempt(const IpAddress& from, const std::string& member);
+
     AttemptLimit attempts_;
+    AttemptLimit passed_on_;  ///< by member
     std::mutex mutex_;
     std::map<std::string, Proven> proven_;  // by digest of what was shown
 };

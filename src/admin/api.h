@@ -23,6 +23,7 @@ struct Caller {
     bool is_node = false;       ///< a member of the cluster, by its key
     bool may_end = false;       ///< such a member, and it may end sessions: masters, back ends
     IpAddress address{};        ///< of the client, said by a member that passes its call on
+    std::string member{};       ///< the one that passes it on
 };
 
 /// One request as its handler sees it, on a blocking thread.

@@ -126,8 +126,8 @@ ApiResult verify_administrator(NodeContext& node, ApiCall& call) {
     const auto authorization = text_field(call.body, "authorization");
     if (!authorization) return std::unexpected(authorization.error());
     const auto client = IpAddress::parse(text_field(call.body, "client").value_or(""));
-    const auto rights =
-        node.administrators->check(*authorization, client ? *client : call.caller.address);
+    const auto rights = node.administrators->check(
+        *authorization, client ? *client : call.caller.address, call.caller.member);
     if (!rights) return std::unexpected(rights.error());
     return json{{"name", rights->name}, {"may_write", rights->may_write}};
 }

@@ -6,16 +6,21 @@
 
 namespace muster::admin {
 bool AttemptLimit::begin(const IpAddress& from, Clock::time_point now) {
-    const IpAddress key = client_network(from);
+    return begin(client_network(from).text(), now);
+}
+
+void AttemptLimit::forgive(const IpAddress& from) { forgive(client_network(from).text()); }
+
+bool AttemptLimit::begin(const std::string& name, Clock::time_point now) {
     const std::scoped_lock lock(mutex_);
-    auto found = attempts_.find(key);
+    auto found = attempts_.find(name);
     if (found != attempts_.end() && now - found->second.since > window_) {
         attempts_.erase(found);
         found = attempts_.end();
     }
     if (found == attempts_.end()) {
         make_room();
-        attempts_[key] = {1, now};
+        attempts_[name] = {1, now};
         return true;
     }
     if (found->second.count >= most_) return false;
@@ -23,9 +28,9 @@ bool AttemptLimit::begin(const IpAddress& from, Clock::time_point now) {
     return true;
 }
 
-void AttemptLimit::forgive(const IpAddress& from) {
+void AttemptLimit::forgive(const std::string& name) {
     const std::scoped_lock lock(mutex_);
-    const auto found = attempts_.find(client_network(from));
+    const auto found = attempts_.find(name);
     if (found != attempts_.end() && --found->second.count <= 0) attempts_.erase(found);
 }
 

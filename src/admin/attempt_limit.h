@@ -1,10 +1,11 @@
 #pragma once
-// How often something may be tried from one address.
+// How often something may be tried from one address, or by one of those we know by name.
 
 #include <chrono>
 #include <cstddef>
 #include <map>
 #include <mutex>
+#include <string>
 
 #include "base/endpoint.h"
 
@@ -21,8 +22,10 @@ public:
 
     /// False when there were too many within the window that the first one began.
     bool begin(const IpAddress& from, Clock::time_point now = Clock::now());
+    bool begin(const std::string& name, Clock::time_point now = Clock::now());
     /// Takes one back: it succeeded, or nobody could tell.
     void forgive(const IpAddress& from);
+    void forgive(const std::string& name);
 
 private:
     struct Attempts {
@@ -35,7 +38,7 @@ private:
     const Clock::duration window_;
     const std::size_t addresses_;
     std::mutex mutex_;
-    std::map<IpAddress, Attempts> attempts_;
+    std::map<std::string, Attempts> attempts_;
 };
 
 }  // namespace muster::admin

@@ -205,7 +205,7 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange) {
 Result<json> ClusterApi::audited(const json& wish, const std::string& pin, const std::string& at,
                                  Result<json> joined) {
     const bool is_nonsense = !joined && joined.error().kind == ErrorKind::Syntax;
-    if (is_nonsense || (!joined && !refusals_.begin({}))) return joined;
+    if (is_nonsense || (!joined && !refusals_.begin(IpAddress{}))) return joined;
     AuditRecord record{"node:" + text(wish, "name"), at, "node join", text(wish, "name")};
     record.after = {{"scope", text(wish, "scope")}, {"pin", pin}};
     if (!joined) record.outcome = joined.error().detail;
@@ -223,6 +223,7 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
                        (member.scope == cluster::NodeScope::Frontend && frontends_may_write(node_));
     caller.may_end = member.master || member.scope == cluster::NodeScope::Backend;
     const std::string for_whom(request.header("x-muster-caller"));
+    caller.member = member.name.text;
     if (!for_whom.empty()) caller.name += " for " + for_whom;
     const std::string authorization(request.header("authorization"));
     if (!authorization.empty()) {
@@ -231,9 +232,13 @@ Task<void> ClusterApi::serve_forwarded(net::HttpExchange& exchange, cluster::Nod
         if (client) caller.from = client->text();
         caller.address = from;
         const auto rights = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
-            return node_.administrators->check(authorization, from);
+            return node_.administrators->check(authorization, from, member.name.text);
         });
-        if (!rights) co_return co_await exchange.respond(error_response(rights.error()));
+        if (!rights) {
+            net::HttpResponse response = error_response(rights.error());
+            if (rights.error().kind == ErrorKind::Limit) response.status = 429;
+            co_return co_await exchange.respond(std::move(response));
+        }
         caller.name = "admin:" + rights->name + " by node:" + member.name.text;
         caller.may_write = rights->may_write;
         caller.authorization = authorization;

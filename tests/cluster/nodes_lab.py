@@ -186,8 +186,9 @@ def stranger_status(address):
     return cluster_status(address, "GET", "/v1/copy")
 
 
-def cluster_status(address, method, path, body=None, member=None, user=None):
-    """The status a call gets at a cluster port; `member` lends its key."""
+def cluster_status(address, method, path, body=None, member=None, user=None, client=None):
+    """The status a call gets at a cluster port; `member` lends its key, and says it passes the
+    call on for `client`."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -197,6 +198,8 @@ def cluster_status(address, method, path, body=None, member=None, user=None):
                                   data=json.dumps(body).encode() if body is not None else None)
     if user:
         call.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
+    if client:
+        call.add_header("X-Muster-Client", client)
     try:
         with urllib.request.urlopen(call, context=context, timeout=10) as answer:
             return answer.status

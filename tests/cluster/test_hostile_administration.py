@@ -13,7 +13,7 @@ import threading
 import time
 import unittest
 
-from nodes_lab import MUSTER, Lab, free_port, wait_for
+from nodes_lab import MUSTER, Lab, cluster_status, free_port, wait_for
 from test_administration import set_up_directory
 
 DEEP = '{"x":' + "[" * 100_000
@@ -290,6 +290,24 @@ class Administrators(WithMaster):
             path = "/v1/accounts/kate@domain1.dom/enable"
             self.assertEqual(call(node, path, "root:rootpass", "POST", wish)[0], 200)
             self.assertEqual(call(node, "/v1/domains", "root:other", source="127.0.0.2")[0], 429)
+
+    def test_a_member_that_invents_addresses_is_bound_to_so_many_guesses(self):
+        broken_into = self.lab.member(self.master, "fe9", ["frontend"], "frontend")
+
+        def guess(number):
+            client = f"198.51.{number // 200}.{number % 200}"
+            if number % 2:
+                return cluster_status(self.master.cluster, "GET", "/v1/domains", None, broken_into,
+                                      f"root:guess{number}", client)
+            shown = base64.b64encode(f"root:guess{number}".encode()).decode()
+            return cluster_status(self.master.cluster, "POST", "/v1/administrators/verify",
+                                  {"authorization": f"Basic {shown}", "client": client},
+                                  broken_into)
+
+        statuses = [guess(number) for number in range(104)]
+        self.assertLessEqual(set(statuses[:100]), {401, 403})
+        self.assertLessEqual(set(statuses[100:]), {413, 429})
+        self.assertEqual(call(self.front_end, "/v1/domains", "root:rootpass")[0], 200)
 
     def test_a_changed_administrator_has_other_rights_at_once(self):
         self.master.do("administrator", "add", "temp", "--password-stdin", stdin="temppass\n")

@@ -75,6 +75,15 @@ TEST(AttemptLimit, TakesAnIpv6NetworkForOneAddress) {
     EXPECT_TRUE(limit.begin(ip("2001:db8:0:1::1"), now));
 }
 
+TEST(AttemptLimit, CountsByNameToo) {
+    AttemptLimit limit(1, 5min);
+    EXPECT_TRUE(limit.begin("fe1"));
+    EXPECT_FALSE(limit.begin("fe1"));
+    EXPECT_TRUE(limit.begin("fe2"));
+    limit.forgive("fe1");
+    EXPECT_TRUE(limit.begin("fe1"));
+}
+
 TEST(AttemptLimit, ForgetsTheOldestOfTooMany) {
     AttemptLimit limit(1, 5min, 3);
     AttemptLimit::Clock::time_point now{};
