@@ -14,10 +14,12 @@ std::unexpected<Error> refused(std::string reason) {
     return fail(ErrorKind::Refused, "Authentication failed", std::move(reason));
 }
 
+constexpr std::string_view kDrained = "drained";
+
 /// Why a server cannot take a new session now; empty when it can.
 std::string_view obstacle(const ServerView& view, Service service) {
     if (view.server.admin == AdminState::Down) return "down-by-administrator";
-    if (view.server.admin == AdminState::Drain) return "drained";
+    if (view.server.admin == AdminState::Drain) return kDrained;
     if (!view.server.service(service)) return "service-not-offered";
     if (!view.health->usable(service)) return "down";
     return {};
@@ -70,6 +72,18 @@ Result<Route> route_home(const Located& located, Service service) {
 }
 
 }  // namespace
+
+Result<MailServer> mail_server(const Topology& topology, const ServerName& home) {
+    if (home.empty()) return unavailable("no-home");
+    const ServerView* view = topology.server(home.text);
+    if (!view) return unavailable("home-missing");
+    const Service service = view->server.service(Service::Lmtp) ? Service::Lmtp : Service::Smtp;
+    if (!view->server.service(service)) return unavailable("home-offers-no-mail-service");
+    const std::string_view why = obstacle(*view, service);
+    const bool is_drained = why == kDrained && view->health->usable(service);
+    if (!why.empty() && !is_drained) return unavailable("home-" + std::string(why));
+    return MailServer{view, service};
+}
 
 const Domain* dedicated_domain(const Topology& topology, const LoginContext& context,
                                const NodeName& here) {

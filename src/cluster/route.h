@@ -34,6 +34,15 @@ struct Route {
 /// domain, so that an unknown account and a wrong password look the same.
 Result<Route> route(const Located& located, Service service, const NodeName& here);
 
+/// Where mail for the accounts of `home` is handed over. `service` is Lmtp where the server has it,
+/// else Smtp. A server that is drained still takes its mail. Errors: Unavailable, `detail` as
+/// above (`home-down`, `no-home` …).
+struct MailServer {
+    const ServerView* server = nullptr;  ///< lives as long as the topology
+    Service service = Service::Lmtp;
+};
+Result<MailServer> mail_server(const Topology& topology, const ServerName& home);
+
 /// The domain that a connection is dedicated to, by what it says of itself; null: it is for every
 /// domain that this node serves.
 const Domain* dedicated_domain(const Topology& topology, const LoginContext& context,

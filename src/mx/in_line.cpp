@@ -1,0 +1,215 @@
+#include "mx/in_line.h"
+
+#include <algorithm>
+#include <array>
+
+#include "base/log.h"
+#include "cluster/route.h"
+#include "delivery/content_body.h"
+#include "mx/mail_service.h"
+
+namespace muster::mx {
+
+using delivery::Outcome;
+
+// What is passed by reference is the session's, which awaits these.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+namespace {
+
+delivery::PhaseLimits phases(net::Duration all) {
+    return {
+        .open = std::min(all, net::Duration{10'000}), .command = all, .block = all, .final = all};
+}
+
+bool goes_to_queue(const Target& target) {
+    return target.home.empty() || target.mode == cluster::MailMode::Queue;
+}
+
+delivery::RecipientResult not_reached(std::string reason) {
+    return delivery::own_result(Outcome::Deferred, 451, {4, 4, 1}, std::move(reason));
+}
+
+}  // namespace
+
+InLine::InLine(frontend::Worker& worker, const SharedMail& shared, delivery::ConnectionCache& cache,
+               delivery::HomeTargets& homes, MailCounters& counters)
+    : worker_(worker),
+      shared_(shared),
+      client_(worker.loop(), cache, phases(shared.settings.in_line)),
+      homes_(homes),
+      counters_(counters) {}
+
+std::vector<InLine::Group> InLine::groups_of(const MailTransaction& transaction) const {
+    std::vector<Group> groups;
+    for (std::uint32_t i = 0; i < transaction.targets.size(); ++i) {
+        const Target& target = transaction.targets[i];
+        if (goes_to_queue(target)) continue;
+        auto group = std::ranges::find(groups, target.home, &Group::home);
+        if (group == groups.end()) group = groups.insert(groups.end(), {target.home, {}});
+        group->targets.push_back(i);
+    }
+    return groups;
+}
+
+Task<Answer> InLine::deliver(Message& message) {
+    MailTransaction& transaction = message.transaction;
+    const auto groups = groups_of(transaction);
+    const bool may_queue = shared_.spool != nullptr && !transaction.is_in_line_only();
+    // What more than one server is to take stands on disk first: a front end that dies in between
+    // would otherwise have delivered to some, and have its client send again to all.
+    const bool intent = may_queue && groups.size() > 1;
+    if (intent) {
+        if (const auto stored = co_await queue_up(message, true); !stored) {
+            co_return Answer{452, "4.3.1", "No room to take the message now"};
+        }
+    }
+    co_await hand_over_all(message, groups);
+    bool queued = intent;
+    const auto is_deferred = [](const Target& target) {
+        return target.result.outcome == Outcome::Deferred;
+    };
+    if (intent) {
+        close_intent(message, groups);
+    } else if (may_queue && std::ranges::any_of(transaction.targets, is_deferred)) {
+        const auto stored = co_await queue_up(message, false);
+        queued = stored.has_value();
+        if (!stored)
+            log::warning("queue-refused",
+                         {{"session", message.client.session}, {"reason", stored.error().detail}});
+    }
+    Answer answer = answer_for(transaction, queued, message.id);
+    if (answer.code == 250 && !co_await report_refused(message)) {
+        answer = {451, "4.3.0", "Cannot be taken now; try again later"};
+    }
+    log_outcome(message, answer);
+    co_return answer;
+}
+
+Task<void> InLine::hand_over_all(const Message& message, const std::vector<Group>& groups) {
+    const auto until = net::Clock::now() + shared_.settings.in_line;
+    if (groups.size() == 1) co_return co_await hand_over(message, groups.front(), until);
+    TaskGroup tasks;
+    for (const Group& group : groups) tasks.spawn(hand_over(message, group, until));
+    co_await tasks.drained();
+}
+
+Task<void> InLine::hand_over(const Message& message, const Group& group,
+                             net::Clock::time_point until) {
+    auto& targets = message.transaction.targets;
+    const auto all_are = [&](const delivery::RecipientResult& result) {
+        for (const std::uint32_t i : group.targets) targets[i].result = result;
+    };
+    const auto topology = worker_.directory().topology();
+    worker_.targets().follow(topology);
+    const auto server = cluster::mail_server(*topology, group.home);
+    if (!server) co_return all_are(not_reached(server.error().detail));
+    const auto target = homes_.find(*server);
+    if (!target) co_return all_are(not_reached(target.error().detail));
+
+    const queue::Envelope envelope = envelope_of(message.transaction);
+    std::vector<delivery::Recipient> recipients;
+    recipients.reserve(group.targets.size());
+    for (const std::uint32_t i : group.targets) {
+        recipients.push_back({.address = targets[i].address});
+    }
+    delivery::ContentBody body(message.content);
+    delivery::Transaction transaction{.sender = envelope.sender,
+                                      .recipients = recipients,
+                                      .body = &body,
+                                      .client = &message.client,
+                                      .eight_bit = envelope.body8bit,
+                                      .smtp_utf8 = envelope.smtputf8,
+                                      .until = until};
+    const auto done = co_await client_.send(*target, transaction);
+    for (std::size_t i = 0; i < group.targets.size(); ++i) {
+        targets[group.targets[i]].result = done.recipients[i];
+        if (done.recipients[i].uncertain) counters_.uncertain.add();
+    }
+    const cluster::CheckTarget which{group.home, server->service};
+    auto& health = worker_.shared().health;
+    if (done.reached) {
+        health.traffic_succeeded(which);
+    } else {
+        log_change(health.traffic_failed(which, message.client.client.address,
+                                         done.recipients.front().text, net::Clock::now()));
+    }
+}
+
+Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool intent) {
+    queue::Envelope envelope = envelope_of(message.transaction);
+    envelope.route_class = message.route_class;
+    envelope.client_address = message.client.client.address.text();
+    envelope.client_name = message.client.name;
+    envelope.helo = message.client.helo;
+    envelope.login = message.client.login;
+    envelope.session = SessionId(message.client.session);
+    for (const Target& target : message.transaction.targets) {
+        if (target.result.outcome != Outcome::Deferred) continue;
+        envelope.recipients.push_back(queued_recipient(message.transaction, target));
+        envelope.recipients.back().in_line = intent && !goes_to_queue(target);
+    }
+    const auto after = intent ? queue::After::Taken : queue::After::Due;
+    co_return co_await shared_.spool->commit_on(worker_.loop(), std::move(envelope),
+                                                message.content, after, message.id);
+}
+
+// The record holds all targets in their order: nothing had a result when it was made.
+void InLine::close_intent(const Message& message, const std::vector<Group>& groups) {
+    const auto& targets = message.transaction.targets;
+    std::vector<queue::RecipientResult> results;
+    std::vector<queue::GroupResult> left;
+    for (std::uint32_t i = 0; i < targets.size(); ++i) {
+        const delivery::RecipientResult& result = targets[i].result;
+        if (goes_to_queue(targets[i])) continue;
+        const auto outcome = result.outcome == Outcome::Delivered ? queue::Outcome::Delivered
+                             : result.outcome == Outcome::Refused ? queue::Outcome::Failed
+                                                                  : queue::Outcome::Deferred;
+        results.push_back({.recipient = i,
+                           .outcome = outcome,
+                           .status = result.enhanced.text(),
+                           .server = targets[i].home.text,
+                           .text = result.text});
+    }
+    const auto is_deferred = [&](std::uint32_t i) {
+        return targets[i].result.outcome == Outcome::Deferred;
+    };
+    for (const Group& group : groups) {
+        if (!std::ranges::any_of(group.targets, is_deferred)) continue;
+        left.push_back({"server:" + group.home.text, queue::GroupResult::Kind::Deferred});
+    }
+    const bool all_done = left.empty() && !std::ranges::any_of(targets, goes_to_queue);
+    if (all_done) return shared_.spool->remove(message.id);
+    shared_.spool->record(message.id, std::move(results));
+    if (left.empty()) {
+        // Only what was never meant to go in line is left: it is due now.
+        shared_.spool->schedule().put_back(message.id, queue::now());
+    } else {
+        shared_.spool->settle(message.id, std::move(left));
+    }
+}
+
+Task<bool> InLine::report_refused(const Message&) { co_return true; }
+
+void InLine::log_outcome(const Message& message, const Answer& answer) const {
+    for (const Target& target : message.transaction.targets) {
+        const delivery::RecipientResult& result = target.result;
+        const bool delivered = result.outcome == Outcome::Delivered;
+        metrics::Counter& counter = delivered                            ? counters_.delivered
+                                    : result.outcome == Outcome::Refused ? counters_.refused
+                                    : answer.code == 250                 ? counters_.queued
+                                                                         : counters_.deferred;
+        counter.add();
+        log::info(delivered ? "mail-delivered" : "mail-not-delivered",
+                  {{"session", message.client.session},
+                   {"id", message.id},
+                   {"from", message.transaction.mail.path.text()},
+                   {"to", target.address},
+                   {"server", target.home},
+                   {"size", message.content->size()},
+                   {"answer", answer.code},
+                   {"reason", delivered ? std::string_view() : std::string_view(result.text)}});
+    }
+}
+
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
+}  // namespace muster::mx

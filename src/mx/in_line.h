@@ -1,0 +1,64 @@
+#pragma once
+// Delivery in line: every server has the message, or it is on disk, before its client hears 250.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "delivery/connection_cache.h"
+#include "delivery/home_targets.h"
+#include "frontend/worker.h"
+#include "mx/mail_transaction.h"
+#include "mx/settings.h"
+#include "queue/spool.h"
+
+namespace muster::mx {
+
+struct SharedMail;
+struct MailCounters;
+
+/// A message that was read to its end, and who sent it.
+struct Message {
+    MailTransaction& transaction;
+    std::shared_ptr<const queue::Content> content;
+    queue::QueueId id;
+    delivery::ClientFacts client;
+    std::string route_class;  ///< for the queue: "mx", "submission"
+};
+
+/// One worker's. Its promise: after an answer of 250 each target has the message, or it stands in
+/// the queue, or (a refusal of only some) a report to its sender does.
+class InLine {
+public:
+    InLine(frontend::Worker& worker, const SharedMail& shared, delivery::ConnectionCache& cache,
+           delivery::HomeTargets& homes, MailCounters& counters);
+
+    /// Hands the message to all homes at once, within the one deadline for all; queues what is
+    /// left. `message` outlives the call. Throws nothing.
+    Task<Answer> deliver(Message& message);
+
+private:
+    /// Targets of one server.
+    struct Group {
+        ServerName home;
+        std::vector<std::uint32_t> targets;
+    };
+
+    std::vector<Group> groups_of(const MailTransaction& transaction) const;
+    Task<void> hand_over(const Message& message, const Group& group, net::Clock::time_point until);
+    Task<void> hand_over_all(const Message& message, const std::vector<Group>& groups);
+    /// Puts the targets on disk for which `wanted` holds.
+    Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);
+    /// The intent record after the fact: results, or its removal.
+    void close_intent(const Message& message, const std::vector<Group>& groups);
+    Task<bool> report_refused(const Message& message);
+    void log_outcome(const Message& message, const Answer& answer) const;
+
+    frontend::Worker& worker_;
+    const SharedMail& shared_;
+    delivery::MailClient client_;
+    delivery::HomeTargets& homes_;
+    MailCounters& counters_;
+};
+
+}  // namespace muster::mx

@@ -1,0 +1,67 @@
+#pragma once
+// One message between MAIL and the answer to its data.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cluster/recipients.h"
+#include "delivery/transaction.h"
+#include "queue/envelope.h"
+#include "wire/smtp.h"
+
+namespace muster::mx {
+
+/// A place that the message is to be taken to, for one recipient or several.
+struct Target {
+    std::string address;
+    ServerName home{};  ///< empty: outside of the cluster
+    cluster::MailMode mode = cluster::MailMode::InLine;
+    std::uint32_t recipient = 0;         ///< the first that led here; its DSN wishes count
+    delivery::RecipientResult result{};  ///< Deferred until something came of it
+};
+
+/// A recipient as the client gave it, and the targets that it stands for.
+struct Recipient {
+    wire::smtp::Recipient given;
+    std::vector<std::uint32_t> targets{};
+};
+
+struct MailTransaction {
+    wire::smtp::Mail mail;
+    std::vector<Recipient> recipients{};
+    std::vector<Target> targets{};
+
+    /// Adds what the directory said of an accepted recipient; a target that is there already is
+    /// shared.
+    void add(wire::smtp::Recipient given, const cluster::MailRoute& route);
+    /// Whether one server takes all that is there and `route`, too: what a domain asks for that
+    /// stores nothing.
+    [[nodiscard]] bool keeps_one_home(const cluster::MailRoute& route) const;
+    /// Some domain's mail is only ever taken in line.
+    [[nodiscard]] bool is_in_line_only() const;
+};
+
+/// The answer to the end of a message.
+struct Answer {
+    int code = 250;
+    std::string enhanced;
+    std::string text;
+
+    friend bool operator==(const Answer&, const Answer&) = default;
+};
+
+/// What the client is told when every target has its result. `queued`: the Deferred ones are safe
+/// on disk. Something delivered or queued: 250 (those that were refused need a report). All
+/// refused: the first refusal, as its server put it. Else 451. Pure, as the next ones.
+Answer answer_for(const MailTransaction& transaction, bool queued, const queue::QueueId& id);
+
+/// The envelope without recipients.
+queue::Envelope envelope_of(const MailTransaction& transaction);
+/// A target as a recipient of the queue, with the original recipient (RFC 3461, 4.2) where aliases
+/// led elsewhere.
+queue::Recipient queued_recipient(const MailTransaction& transaction, const Target& target);
+
+}  // namespace muster::mx

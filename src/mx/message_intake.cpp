@@ -1,0 +1,100 @@
+#include "mx/message_intake.h"
+
+#include "wire/message.h"
+
+namespace muster::mx {
+namespace {
+
+using wire::smtp::Refusal;
+
+constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
+constexpr Refusal kBareLineEnd{554, "5.6.0", "A bare CR or LF: lines of mail end with CRLF"};
+constexpr Refusal kNul{554, "5.6.0", "A NUL in the message"};
+constexpr Refusal kLoop{554, "5.4.6", "Too many hops: this message goes round in a circle"};
+constexpr Refusal kHeaderTooLarge{552, "5.3.4", "The header is larger than is taken here"};
+constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
+
+/// Where the header ends in `text`, which begins inside of it: behind the empty line.
+std::size_t end_of_header(std::string_view text) {
+    if (text.starts_with("\r\n")) return 2;
+    const std::size_t at = text.find("\r\n\r\n");
+    return at == text.npos ? text.npos : at + 4;
+}
+
+}  // namespace
+
+MessageIntake::MessageIntake(queue::Body body, const Settings& settings, Trace trace)
+    : body_(std::move(body)), settings_(settings), trace_(std::move(trace)) {}
+
+std::size_t MessageIntake::feed_data(std::string_view chunk) {
+    unstuffed_.clear();
+    const std::size_t taken = scanner_.feed(chunk, unstuffed_);
+    take(unstuffed_);
+    return taken;
+}
+
+void MessageIntake::feed_chunk(std::string_view piece) {
+    chunked_ = true;
+    check_.add(piece);
+    take(piece);
+}
+
+void MessageIntake::take(std::string_view text) {
+    size_ += text.size();
+    if (size_ > settings_.message_bytes) refuse(kTooLarge);
+    if (refusal_) return;
+    if (!in_header_) return append(text);
+    // The empty line may lie across two pieces.
+    const std::size_t before = header_.size() < 3 ? 0 : header_.size() - 3;
+    header_ += text;
+    const std::size_t end = end_of_header(std::string_view(header_).substr(before));
+    if (end != std::string_view::npos && (before == 0 || end > 2)) {
+        return close_header(std::string_view(header_).substr(before + end));
+    }
+    if (header_.size() > wire::kMaxHeaderBlock) refuse(kHeaderTooLarge);
+}
+
+/// `rest` is what of header_ belongs to the body.
+void MessageIntake::close_header(std::string_view rest) {
+    in_header_ = false;
+    const std::string_view header =
+        std::string_view(header_).substr(0, header_.size() - rest.size());
+    const wire::HeaderSummary summary = wire::summarise_header(header);
+    if (summary.received >= settings_.hops) return refuse(kLoop);
+    std::string top = std::move(trace_.received);
+    if (trace_.complete && !summary.date) top += "Date: " + trace_.date + "\r\n";
+    if (trace_.complete && !summary.message_id) {
+        top += "Message-ID: " + trace_.message_id + "\r\n";
+    }
+    append(top);
+    append(header_);
+    header_ = std::string();
+}
+
+void MessageIntake::append(std::string_view text) {
+    if (refusal_ || text.empty()) return;
+    if (!body_.append(text)) refuse(kNoRoom);
+}
+
+void MessageIntake::refuse(const Refusal& refusal) {
+    if (refusal_) return;
+    refusal_ = refusal;
+    header_ = std::string();
+}
+
+void MessageIntake::judge(const wire::smtp::Findings& findings) {
+    if (findings.bare()) refusal_ = kBareLineEnd;
+    if (findings.nul) refusal_ = kNul;
+}
+
+std::expected<std::shared_ptr<const queue::Content>, Refusal> MessageIntake::finish() {
+    if (chunked_) check_.finish();
+    judge(chunked_ ? check_.findings() : scanner_.findings());
+    if (!refusal_ && in_header_) close_header({});  // a message without a body
+    if (refusal_) return std::unexpected(*refusal_);
+    auto content = body_.finish();
+    if (!content) return std::unexpected(kNoRoom);
+    return std::move(*content);
+}
+
+}  // namespace muster::mx

@@ -1,0 +1,503 @@
+#include "mx/smtp_session.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "mx/mail_service.h"
+#include "wire/ascii.h"
+#include "wire/message.h"
+
+namespace muster::mx {
+
+using wire::smtp::Refusal;
+
+namespace {
+
+constexpr std::size_t kDataChunk = std::size_t{16} << 10;
+
+constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
+constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
+constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"};
+constexpr Refusal kUnknownRecipient{550, "5.1.1", "No such address here"};
+constexpr Refusal kRelayDenied{550, "5.7.1", "No mail is passed on to that address"};
+constexpr Refusal kDisabled{550, "5.2.1", "The mailbox takes no mail"};
+constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
+constexpr Refusal kTooManyRecipients{452, "4.5.3", "Too many recipients; send the rest apart"};
+constexpr Refusal kOneHome{452, "4.5.3", "Send to this recipient in a message of its own"};
+constexpr Refusal kTryLater{451, "4.3.0", "Cannot be told now; try again later"};
+constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
+constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
+constexpr Refusal kLoginFirst{530, "5.7.0", "Log in first"};
+constexpr Refusal kTlsFirst{530, "5.7.0", "Use STARTTLS first"};
+constexpr Refusal kNotYours{553, "5.7.1", "The sender's address is not one of this account"};
+
+}  // namespace
+
+const std::array<SmtpSession::Verb, 15> SmtpSession::kVerbs{{
+    {"RCPT", &SmtpSession::rcpt, After::Mail},
+    {"MAIL", &SmtpSession::mail, After::Hello},
+    {"DATA", &SmtpSession::data, After::Recipient},
+    {"BDAT", &SmtpSession::bdat, After::Mail},
+    {"EHLO", &SmtpSession::ehlo, After::Anything},
+    {"HELO", &SmtpSession::helo, After::Anything},
+    {"QUIT", &SmtpSession::quit, After::Anything},
+    {"RSET", &SmtpSession::rset, After::Anything},
+    {"NOOP", &SmtpSession::noop, After::Anything},
+    {"STARTTLS", &SmtpSession::starttls, After::Hello},
+    {"AUTH", &SmtpSession::auth, After::Hello},
+    {"XCLIENT", &SmtpSession::xclient, After::Anything},
+    {"VRFY", &SmtpSession::vrfy, After::Anything},
+    {"EXPN", &SmtpSession::expn, After::Anything},
+    {"HELP", &SmtpSession::help, After::Anything},
+}};
+
+SmtpSession::SmtpSession(MailService& service, const frontend::ListenerSettings& listener,
+                         net::SocketStream& client, frontend::Peer& peer)
+    : ClientSession(service.worker(), listener, client, peer),
+      service_(service),
+      changeable_peer_(peer),
+      may_introduce_(any_contains(service.settings().xclient_from, peer.client.address)) {}
+
+void SmtpSession::reply(int code, std::string_view enhanced, std::string_view text) {
+    wire::smtp::append_reply(out_, code, enhanced, text);
+}
+
+void SmtpSession::reply(const Refusal& refusal) { wire::smtp::append_reply(out_, refusal); }
+
+void SmtpSession::complain(const Refusal& refusal) {
+    ++mistakes_;
+    reply(refusal);
+}
+
+Task<void> SmtpSession::flush() {
+    if (unknown_ != 0) co_await slow_down_guessing();
+    if (out_.empty()) co_return;
+    co_await client_.write(out_);
+    out_.clear();
+    if (out_.capacity() > 4 * kDataChunk) out_ = std::string();
+}
+
+/// Answers of one packet are delayed together: it is the rate that counts.
+Task<void> SmtpSession::slow_down_guessing() {
+    const std::uint32_t unknown = std::exchange(unknown_, 0);
+    service_.counters().unknown.add(unknown);
+    const bool too_many = service_.shared().guard.note_unknown(peer_.client.address, unknown);
+    if (!too_many || service_.settings().tarpit.count() == 0) co_return;
+    co_await net::Sleep(service_.worker().loop(), service_.settings().tarpit);
+    client_.descriptor().throw_if_ended();
+}
+
+Task<void> SmtpSession::greet() {
+    reply(220, {}, service_.settings().host_name + " ESMTP");
+    co_await flush();
+}
+
+Task<void> SmtpSession::serve() {
+    for (;;) {
+        if (!reader_.has_line()) {
+            co_await flush();
+            client_.expire_after(service_.settings().idle);
+        }
+        const auto line = co_await reader_.line(wire::smtp::kMaxAuthLine);
+        if (!line) co_return;
+        if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
+        Next next = Next::Leave;
+        if (line->fault == net::LineFault::None) {
+            next = co_await obey(line->text);
+        } else {
+            reply(kLineTooLong);
+        }
+        if (mistakes_ > service_.settings().errors) {
+            reply(421, "4.7.0", "Too many errors");
+            log::info("smtp-sent-away", {{"session", peer_.session},
+                                         {"client", peer_.client.text()},
+                                         {"reason", "too many errors"}});
+            next = Next::Leave;
+        }
+        if (next == Next::Leave) co_return co_await flush();
+        if (out_.size() > kDataChunk) co_await flush();
+    }
+}
+
+bool SmtpSession::may_come(After after) {
+    switch (after) {
+        case After::Anything: return true;
+        case After::Hello: return !helo_.empty();
+        case After::Mail: return transaction_.has_value();
+        case After::Recipient: return transaction_ && !transaction_->recipients.empty();
+    }
+    return false;
+}
+
+Task<SmtpSession::Next> SmtpSession::obey(std::string_view line) {
+    const auto command = wire::smtp::parse_command(line);
+    if (!command) {
+        complain(command.error());
+        co_return Next::Go;
+    }
+    for (const Verb& verb : kVerbs) {
+        if (!wire::equal_folded(command->verb, verb.name)) continue;
+        if (!may_come(verb.after)) {
+            complain(kOutOfOrder);
+            co_return Next::Go;
+        }
+        co_return co_await (this->*verb.run)(command->rest);
+    }
+    complain(kUnknownCommand);
+    co_return Next::Go;
+}
+
+void SmtpSession::reset() {
+    transaction_.reset();
+    intake_.reset();
+    in_message_ = false;
+}
+
+void SmtpSession::start_hello(std::string_view rest, bool extended) {
+    reset();
+    helo_ = wire::smtp::parse_helo_name(rest).text;
+    if (helo_.empty()) helo_ = "?";
+    extended_ = extended;
+}
+
+Task<SmtpSession::Next> SmtpSession::helo(std::string_view rest) {
+    start_hello(rest, false);
+    reply(250, {}, service_.settings().host_name);
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::ehlo(std::string_view rest) {
+    start_hello(rest, true);
+    std::string text = service_.settings().host_name;
+    text += "\nPIPELINING\nSIZE " + std::to_string(service_.settings().message_bytes);
+    text += "\n8BITMIME\nSMTPUTF8\nDSN\nENHANCEDSTATUSCODES\nCHUNKING";
+    text += "\nLIMITS RCPTMAX=" + std::to_string(service_.settings().recipients);
+    if (can_start_tls()) text += "\nSTARTTLS";
+    if (submits() && passwords_allowed() && login_.empty()) text += "\nAUTH " + mechanisms();
+    if (may_introduce_) {
+        text += "\nXCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT";
+    }
+    reply(250, {}, text);
+    co_return Next::Go;
+}
+
+bool SmtpSession::is_trusted_to_relay() const {
+    return !login_.empty() || any_contains(service_.settings().relay_from, peer_.client.address);
+}
+
+std::optional<Refusal> SmtpSession::judge_sender(const wire::smtp::Path& sender) {
+    if (submits() && !is_trusted_to_relay()) {
+        return passwords_allowed() ? kLoginFirst : kTlsFirst;
+    }
+    if (login_.empty() || sender.is_null()) return std::nullopt;
+    const auto route = cluster::find_recipient(service_.worker().directory(), sender.local,
+                                               sender.domain, service_.settings().host_name);
+    if (!route) return route.error().kind == ErrorKind::Syntax ? kNotYours : kTryLater;
+    const auto is_own = [&](const cluster::MailTarget& target) {
+        if (target.address == login_) return true;
+        // With a detail (user+detail) it is the account's all the same.
+        const auto plain = service_.worker().directory().locate(target.address, {});
+        return plain && plain->known && plain->address.text == login_;
+    };
+    if (!std::ranges::any_of(route->targets, is_own)) return kNotYours;
+    return std::nullopt;
+}
+
+Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
+    if (transaction_) {
+        complain(kOutOfOrder);
+        co_return Next::Go;
+    }
+    auto mail = wire::smtp::parse_mail(rest);
+    if (!mail) {
+        complain(mail.error());
+        co_return Next::Go;
+    }
+    if (const auto refusal = judge_sender(mail->path)) {
+        complain(*refusal);
+        co_return Next::Go;
+    }
+    const std::uint64_t size = mail->size.value_or(0);
+    if (size > service_.settings().message_bytes) {
+        reply(kTooLarge);
+        co_return Next::Go;
+    }
+    if (const auto* spool = service_.shared().spool; spool != nullptr && !spool->accepts(size)) {
+        reply(kNoRoom);
+        co_return Next::Go;
+    }
+    transaction_.emplace(MailTransaction{std::move(*mail)});
+    reply(250, "2.1.0", "Ok");
+    co_return Next::Go;
+}
+
+std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route) {
+    switch (route.verdict) {
+        case cluster::MailVerdict::Accept: break;
+        case cluster::MailVerdict::Unknown: ++unknown_; return kUnknownRecipient;
+        case cluster::MailVerdict::Foreign:
+            if (!is_trusted_to_relay()) return kRelayDenied;
+            break;
+        case cluster::MailVerdict::Disabled: return kDisabled;
+        case cluster::MailVerdict::AliasLoop: return kAliasLoop;
+    }
+    const bool stores_nothing =
+        service_.shared().spool == nullptr || transaction_->is_in_line_only() ||
+        (route.domain && route.domain->mail == cluster::MailMode::InLineOnly);
+    if (stores_nothing && !transaction_->keeps_one_home(route)) {
+        return transaction_->targets.empty() ? kRelayDenied : kOneHome;
+    }
+    return std::nullopt;
+}
+
+std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recipient) {
+    if (transaction_->recipients.size() >= service_.settings().recipients) {
+        return kTooManyRecipients;
+    }
+    auto route = cluster::find_recipient(service_.worker().directory(), recipient.path.local,
+                                         recipient.path.domain, service_.settings().host_name);
+    if (!route) {
+        // What no address of ours can look like is nobody's.
+        if (route.error().kind != ErrorKind::Syntax && route.error().kind != ErrorKind::Limit) {
+            return kTryLater;
+        }
+        ++unknown_;
+        return kUnknownRecipient;
+    }
+    if (const auto refusal = judge_route(*route)) return refusal;
+    // Quoting is only known here.
+    const bool in_world = !route->domain || route->domain->kind == cluster::DomainKind::Remote;
+    if (in_world) route->targets.front().address = recipient.path.text();
+    transaction_->add(std::move(recipient), *route);
+    return std::nullopt;
+}
+
+Task<SmtpSession::Next> SmtpSession::rcpt(std::string_view rest) {
+    auto recipient = wire::smtp::parse_rcpt(rest, {.smtputf8 = transaction_->mail.smtputf8});
+    if (!recipient) {
+        complain(recipient.error());
+        co_return Next::Go;
+    }
+    if (const auto refusal = judge_recipient(*recipient)) {
+        reply(*refusal);
+    } else {
+        reply(250, "2.1.5", "Ok");
+    }
+    co_return Next::Go;
+}
+
+Trace SmtpSession::trace() {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    id_ = service_.new_id();
+    const auto& recipients = transaction_->recipients;
+    const std::string only =
+        recipients.size() == 1 ? recipients.front().given.path.text() : std::string();
+    Trace trace;
+    const std::string tls = client_.tls_description();
+    trace.received = wire::write_received({.helo = helo_,
+                                           .client_name = client_name_,
+                                           .client = peer_.client.address,
+                                           .host = service_.settings().host_name,
+                                           .with = {.extended = extended_,
+                                                    .tls = client_.encrypted(),
+                                                    .authenticated = !login_.empty(),
+                                                    .utf8 = transaction_->mail.smtputf8},
+                                           .tls = tls,
+                                           .id = id_.view(),
+                                           .for_address = only,
+                                           .time = now});
+    trace.complete = submits();
+    if (trace.complete) {
+        trace.date = wire::format_date(now);
+        trace.message_id = wire::write_message_id(now, id_.view(), service_.settings().host_name);
+    }
+    return trace;
+}
+
+Task<SmtpSession::Next> SmtpSession::data(std::string_view) {
+    if (in_message_) {  // begun with BDAT
+        complain(kOutOfOrder);
+        co_return Next::Go;
+    }
+    reply(354, {}, "Go ahead, end with a dot on a line of its own");
+    co_await flush();
+    in_message_ = true;
+    intake_.emplace(service_.new_body(), service_.settings(), trace());
+    while (!intake_->done()) {
+        client_.expire_after(service_.settings().idle);
+        const std::string_view chunk = co_await reader_.some(kDataChunk);
+        if (chunk.empty()) co_return Next::Leave;
+        reader_.consume(intake_->feed_data(chunk));
+    }
+    co_await end_message();
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
+    const auto chunk = wire::smtp::parse_bdat(rest);
+    if (!chunk) {
+        reply(chunk.error());
+        co_return Next::Leave;  // nobody knows where the next command begins
+    }
+    // Without a recipient it is read all the same: it is on its way (RFC 3030, 2).
+    const bool wanted = !transaction_->recipients.empty();
+    if (wanted && !in_message_) {
+        in_message_ = true;
+        intake_.emplace(service_.new_body(), service_.settings(), trace());
+    }
+    std::uint64_t left = chunk->size;
+    while (left != 0) {
+        client_.expire_after(service_.settings().idle);
+        const std::string_view piece = co_await reader_.some(kDataChunk);
+        if (piece.empty()) co_return Next::Leave;
+        const std::size_t taken = std::min<std::uint64_t>(left, piece.size());
+        if (wanted) intake_->feed_chunk(piece.substr(0, taken));
+        reader_.consume(taken);
+        left -= taken;
+    }
+    if (!wanted) {
+        complain(kOutOfOrder);
+        co_return Next::Go;
+    }
+    if (chunk->last) {
+        co_await end_message();
+    } else if (intake_->refusal()) {
+        const Refusal refusal = *intake_->refusal();
+        reset();
+        reply(refusal);
+    } else {
+        reply(250, "2.0.0", "Ok");
+    }
+    co_return Next::Go;
+}
+
+delivery::ClientFacts SmtpSession::client_facts() const {
+    return {.client = peer_.client,
+            .name = client_name_,
+            .helo = helo_,
+            .login = login_,
+            .session = peer_.session.text,
+            .esmtp = extended_};
+}
+
+Task<void> SmtpSession::end_message() {
+    auto content = intake_->finish();
+    if (!content) {
+        const Refusal refusal = content.error();
+        log::info("mail-refused", {{"session", peer_.session},
+                                   {"client", peer_.client.text()},
+                                   {"from", transaction_->mail.path.text()},
+                                   {"reason", refusal.text}});
+        reset();
+        reply(refusal);
+        co_return;
+    }
+    Message message{.transaction = *transaction_,
+                    .content = std::move(*content),
+                    .id = id_,
+                    .client = client_facts(),
+                    .route_class = submits() ? "submission" : "mx"};
+    client_.expire_never();  // each server has a deadline of its own
+    const Answer answer = co_await service_.in_line().deliver(message);
+    reset();
+    reply(answer.code, answer.enhanced, answer.text);
+}
+
+Task<SmtpSession::Next> SmtpSession::rset(std::string_view) {
+    reset();
+    reply(250, "2.0.0", "Ok");
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::noop(std::string_view) {
+    reply(250, "2.0.0", "Ok");
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::vrfy(std::string_view) {
+    reply(252, "2.5.0", "Send some mail, and we shall see");
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::expn(std::string_view) {
+    complain({502, "5.5.1", "Lists are not told"});
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::help(std::string_view) {
+    reply(214, "2.0.0", "See RFC 5321");
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::starttls(std::string_view rest) {
+    if (!rest.empty()) {
+        complain({501, "5.5.4", "STARTTLS takes no arguments"});
+        co_return Next::Go;
+    }
+    if (!can_start_tls()) {
+        complain({502, "5.5.1", "TLS is not available here"});
+        co_return Next::Go;
+    }
+    reply(220, "2.0.0", "Begin TLS negotiation now");
+    co_await flush();
+    // Everything that was learnt before is forgotten (RFC 3207, 4.2).
+    reset();
+    helo_.clear();
+    login_.clear();
+    co_return co_await start_tls() ? Next::Go : Next::Leave;
+}
+
+Task<SmtpSession::Next> SmtpSession::xclient(std::string_view rest) {
+    if (transaction_ || !may_introduce_) {
+        complain({550, "5.7.0", "Not from you, or not now"});
+        co_return Next::Go;
+    }
+    const auto facts = wire::smtp::parse_xclient(rest);
+    if (!facts) {
+        complain(facts.error());
+        co_return Next::Go;
+    }
+    if (facts->address.given()) changeable_peer_.client.address = facts->address.value;
+    if (facts->port.given()) changeable_peer_.client.port = facts->port.value;
+    if (facts->name.given()) client_name_ = facts->name.value;
+    reset();
+    helo_.clear();
+    if (facts->helo.given()) helo_ = facts->helo.value;
+    co_await greet();
+    co_return Next::Go;
+}
+
+Task<SmtpSession::Next> SmtpSession::quit(std::string_view) {
+    reply(221, "2.0.0", "Bye");
+    co_return Next::Leave;
+}
+
+std::string SmtpSession::welcome(const frontend::Login&, std::string_view) const {
+    return "235 2.7.0 Authentication succeeded\r\n";
+}
+
+std::string SmtpSession::refusal(const frontend::Login&, const Error& error) const {
+    switch (error.kind) {
+        case ErrorKind::Syntax: return "501 5.5.4 " + error.public_text + "\r\n";
+        case ErrorKind::Refused:
+            return error.detail == "privacy-required" ? "538 5.7.11 Use TLS first\r\n"
+                                                      : "535 5.7.8 Authentication failed\r\n";
+        case ErrorKind::Limit: return "454 4.7.0 " + error.public_text + "\r\n";
+        default: return "454 4.7.0 Temporarily unavailable\r\n";
+    }
+}
+
+std::string SmtpSession::farewell(net::EndReason reason) const {
+    const std::string& host = service_.settings().host_name;
+    switch (reason) {
+        case net::EndReason::Deadline: return "421 4.4.2 " + host + " You took too long\r\n";
+        case net::EndReason::Draining: return "421 4.3.2 " + host + " Going away\r\n";
+        default: return {};
+    }
+}
+
+std::string SmtpSession::turned_away(std::string_view text) const {
+    return "421 4.7.0 " + service_.settings().host_name + ' ' + std::string(text) + "\r\n";
+}
+
+}  // namespace muster::mx

@@ -1,0 +1,117 @@
+#pragma once
+// SMTP as a server speaks it (RFC 5321): mail in (port 25) and submission (RFC 6409).
+
+#include <array>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cluster/recipients.h"
+#include "delivery/transaction.h"
+#include "frontend/client_session.h"
+#include "mx/mail_transaction.h"
+#include "mx/message_intake.h"
+#include "mx/settings.h"
+
+namespace muster::mx {
+
+class MailService;
+
+/// One connection's story, on its worker's thread. Commands that come in one packet are answered in
+/// one (RFC 2920).
+class SmtpSession final : public frontend::ClientSession {
+public:
+    /// `peer` is changed by XCLIENT of a listed peer.
+    SmtpSession(MailService& service, const frontend::ListenerSettings& listener,
+                net::SocketStream& client, frontend::Peer& peer);
+
+    /// From the greeting to QUIT, or until the client has left or was sent away. Throws
+    /// ConversationOver.
+    Task<void> serve();
+    /// The client is not in the middle of a message: it can be told to come back later.
+    [[nodiscard]] bool between_messages() const { return !in_message_; }
+
+    // ClientSession
+    Task<void> greet() override;
+    Task<std::optional<frontend::Login>> identify() override { co_return std::nullopt; }
+    Task<std::optional<std::string>> ask(std::string_view challenge) override;
+    [[nodiscard]] std::string welcome(const frontend::Login&, std::string_view) const override;
+    [[nodiscard]] std::string refusal(const frontend::Login&, const Error&) const override;
+    [[nodiscard]] std::string farewell(net::EndReason reason) const override;
+    [[nodiscard]] std::string turned_away(std::string_view text) const override;
+
+private:
+    enum class Next : std::uint8_t { Go, Leave };
+    /// What must have come before a command.
+    enum class After : std::uint8_t { Anything, Hello, Mail, Recipient };
+    struct Verb {
+        std::string_view name;
+        Task<Next> (SmtpSession::*run)(std::string_view rest);
+        After after;
+    };
+    static const std::array<Verb, 15> kVerbs;
+
+    Task<Next> obey(std::string_view line);
+    [[nodiscard]] bool may_come(After after);
+
+    Task<Next> helo(std::string_view rest);
+    Task<Next> ehlo(std::string_view rest);
+    Task<Next> mail(std::string_view rest);
+    Task<Next> rcpt(std::string_view rest);
+    Task<Next> data(std::string_view rest);
+    Task<Next> bdat(std::string_view rest);
+    Task<Next> rset(std::string_view rest);
+    Task<Next> noop(std::string_view rest);
+    Task<Next> vrfy(std::string_view rest);
+    Task<Next> expn(std::string_view rest);
+    Task<Next> help(std::string_view rest);
+    Task<Next> starttls(std::string_view rest);
+    Task<Next> auth(std::string_view rest);
+    Task<Next> xclient(std::string_view rest);
+    Task<Next> quit(std::string_view rest);
+
+    void reply(int code, std::string_view enhanced, std::string_view text);
+    void reply(const wire::smtp::Refusal& refusal);
+    /// A mistake of the client's: too many of them and it is sent away.
+    void complain(const wire::smtp::Refusal& refusal);
+    Task<void> flush();
+    /// Forgets the message that is under way.
+    void reset();
+    void start_hello(std::string_view rest, bool extended);
+
+    [[nodiscard]] bool submits() const { return listener_.service == cluster::Service::Submission; }
+    [[nodiscard]] bool is_trusted_to_relay() const;
+    /// Whether mail may come from this address: an account's own only, where one is logged in.
+    std::optional<wire::smtp::Refusal> judge_sender(const wire::smtp::Path& sender);
+    /// The answer to a recipient; none: it was accepted.
+    std::optional<wire::smtp::Refusal> judge_recipient(wire::smtp::Recipient& recipient);
+    std::optional<wire::smtp::Refusal> judge_route(const cluster::MailRoute& route);
+    Task<void> slow_down_guessing();
+
+    Trace trace();
+    [[nodiscard]] delivery::ClientFacts client_facts() const;
+    /// The message is complete: hands it over, and answers.
+    Task<void> end_message();
+
+    /// AUTH's exchange with the account's home; who logged in, or why not.
+    Task<Result<AccountAddress>> judge_login(frontend::Login login);
+    Task<Result<AccountAddress>> judge_at_home(frontend::Login login);
+    [[nodiscard]] std::string mechanisms();
+
+    MailService& service_;
+    frontend::Peer& changeable_peer_;
+    const bool may_introduce_;  ///< XCLIENT: judged by who connected, not by whom he speaks of
+    std::string out_;
+    std::string helo_;
+    bool extended_ = false;  ///< EHLO
+    std::string client_name_;
+    std::string login_;          ///< the account that is logged in; empty: nobody
+    std::optional<MailTransaction> transaction_;
+    std::optional<MessageIntake> intake_;  ///< while a message is read
+    queue::QueueId id_;
+    std::size_t mistakes_ = 0;
+    std::uint32_t unknown_ = 0;  ///< recipients since the last flush
+    bool in_message_ = false;
+};
+
+}  // namespace muster::mx
