@@ -8,6 +8,7 @@
 #include "admin/backup.h"
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
+#include "admin/mail_settings.h"
 #include "admin/node_identity.h"
 #include "admin/sealed_secrets.h"
 #include "admin/server_proofs.h"
@@ -135,8 +136,16 @@ Result<> Node::prepare_front_end() {
     settings->upstream.authorities += context_.identity.authority;
     settings->secret = context_.identity.seal_secret();
     upstream_settings_ = settings->upstream;
-    front_end_ = std::make_unique<frontend::FrontEnd>(
-        std::move(*settings), context_.replica, *topology_, health_, &verifier_, pools_.verifying);
+    std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> mail_service;
+    if (takes_mail(context_.config)) {
+        auto mail = MailSystem::open(context_);
+        if (!mail) return std::unexpected(mail.error());
+        mail_ = std::move(*mail);
+        mail_service = mail_->service();
+    }
+    front_end_ = std::make_unique<frontend::FrontEnd>(std::move(*settings), context_.replica,
+                                                      *topology_, health_, &verifier_,
+                                                      pools_.verifying, std::move(mail_service));
     context_.sessions = &front_end_->sessions();
     server_check_ = std::make_unique<frontend::ServerCheck>(loop_, upstream_settings_, *topology_,
                                                             front_end_->hosts());

@@ -7,6 +7,7 @@
 
 #include "admin/administration.h"
 #include "admin/folder_lock.h"
+#include "admin/mail_system.h"
 #include "admin/node_context.h"
 #include "admin/node_file.h"
 #include "admin/peer_verifier.h"
@@ -76,6 +77,7 @@ private:
     std::unique_ptr<cluster::TopologyTable> topology_;
     PeerVerifier verifier_{context_};
     frontend::UpstreamSettings upstream_settings_;
+    std::unique_ptr<MailSystem> mail_;  ///< null: no listener takes mail
     std::unique_ptr<frontend::FrontEnd> front_end_;
     std::unique_ptr<frontend::HealthChecks> health_checks_;
     std::unique_ptr<frontend::ServerCheck> server_check_;

@@ -3,6 +3,7 @@
 #include <toml++/toml.h>
 #include <unistd.h>
 
+#include <array>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -220,6 +221,32 @@ LimitSettings limits_from(const Values& values) {
     return limits;
 }
 
+std::string system_host_name() {
+    std::array<char, 256> name{};
+    if (::gethostname(name.data(), name.size() - 1) != 0) return "localhost";
+    return name.data();
+}
+
+MailSettings mail_from(const Values& values, const NodeSettings& node) {
+    MailSettings mail;
+    mail.host_name = or_else(values.text("host_name"), system_host_name());
+    mail.queue_dir = or_else(values.text("queue_dir"), node.state_dir + "/queue");
+    mail.store = values.flag("store");
+    mail.message_bytes = values.number("message_bytes");
+    mail.memory_bytes = values.number("memory_bytes");
+    mail.recipients = values.number("recipients");
+    mail.hops = values.number("hops");
+    mail.errors = values.number("errors");
+    mail.unknown_recipients = values.number("unknown_recipients");
+    mail.tarpit = values.seconds("tarpit");
+    mail.idle = values.seconds("idle");
+    mail.in_line_time = values.seconds("in_line_time");
+    mail.xclient_from = values.texts("xclient_from");
+    mail.relay_from = values.texts("relay_from");
+    mail.reserve = values.number("reserve");
+    return mail;
+}
+
 UpstreamSettings upstream_from(const Values& values) {
     UpstreamSettings upstream;
     upstream.source_addresses = values.texts("source_addresses");
@@ -299,6 +326,7 @@ NodeConfig config_from(const toml::table& root) {
     });
     config.tls_minimum = single(root, "tls").text("minimum");
     config.limits = limits_from(single(root, "limits"));
+    config.mail = mail_from(single(root, "mail"), config.node);
     config.upstream = upstream_from(single(root, "upstream"));
     config.backend = backend_from(single(root, "backend"), config.node);
     config.values = all_values(root);

@@ -52,7 +52,7 @@ struct AdminSettings {
 };
 
 struct ListenerSettings {
-    std::string protocol;  ///< imap, pop3, sieve
+    std::string protocol;  ///< imap, pop3, sieve, smtp, submission
     std::string address;
     std::string tls;  ///< none, starttls, implicit
     std::string default_domain;
@@ -77,6 +77,24 @@ struct LimitSettings {
     std::chrono::seconds idle_imap{};
     std::chrono::seconds idle_pop3{};
     std::chrono::seconds idle_sieve{};
+};
+
+struct MailSettings {
+    std::string host_name;
+    std::string queue_dir;
+    bool store = true;
+    std::size_t message_bytes = 0;
+    std::size_t memory_bytes = 0;
+    std::size_t recipients = 0;
+    std::size_t hops = 0;
+    std::size_t errors = 0;
+    std::size_t unknown_recipients = 0;
+    std::chrono::seconds tarpit{};
+    std::chrono::seconds idle{};
+    std::chrono::seconds in_line_time{};
+    std::vector<std::string> xclient_from;
+    std::vector<std::string> relay_from;
+    std::size_t reserve = 0;
 };
 
 struct UpstreamSettings {
@@ -117,6 +135,7 @@ struct NodeConfig {
     std::vector<CertificateFiles> certificates;
     std::string tls_minimum;
     LimitSettings limits;
+    MailSettings mail;
     UpstreamSettings upstream;
     BackendSettings backend;
     /// Every option as text, defaults included: "limits.line" → "8192". All of a repeated section

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cluster/route.h"
 #include "delivery/content_body.h"
+#include "frontend/health_checks.h"
 #include "mx/mail_service.h"
 
 namespace muster::mx {
@@ -130,8 +131,8 @@ Task<void> InLine::hand_over(const Message& message, const Group& group,
     if (done.reached) {
         health.traffic_succeeded(which);
     } else {
-        log_change(health.traffic_failed(which, message.client.client.address,
-                                         done.recipients.front().text, net::Clock::now()));
+        frontend::log_change(health.traffic_failed(
+            which, message.client.client.address, done.recipients.front().text, net::Clock::now()));
     }
 }
 
@@ -206,7 +207,7 @@ void InLine::log_outcome(const Message& message, const Answer& answer) const {
                    {"to", target.address},
                    {"server", target.home},
                    {"size", message.content->size()},
-                   {"answer", answer.code},
+                   {"answer", static_cast<std::uint64_t>(answer.code)},
                    {"reason", delivered ? std::string_view() : std::string_view(result.text)}});
     }
 }

@@ -7,6 +7,7 @@
 
 #include "delivery/connection_cache.h"
 #include "delivery/home_targets.h"
+#include "delivery/mail_client.h"
 #include "frontend/worker.h"
 #include "mx/mail_transaction.h"
 #include "mx/settings.h"

@@ -72,7 +72,9 @@ Task<void> MailService::sweep() {
     cache_.clear();
 }
 
-queue::QueueId MailService::new_id() { return shared_.ids.next(); }
+queue::QueueId MailService::new_id() {
+    return shared_.spool != nullptr ? shared_.spool->new_id() : shared_.ids.next();
+}
 
 queue::Body MailService::new_body() const {
     if (shared_.spool != nullptr) return shared_.spool->new_body();

@@ -79,46 +79,90 @@ Task<SmtpSession::Next> SmtpSession::auth(std::string_view rest) {
     co_return Next::Go;
 }
 
-Task<Result<AccountAddress>> SmtpSession::judge_login(frontend::Login login) {
-    const frontend::Shared& shared = service_.worker().shared();
-    const IpAddress counted = peer_.client.address;
-    const auto turn = shared.guard.begin(counted);
-    if (turn != ClientGuard::Turn::Now) {
-        co_return fail(ErrorKind::Limit, "Too many failed logins; try again later");
-    }
-    auto judged = co_await judge_at_home(std::move(login));
-    if (judged) {
-        shared.guard.succeeded(counted);
-    } else if (judged.error().kind == ErrorKind::Unavailable) {
-        shared.guard.withdrawn(counted);
-    } else {
-        co_await net::Sleep(service_.worker().loop(), shared.guard.failed(counted));
-        client_.descriptor().throw_if_ended();
-    }
-    co_return judged;
-}
+namespace {
 
-Task<Result<AccountAddress>> SmtpSession::judge_at_home(frontend::Login login) {
-    const frontend::Shared& shared = service_.worker().shared();
-    if (shared.verifier == nullptr || shared.pool.full()) {
-        co_return fail(ErrorKind::Unavailable, "unavailable", "nobody can judge credentials now");
+/// One attempt as the guard counts it; withdrawn unless somebody judged it.
+class CountedAttempt {
+public:
+    CountedAttempt(ClientGuard& guard, const IpAddress& client) : guard_(guard), client_(client) {}
+    CountedAttempt(const CountedAttempt&) = delete;
+    CountedAttempt& operator=(const CountedAttempt&) = delete;
+    ~CountedAttempt() {
+        if (attempt_ != ClientGuard::Attempt::None) guard_.withdrawn(client_, attempt_);
     }
+
+    ClientGuard::Turn begin(std::string_view server) {
+        return guard_.begin(client_, server, attempt_);
+    }
+    void succeeded() { guard_.succeeded(client_, taken()); }
+    net::Duration failed() { return guard_.failed(client_, taken()); }
+
+private:
+    ClientGuard::Attempt taken() { return std::exchange(attempt_, ClientGuard::Attempt::None); }
+
+    ClientGuard& guard_;
+    IpAddress client_;
+    ClientGuard::Attempt attempt_ = ClientGuard::Attempt::None;
+};
+
+}  // namespace
+
+Result<cluster::Route> SmtpSession::find_home(const frontend::Login& login) {
     const std::string tls_name = client_.tls_server_name();
     const cluster::LoginContext context{
         peer_.local.address, tls_name,
         listener_.default_domain ? listener_.default_domain->view() : std::string_view()};
     const auto located = service_.worker().directory().locate(login.name, context);
-    if (!located) co_return fail(ErrorKind::Refused, "", located.error().detail);
-    const auto route = cluster::route(*located, cluster::Service::Imap, shared.settings.node);
-    if (!route) co_return std::unexpected(route.error());
+    if (!located) {
+        if (located.error().kind != ErrorKind::Syntax) return std::unexpected(located.error());
+        return fail(ErrorKind::Refused, "", "no name that an account could have");
+    }
+    return cluster::route(*located, cluster::Service::Imap,
+                          service_.worker().shared().settings.node);
+}
+
+Task<Result<AccountAddress>> SmtpSession::judge_login(frontend::Login login) {
+    constexpr net::Duration kPause{20};
+    const auto home = find_home(login);
+    const std::string_view server = home ? home->server->server.name.view() : std::string_view();
+    CountedAttempt attempt(service_.worker().shared().guard, peer_.client.address);
+    for (auto turn = attempt.begin(server); turn != ClientGuard::Turn::Now;
+         turn = attempt.begin(server)) {
+        if (turn == ClientGuard::Turn::Never) {
+            co_return fail(ErrorKind::Limit, "Too many failed logins; try again later");
+        }
+        co_await net::Sleep(service_.worker().loop(), kPause);
+        client_.descriptor().throw_if_ended();
+    }
+    if (!home && home.error().kind != ErrorKind::Refused) {
+        co_return std::unexpected(home.error());
+    }
+    auto judged = home ? co_await judge_at_home(std::move(login), *home)
+                       : Result<AccountAddress>(std::unexpected(home.error()));
+    if (judged) {
+        attempt.succeeded();
+    } else if (judged.error().kind != ErrorKind::Unavailable) {
+        const net::Duration delay = attempt.failed();
+        if (!host_.draining()) co_await net::Sleep(service_.worker().loop(), delay);
+        client_.descriptor().throw_if_ended();
+    }
+    co_return judged;
+}
+
+Task<Result<AccountAddress>> SmtpSession::judge_at_home(frontend::Login login,
+                                                        cluster::Route route) {
+    const frontend::Shared& shared = service_.worker().shared();
+    if (shared.verifier == nullptr || shared.pool.full()) {
+        co_return fail(ErrorKind::Unavailable, "unavailable", "nobody can judge credentials now");
+    }
     std::string message = login.message;
-    if (login.name != route->login.text && wire::sasl::can_rewrite(login.mechanism)) {
+    if (login.name != route.login.text && wire::sasl::can_rewrite(login.mechanism)) {
         auto rewritten =
-            wire::sasl::with_account(login.mechanism, login.message, route->login.view());
+            wire::sasl::with_account(login.mechanism, login.message, route.login.view());
         if (!rewritten) co_return std::unexpected(rewritten.error());
         message = std::move(*rewritten);
     }
-    const frontend::VerifyRequest request{route->server->server.name,
+    const frontend::VerifyRequest request{route.server->server.name,
                                           cluster::Service::Submission,
                                           false,
                                           login.mechanism,
@@ -140,13 +184,13 @@ Task<Result<AccountAddress>> SmtpSession::judge_at_home(frontend::Login login) {
     if (step->step.kind == SaslStep::Kind::Denied) {
         co_return fail(ErrorKind::Refused, "", "credentials refused by a back end");
     }
-    if (!route->known() || !wire::equal_folded(step->account, route->login.view())) {
+    if (!route.known() || !wire::equal_folded(step->account, route.login.view())) {
         co_return fail(ErrorKind::Refused, "", "credentials of another account");
     }
     if (!step->step.text.empty() && !co_await conclude(std::move(step->step.text))) {
         co_return fail(ErrorKind::Syntax, "Authentication cancelled");
     }
-    co_return route->login;
+    co_return route.login;
 }
 
 }  // namespace muster::mx

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cluster/recipients.h"
+#include "cluster/route.h"
 #include "delivery/transaction.h"
 #include "frontend/client_session.h"
 #include "mx/mail_transaction.h"
@@ -95,7 +96,8 @@ private:
 
     /// AUTH's exchange with the account's home; who logged in, or why not.
     Task<Result<AccountAddress>> judge_login(frontend::Login login);
-    Task<Result<AccountAddress>> judge_at_home(frontend::Login login);
+    Result<cluster::Route> find_home(const frontend::Login& login);
+    Task<Result<AccountAddress>> judge_at_home(frontend::Login login, cluster::Route route);
     [[nodiscard]] std::string mechanisms();
 
     MailService& service_;
@@ -105,7 +107,7 @@ private:
     std::string helo_;
     bool extended_ = false;  ///< EHLO
     std::string client_name_;
-    std::string login_;          ///< the account that is logged in; empty: nobody
+    std::string login_;  ///< the account that is logged in; empty: nobody
     std::optional<MailTransaction> transaction_;
     std::optional<MessageIntake> intake_;  ///< while a message is read
     queue::QueueId id_;

@@ -1,0 +1,65 @@
+#include "admin/mail_settings.h"
+
+#include <algorithm>
+
+#include "cluster/address.h"
+
+namespace muster::admin {
+namespace {
+
+Result<std::vector<Network>> networks(std::string_view option,
+                                      const std::vector<std::string>& texts) {
+    std::vector<Network> found;
+    for (const std::string& text : texts) {
+        const auto network = Network::parse(text);
+        if (!network) {
+            return fail(ErrorKind::Syntax, std::string(option) + ": " + network.error().detail);
+        }
+        found.push_back(*network);
+    }
+    return found;
+}
+
+}  // namespace
+
+bool takes_mail(const NodeConfig& config) {
+    return std::ranges::any_of(config.listeners, [](const ListenerSettings& listener) {
+        return listener.protocol == "smtp" || listener.protocol == "submission";
+    });
+}
+
+Result<mx::Settings> mail_settings(const NodeConfig& config) {
+    const MailSettings& from = config.mail;
+    const auto host = cluster::parse_domain(from.host_name);
+    if (!host) {
+        return fail(ErrorKind::Syntax,
+                    "mail.host_name: \"" + from.host_name + "\": " + host.error().detail);
+    }
+    auto xclient = networks("mail.xclient_from", from.xclient_from);
+    if (!xclient) return std::unexpected(xclient.error());
+    auto relay = networks("mail.relay_from", from.relay_from);
+    if (!relay) return std::unexpected(relay.error());
+    return mx::Settings{.host_name = host->text,
+                        .recipients = from.recipients,
+                        .message_bytes = from.message_bytes,
+                        .memory_bytes = from.memory_bytes,
+                        .hops = from.hops,
+                        .errors = from.errors,
+                        .unknown_recipients = from.unknown_recipients,
+                        .tarpit = from.tarpit,
+                        .idle = from.idle,
+                        .in_line = from.in_line_time,
+                        .xclient_from = std::move(*xclient),
+                        .relay_from = std::move(*relay),
+                        .store = from.store};
+}
+
+queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity) {
+    return {.folder = config.mail.queue_dir,
+            .owner = {.node = config.node.name, .generation = 1, .instance = identity.pin},
+            .retry = {},
+            .body_memory = config.mail.memory_bytes,
+            .reserve = config.mail.reserve};
+}
+
+}  // namespace muster::admin

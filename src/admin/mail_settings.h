@@ -1,0 +1,17 @@
+#pragma once
+// From the node file to what the mail service is told.
+
+#include "admin/node_file.h"
+#include "admin/node_identity.h"
+#include "mx/settings.h"
+#include "queue/spool.h"
+
+namespace muster::admin {
+
+/// Whether a listener of the file is for mail.
+bool takes_mail(const NodeConfig& config);
+/// Errors name the option.
+Result<mx::Settings> mail_settings(const NodeConfig& config);
+queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity);
+
+}  // namespace muster::admin

@@ -1,0 +1,36 @@
+#pragma once
+// The mail part of a front end, put together: settings, queue, sessions.
+
+#include <memory>
+
+#include "admin/node_context.h"
+#include "frontend/front_end.h"
+#include "mx/mail_service.h"
+#include "mx/recipient_guard.h"
+#include "mx/settings.h"
+#include "queue/spool.h"
+
+namespace muster::admin {
+
+/// Owned by the node, which ends the front end's workers before it. What its functions give lives
+/// as long as it does.
+class MailSystem {
+public:
+    /// Opens the queue. Errors say what is wrong with the file, the folder or its owner.
+    static Result<std::unique_ptr<MailSystem>> open(const NodeContext& context);
+
+    [[nodiscard]] std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)>
+    service();
+    [[nodiscard]] queue::Spool* spool() { return spool_.get(); }
+    [[nodiscard]] const mx::Settings& settings() const { return settings_; }
+
+private:
+    MailSystem(mx::Settings settings, std::unique_ptr<queue::Spool> spool, const NodeName& node);
+
+    const mx::Settings settings_;
+    std::unique_ptr<queue::Spool> spool_;
+    mx::RecipientGuard guard_;
+    queue::QueueIds ids_;
+};
+
+}  // namespace muster::admin
