@@ -1,0 +1,471 @@
+#include "delivery/queue_runner.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "cluster/route.h"
+#include "delivery/content_body.h"
+#include "wire/smtp.h"
+#include "wire/xtext.h"
+
+namespace muster::delivery {
+
+// What is passed by reference lives in attempt(), which awaits all of it.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+namespace {
+
+constexpr net::Duration kLongestPause{5'000};
+constexpr std::size_t kMostWorldTargets = 10'000;
+
+queue::Outcome queue_outcome(Outcome outcome) {
+    switch (outcome) {
+        case Outcome::Delivered: return queue::Outcome::Delivered;
+        case Outcome::Refused: return queue::Outcome::Failed;
+        case Outcome::Deferred: return queue::Outcome::Deferred;
+    }
+    return queue::Outcome::Deferred;
+}
+
+std::string notify_text(std::uint8_t bits) {
+    if (bits == 0) return {};
+    if ((bits & queue::notify::kNever) != 0) return "NEVER";
+    return wire::smtp::Notify{.success = (bits & queue::notify::kSuccess) != 0,
+                              .failure = (bits & queue::notify::kFailure) != 0,
+                              .delay = (bits & queue::notify::kDelay) != 0}
+        .text();
+}
+
+std::string orcpt_text(const std::string& orcpt) {
+    const std::size_t semicolon = orcpt.find(';');
+    if (semicolon == orcpt.npos) return {};
+    return orcpt.substr(0, semicolon + 1) +
+           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
+}
+
+std::string_view ret_text(queue::Return ret) {
+    switch (ret) {
+        case queue::Return::Unsaid: return {};
+        case queue::Return::Full: return "FULL";
+        case queue::Return::Headers: return "HDRS";
+    }
+    return {};
+}
+
+RecipientResult deferred(std::string text) {
+    return own_result(Outcome::Deferred, 451, {4, 4, 1}, std::move(text));
+}
+
+bool is_open(const queue::RecipientState& state) {
+    return state.kind == queue::RecipientState::Kind::Open;
+}
+
+}  // namespace
+
+QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
+                         std::shared_ptr<state::Replica> replica,
+                         const cluster::TopologyTable& topology, cluster::HealthTable& health,
+                         frontend::HostAddresses& hosts, const frontend::UpstreamSettings& upstream,
+                         NodeName node, net::Resolver* resolver)
+    : settings_(std::move(settings)),
+      spool_(spool),
+      health_(health),
+      resolver_(resolver),
+      directory_(std::move(replica), topology),
+      targets_(upstream, std::move(node)),
+      client_(loop_, cache_),
+      homes_(targets_, hosts, settings_.host_name) {}
+
+QueueRunner::~QueueRunner() { stop(); }
+
+void QueueRunner::start() {
+    spool_.schedule().on_earlier([this] {
+        loop_.post([this] {
+            woken_ = true;
+            if (pausing_ != nullptr) pausing_->end_soon();
+        });
+    });
+    thread_ = std::thread([this] { run(); });
+}
+
+void QueueRunner::stop() {
+    if (!thread_.joinable()) return;
+    spool_.schedule().on_earlier({});
+    loop_.post([this] {
+        stopping_ = true;
+        if (pausing_ != nullptr) pausing_->end_soon();
+    });
+    thread_.join();
+}
+
+void QueueRunner::run() {
+    loop_.tasks().spawn(work());
+    loop_.run();
+}
+
+Task<void> QueueRunner::work() {
+    while (!stopping_) {
+        woken_ = false;
+        cache_.sweep();
+        const std::size_t room = settings_.tries - tries_.running();
+        for (const queue::QueueId& id : spool_.schedule().due(queue::now(), room)) {
+            tries_.spawn(attempt(id));
+        }
+        if (!woken_ && !stopping_) co_await pause();
+    }
+    co_await tries_.drained();
+    cache_.clear();
+    loop_.stop();
+}
+
+Task<void> QueueRunner::pause() {
+    net::Duration wait = kLongestPause;
+    if (tries_.running() < settings_.tries) {
+        if (const auto next = spool_.schedule().next_due()) {
+            const auto until = std::chrono::duration_cast<net::Duration>(*next - queue::now());
+            wait = std::clamp(until, net::Duration{1}, kLongestPause);
+        }
+    }
+    net::Sleep sleep(loop_, wait);
+    pausing_ = &sleep;
+    co_await sleep;
+    pausing_ = nullptr;
+}
+
+Task<void> QueueRunner::attempt(queue::QueueId id) {
+    auto message = spool_.read(id);
+    if (!message) {
+        if (message.error().kind != ErrorKind::NotFound) {
+            log::error("queued-message-unreadable",
+                       {{"id", id}, {"reason", message.error().detail}});
+        }
+        if (message.error().kind == ErrorKind::Io) spool_.settle(id, {});
+    } else {
+        Try each{.message = std::move(*message), .results = {}, .left = {}};
+        co_await deliver(each);
+        co_await finish(each);
+    }
+    // There is room for another one.
+    woken_ = true;
+    if (pausing_ != nullptr) pausing_->end_soon();
+}
+
+Task<void> QueueRunner::deliver(Try& each) {
+    if (queue::expired(each.message.envelope.expires, queue::now())) {
+        co_return fail_all(each, "4.4.7", "Could not be delivered in time");
+    }
+    const std::vector<Group> groups = route(each);
+    for (const Group& group : groups) co_await deliver_group(each, group);
+}
+
+void QueueRunner::fail_all(Try& each, const char* status, std::string_view text) {
+    for (std::uint32_t i = 0; i < each.message.states.size(); ++i) {
+        const queue::RecipientState& state = each.message.states[i];
+        if (!is_open(state)) continue;
+        std::string why(text);
+        if (!state.last.text.empty()) why += "; the last answer was: " + state.last.text;
+        each.results.push_back({.recipient = i,
+                                .outcome = queue::Outcome::Failed,
+                                .status = status,
+                                .server = state.last.server,
+                                .text = std::move(why)});
+    }
+}
+
+std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
+    std::vector<Group> groups;
+    const queue::Envelope& envelope = each.message.envelope;
+    for (std::uint32_t i = 0; i < envelope.recipients.size(); ++i) {
+        if (!is_open(each.message.states[i])) continue;
+        const auto path = wire::smtp::parse_address(envelope.recipients[i].address);
+        if (!path) {
+            note(each, i, own_result(Outcome::Refused, 553, {5, 1, 3}, "Not an address"), {});
+            continue;
+        }
+        const auto found =
+            cluster::find_recipient(directory_, path->local, path->domain, settings_.host_name);
+        if (!found && found.error().kind != ErrorKind::Syntax) {
+            note(each, i, deferred("The directory cannot be read: " + found.error().detail), {});
+            each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
+            continue;
+        }
+        const auto verdict = found ? found->verdict : cluster::MailVerdict::Unknown;
+        const bool goes_on =
+            verdict == cluster::MailVerdict::Accept || verdict == cluster::MailVerdict::Foreign;
+        if (!goes_on) {
+            const auto result =
+                verdict == cluster::MailVerdict::Disabled
+                    ? own_result(Outcome::Refused, 550, {5, 2, 1}, "The mailbox takes no mail")
+                    : own_result(Outcome::Refused, 550, {5, 1, 1}, "No such address any more");
+            note(each, i, result, {});
+            continue;
+        }
+        const bool in_world = found->targets.front().home.empty() && found->targets.size() == 1;
+        if (in_world) {
+            cluster::MailTarget target = found->targets.front();
+            target.address = envelope.recipients[i].address;
+            add_route(groups, target, i);
+        } else {
+            for (const cluster::MailTarget& target : found->targets) {
+                add_route(groups, target, i);
+            }
+        }
+    }
+    return groups;
+}
+
+void QueueRunner::add_route(std::vector<Group>& groups, const cluster::MailTarget& target,
+                            std::uint32_t recipient) {
+    Group group;
+    group.home = target.home;
+    if (!target.home.empty()) {
+        group.destination = "server:" + target.home.text;
+    } else {
+        const std::string domain = target.address.substr(target.address.rfind('@') + 1);
+        const bool has_route = target.domain != nullptr && !target.domain->route.empty();
+        const auto& hosts = has_route ? target.domain->route : settings_.smart_host;
+        for (const std::string& host : hosts) {
+            const auto bracketed = host.starts_with('[') ? host : "[" + host + "]";
+            const std::size_t colon = host.rfind(':');
+            const bool has_port =
+                !host.starts_with('[') && colon != host.npos && host.find(':') == colon;
+            const std::string text =
+                has_port ? "[" + host.substr(0, colon) + "]" + host.substr(colon) : bracketed;
+            if (auto parsed = Destination::parse(text)) group.remote.push_back(*parsed);
+        }
+        if (group.remote.empty()) {
+            if (auto parsed = Destination::of_domain(domain)) {
+                parsed->port = settings_.port;
+                group.remote.push_back(*parsed);
+            }
+        }
+        group.destination = "domain:" + domain;
+    }
+    auto same = std::ranges::find(groups, group.destination, &Group::destination);
+    if (same == groups.end()) same = groups.insert(groups.end(), std::move(group));
+    same->recipients.push_back(recipient);
+    same->addresses.push_back(target.address);
+}
+
+void QueueRunner::note(Try& each, std::uint32_t recipient, const RecipientResult& result,
+                       std::string_view server) {
+    each.results.push_back({.recipient = recipient,
+                            .outcome = queue_outcome(result.outcome),
+                            .status = result.enhanced.text(),
+                            .server = std::string(server),
+                            .text = result.text});
+    const queue::Envelope& envelope = each.message.envelope;
+    log::info(result.outcome == Outcome::Delivered ? "mail-delivered" : "mail-not-delivered",
+              {{"id", each.message.id},
+               {"session", envelope.session},
+               {"from", envelope.sender},
+               {"to", envelope.recipients[recipient].address},
+               {"server", server},
+               {"tries", std::uint64_t{each.message.tries} + 1},
+               {"status", result.enhanced.text()},
+               {"reason", result.outcome == Outcome::Delivered ? std::string() : result.text}});
+}
+
+Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
+    queue::Schedule& schedule = spool_.schedule();
+    std::size_t& under_way = under_way_[group.destination];
+    const bool waits = schedule.held_until(group.destination, queue::now()) ||
+                       under_way >= settings_.tries_of_destination;
+    if (waits) {
+        each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
+        co_return;
+    }
+    ++under_way;
+    std::string server;
+    const TransactionResult done = co_await send(each, group, server);
+    if (--under_way_[group.destination] == 0) under_way_.erase(group.destination);
+    if (done.reached) {
+        schedule.reached(group.destination, queue::now());
+        schedule.release_parked(group.destination, 1, queue::now());
+    }
+    bool any_left = false;
+    for (std::size_t i = 0; i < group.recipients.size(); ++i) {
+        note(each, group.recipients[i], done.recipients[i], server);
+        any_left = any_left || done.recipients[i].outcome == Outcome::Deferred;
+    }
+    if (!any_left) co_return;
+    if (!done.reached) {
+        schedule.unreachable(group.destination, done.recipients.front().text, queue::now());
+    }
+    each.left.push_back({group.destination, done.reached ? queue::GroupResult::Kind::Deferred
+                                                         : queue::GroupResult::Kind::Unreachable});
+}
+
+Task<TransactionResult> QueueRunner::send(const Try& each, const Group& group,
+                                          std::string& server) {
+    const queue::Envelope& envelope = each.message.envelope;
+    std::vector<std::string> texts;  // what the recipients' views point into
+    texts.reserve(group.recipients.size() * 2);
+    std::vector<Recipient> recipients;
+    for (std::size_t i = 0; i < group.recipients.size(); ++i) {
+        const queue::Recipient& queued = envelope.recipients[group.recipients[i]];
+        const std::string& notify = texts.emplace_back(notify_text(queued.notify));
+        const std::string& orcpt = texts.emplace_back(orcpt_text(queued.orcpt));
+        recipients.push_back(
+            {.address = group.addresses[i], .notify = notify, .original_recipient = orcpt});
+    }
+    ClientFacts client{.name = envelope.client_name,
+                       .helo = envelope.helo,
+                       .login = envelope.login,
+                       .session = envelope.session.text};
+    const auto address = IpAddress::parse(envelope.client_address);
+    if (address) client.client.address = *address;
+    const std::string envid = wire::xtext_encode(envelope.envid);
+    ContentBody body(each.message.content);
+    const Transaction transaction{.sender = envelope.sender,
+                                  .recipients = recipients,
+                                  .body = &body,
+                                  .client = address ? &client : nullptr,
+                                  .eight_bit = envelope.body8bit,
+                                  .smtp_utf8 = envelope.smtputf8,
+                                  .ret = ret_text(envelope.ret),
+                                  .envelope_id = envid};
+    if (!group.home.empty()) co_return co_await send_home(group, transaction, server);
+    co_return co_await send_out(group, transaction, server);
+}
+
+TransactionResult QueueRunner::all(const Group& group, const RecipientResult& result) {
+    return {.recipients = std::vector<RecipientResult>(group.recipients.size(), result)};
+}
+
+Task<TransactionResult> QueueRunner::send_home(const Group& group, Transaction transaction,
+                                               std::string& server) {
+    const auto topology = directory_.topology();
+    targets_.follow(topology);
+    server = group.home.text;
+    const auto home = cluster::mail_server(*topology, group.home);
+    if (!home) co_return all(group, deferred(home.error().detail));
+    const auto target = homes_.find(*home);
+    if (!target) co_return all(group, deferred(target.error().detail));
+    co_return co_await client_.send(*target, transaction);
+}
+
+Task<TransactionResult> QueueRunner::send_out(const Group& group, Transaction transaction,
+                                              std::string& server) {
+    if (resolver_ == nullptr) co_return all(group, deferred("There is no resolver"));
+    RecipientResult last = deferred("No host could be reached");
+    for (const Destination& destination : group.remote) {
+        const MxHosts hosts = co_await find_hosts(loop_, *resolver_, destination,
+                                                  MxRules{.own_names = {settings_.host_name}});
+        if (hosts.addresses.empty()) {
+            last = hosts.failure;
+            continue;
+        }
+        for (const MxAddress& address : hosts.addresses) {
+            if (stopping_) co_return all(group, last);
+            const DaneFacts dane = co_await find_dane(loop_, *resolver_, address);
+            const TlsPolicy policy = tls_policy(settings_.tls, dane, StsVerdict::None);
+            if (!policy.usable) {
+                last = deferred(policy.reason);
+                continue;
+            }
+            const auto target = world_target(address, policy, dane);
+            if (!target) {
+                last = deferred(target.error().detail);
+                continue;
+            }
+            server = (*target)->name;
+            TransactionResult done = co_await client_.send(*target, transaction);
+            if (done.reached) co_return done;
+            last = done.recipients.front();
+        }
+    }
+    co_return all(group, last);
+}
+
+Result<std::shared_ptr<const MailTarget>> QueueRunner::world_target(const MxAddress& address,
+                                                                    const TlsPolicy& policy,
+                                                                    const DaneFacts& dane) {
+    const std::string name = address.host + '[' + address.endpoint.address.text() +
+                             "]:" + std::to_string(address.endpoint.port);
+    std::string key = name + '/' + std::to_string(static_cast<int>(policy.mode)) + '/' +
+                      std::to_string(static_cast<int>(policy.verify));
+    for (const net::TlsaRecord& record : dane.records) key += '/' + record.data;
+    if (world_.size() > kMostWorldTargets) world_.clear();
+    auto& known = world_[key];
+    if (known) return known;
+    std::shared_ptr<const net::TlsClient> trust;
+    if (policy.mode != MailTls::None) {
+        auto made = tls_client(policy, dane);
+        if (!made) return std::unexpected(made.error());
+        trust = std::move(*made);
+    }
+    std::optional<IpAddress> source;
+    for (std::size_t i = 0; i < settings_.source_addresses.size() && !source; ++i) {
+        const IpAddress& each =
+            settings_.source_addresses[next_source_++ % settings_.source_addresses.size()];
+        if (each.is_v4() == address.endpoint.address.is_v4()) source = each;
+    }
+    const bool is_dane = policy.verify == TlsPolicy::Verify::Dane;
+    known = std::make_shared<const MailTarget>(
+        MailTarget{.key = key,
+                   .name = name,
+                   .endpoint = address.endpoint,
+                   .source = source,
+                   .protocol = MailProtocol::Smtp,
+                   .tls = policy.mode,
+                   .trust = std::move(trust),
+                   .tls_name = is_dane ? address.tlsa_host : address.host,
+                   .helo = settings_.host_name});
+    return known;
+}
+
+Task<void> QueueRunner::finish(Try& each) {
+    std::vector<queue::RecipientState>& states = each.message.states;
+    for (const queue::RecipientResult& result : each.results) {
+        queue::RecipientState& state = states[result.recipient];
+        state.last = result;
+        if (result.outcome == queue::Outcome::Delivered && is_open(state)) {
+            state.kind = queue::RecipientState::Kind::Delivered;
+        } else if (result.outcome == queue::Outcome::Failed) {
+            state.kind = queue::RecipientState::Kind::Failed;
+        }
+    }
+    const queue::QueueId id = each.message.id;
+    // The report first: a crash in between repeats it, and loses none.
+    if (!co_await report(each, false)) {
+        log::error("report-not-queued", {{"id", id}, {"next", "the message is tried again"}});
+        co_return spool_.settle(id, each.left);
+    }
+    if (std::ranges::none_of(states, is_open)) co_return spool_.remove(id);
+    spool_.record(id, each.results);
+    const bool is_late =
+        queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
+                                each.message.delay_notice, queue::now());
+    if (is_late && co_await report(each, true)) spool_.record_delay_notice(id);
+    spool_.settle(id, each.left);
+}
+
+Task<bool> QueueRunner::report(const Try& each, bool delays) {
+    const queue::Envelope& envelope = each.message.envelope;
+    std::vector<ReportItem> items;
+    for (const queue::RecipientResult& result : each.results) {
+        const bool is_delay = result.outcome == queue::Outcome::Deferred;
+        if (is_delay != delays) continue;
+        items.push_back({.recipient = envelope.recipients[result.recipient],
+                         .outcome = result.outcome,
+                         .status = result.status,
+                         .server = result.server,
+                         .diagnostic = result.text});
+    }
+    const auto is_due = [](const ReportItem& item) {
+        return is_wanted(item.recipient, item.outcome);
+    };
+    if (envelope.sender.empty() || std::ranges::none_of(items, is_due)) co_return true;
+    const queue::QueueId unique = spool_.new_id();
+    for (ReportMessage& made : make_report(envelope, beginning_of(each.message.content), items,
+                                           settings_.host_name, unique, queue::now())) {
+        const auto queued = co_await spool_.commit_on(loop_, std::move(made.envelope),
+                                                      queue::Content::of(std::move(made.text)),
+                                                      queue::After::Due, unique);
+        if (!queued) co_return false;
+    }
+    co_return true;
+}
+
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
+}  // namespace muster::delivery

@@ -1,0 +1,117 @@
+#pragma once
+// What is queued goes on its way: to homes in the cluster, and to the world.
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cluster/directory.h"
+#include "cluster/recipients.h"
+#include "delivery/connection_cache.h"
+#include "delivery/home_targets.h"
+#include "delivery/mail_client.h"
+#include "delivery/mx_hosts.h"
+#include "delivery/reports.h"
+#include "delivery/tls_policy.h"
+#include "frontend/host_addresses.h"
+#include "frontend/settings.h"
+#include "net/dns.h"
+#include "queue/spool.h"
+
+namespace muster::delivery {
+
+struct RunnerSettings {
+    std::string host_name;
+    std::size_t tries = 200;                ///< messages tried at once
+    std::size_t tries_of_destination = 20;  ///< of those that are for one destination
+    std::uint16_t port = 25;                ///< of the world's mail servers
+    std::vector<std::string> smart_host;    ///< HOST[:PORT] for all mail to the world; empty: MX
+    TlsSetting tls = TlsSetting::Automatic;
+    std::vector<IpAddress> source_addresses;  ///< towards the world; empty: the kernel chooses
+};
+
+/// Owns a thread with a loop of its own. Its promise: a message leaves the queue only when each
+/// recipient has it, or its sender has been told that it has not (a report stands in the queue).
+class QueueRunner {
+public:
+    /// What is passed by reference outlives it. `resolver` may be null: then mail to the world
+    /// waits.
+    QueueRunner(RunnerSettings settings, queue::Spool& spool,
+                std::shared_ptr<state::Replica> replica, const cluster::TopologyTable& topology,
+                cluster::HealthTable& health, frontend::HostAddresses& hosts,
+                const frontend::UpstreamSettings& upstream, NodeName node, net::Resolver* resolver);
+    ~QueueRunner();
+    QueueRunner(const QueueRunner&) = delete;
+    QueueRunner& operator=(const QueueRunner&) = delete;
+
+    void start();
+    /// Ends tries at their next answer, and the thread.
+    void stop();
+
+private:
+    /// Recipients of a message that go the same way.
+    struct Group {
+        std::string destination;  ///< "server:NAME", "domain:NAME", "host:NAME"
+        ServerName home;          ///< of the cluster; empty: the world
+        std::vector<Destination> remote;
+        std::vector<std::uint32_t> recipients;
+        std::vector<std::string> addresses;  ///< of the recipients, as they are sent
+    };
+    /// What a try made of a message.
+    struct Try {
+        queue::QueuedMessage message;
+        std::vector<queue::RecipientResult> results;
+        std::vector<queue::GroupResult> left;
+    };
+
+    void run();
+    Task<void> work();
+    Task<void> pause();
+    Task<void> attempt(queue::QueueId id);
+    Task<void> deliver(Try& each);
+    Task<void> finish(Try& each);
+    Task<bool> report(const Try& each, bool delays);
+
+    /// Where the open recipients go. Those that nobody has (any more) fail at once.
+    std::vector<Group> route(Try& each);
+    void add_route(std::vector<Group>& groups, const cluster::MailTarget& target,
+                   std::uint32_t recipient);
+    void fail_all(Try& each, const char* status, std::string_view text);
+    void note(Try& each, std::uint32_t recipient, const RecipientResult& result,
+              std::string_view server);
+
+    Task<void> deliver_group(Try& each, const Group& group);
+    Task<TransactionResult> send(const Try& each, const Group& group, std::string& server);
+    Task<TransactionResult> send_home(const Group& group, Transaction transaction,
+                                      std::string& server);
+    Task<TransactionResult> send_out(const Group& group, Transaction transaction,
+                                     std::string& server);
+    Result<std::shared_ptr<const MailTarget>> world_target(const MxAddress& address,
+                                                           const TlsPolicy& policy,
+                                                           const DaneFacts& dane);
+    static TransactionResult all(const Group& group, const RecipientResult& result);
+
+    const RunnerSettings settings_;
+    queue::Spool& spool_;
+    cluster::HealthTable& health_;
+    net::Resolver* resolver_;
+    net::Loop loop_;
+    cluster::Directory directory_;
+    frontend::TargetTable targets_;
+    ConnectionCache cache_;
+    MailClient client_;
+    HomeTargets homes_;
+    std::map<std::string, std::size_t> under_way_;  ///< tries by destination
+    std::map<std::string, std::shared_ptr<const MailTarget>> world_;
+    std::size_t next_source_ = 0;
+    TaskGroup tries_;
+    net::Sleep* pausing_ = nullptr;
+    bool woken_ = false;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace muster::delivery

@@ -1,0 +1,100 @@
+#include "delivery/reports.h"
+
+#include "wire/dsn.h"
+#include "wire/message.h"
+#include "wire/xtext.h"
+
+namespace muster::delivery {
+namespace {
+
+using queue::Outcome;
+using wire::dsn::Action;
+
+std::chrono::sys_seconds seconds(queue::Time time) {
+    return std::chrono::floor<std::chrono::seconds>(time);
+}
+
+Action action_of(Outcome outcome) {
+    switch (outcome) {
+        case Outcome::Delivered: return Action::Relayed;
+        case Outcome::Failed: return Action::Failed;
+        case Outcome::Deferred: return Action::Delayed;
+    }
+    return Action::Failed;
+}
+
+/// `type;xtext`, as RCPT wants it.
+std::optional<std::string> encoded_orcpt(const std::string& orcpt) {
+    const std::size_t semicolon = orcpt.find(';');
+    if (semicolon == orcpt.npos) return std::nullopt;
+    return orcpt.substr(0, semicolon + 1) +
+           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
+}
+
+wire::dsn::RecipientStatus status_of(const ReportItem& item, const queue::Envelope& about,
+                                     queue::Time now) {
+    wire::dsn::RecipientStatus status{.final_recipient = item.recipient.address,
+                                      .orcpt = encoded_orcpt(item.recipient.orcpt),
+                                      .action = action_of(item.outcome),
+                                      .status = item.status,
+                                      .remote_mta = item.server,
+                                      .diagnostic = item.diagnostic,
+                                      .last_attempt = seconds(now)};
+    if (item.outcome == Outcome::Deferred) status.retry_until = seconds(about.expires);
+    return status;
+}
+
+}  // namespace
+
+bool is_wanted(const queue::Recipient& recipient, Outcome outcome) {
+    const std::uint8_t bits = recipient.notify;
+    if ((bits & queue::notify::kNever) != 0) return false;
+    switch (outcome) {
+        case Outcome::Delivered: return (bits & queue::notify::kSuccess) != 0;
+        case Outcome::Failed: return bits == 0 || (bits & queue::notify::kFailure) != 0;
+        case Outcome::Deferred: return bits == 0 || (bits & queue::notify::kDelay) != 0;
+    }
+    return false;
+}
+
+std::vector<ReportMessage> make_report(const queue::Envelope& about, std::string_view beginning,
+                                       const std::vector<ReportItem>& items,
+                                       std::string_view host_name, const queue::QueueId& unique,
+                                       queue::Time now) {
+    if (about.sender.empty()) return {};
+    wire::dsn::Report report{.reporting_mta = std::string(host_name),
+                             .sender = about.sender,
+                             .unique = unique.text,
+                             .now = seconds(now),
+                             .arrival = seconds(about.arrived),
+                             .original = beginning,
+                             .return_full = about.ret == queue::Return::Full};
+    if (!about.envid.empty()) report.envid = wire::xtext_encode(about.envid);
+    for (const ReportItem& item : items) {
+        if (is_wanted(item.recipient, item.outcome)) {
+            report.recipients.push_back(status_of(item, about, now));
+        }
+    }
+    if (report.recipients.empty()) return {};
+    queue::Envelope envelope;
+    envelope.recipients.push_back({.address = about.sender, .notify = 0, .orcpt = {}});
+    envelope.kind = queue::Kind::Dsn;
+    envelope.route_class = "report";
+    envelope.smtputf8 = wire::dsn::needs_utf8(report);
+    std::vector<ReportMessage> reports;
+    reports.push_back({std::move(envelope), wire::dsn::write(report)});
+    return reports;
+}
+
+std::string beginning_of(const std::shared_ptr<const queue::Content>& content) {
+    queue::BodyReader reader(content);
+    std::string beginning;
+    while (beginning.size() < wire::dsn::kMaxReturned) {
+        const auto piece = reader.next();
+        if (!piece || piece->empty()) break;
+        beginning += piece->substr(0, wire::dsn::kMaxReturned + 1 - beginning.size());
+    }
+    return beginning;
+}
+
+}  // namespace muster::delivery
