@@ -35,6 +35,7 @@ std::size_t utf8_character(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) {
+    if (is_ascii(text)) return true;
     while (!text.empty()) {
         auto size = utf8_character(text);
         if (size == 0) return false;
