@@ -5,10 +5,10 @@
 #include <list>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "delivery/mail_upstream.h"
-#include "net/loop.h"
 
 namespace muster::delivery {
 
@@ -28,8 +28,9 @@ public:
     ConnectionCache& operator=(const ConnectionCache&) = delete;
     ~ConnectionCache() { clear(); }
 
-    /// The connection to `key` that was used last and is alive, or null.
-    std::unique_ptr<MailUpstream> take(const std::string& key);
+    /// The connection to `key` that was used last and is alive, or null. One that was told of the
+    /// same client already is preferred; one that cannot be used for `client` is not given.
+    std::unique_ptr<MailUpstream> take(const std::string& key, const ClientFacts* client);
     /// Keeps it if it is usable and within the limits, else says QUIT.
     void put(std::unique_ptr<MailUpstream> upstream);
     /// Closes those to `key`: the server is being drained, or has another address now.
@@ -44,36 +45,14 @@ private:
         std::unique_ptr<MailUpstream> upstream;
         net::Clock::time_point since;
     };
-    using Order = std::list<Waiting>;  ///< the oldest first
-    void drop(Order::iterator which);
+    using Order = std::list<Waiting>;             ///< the oldest first
+    using Waiters = std::deque<Order::iterator>;  ///< of one target, the oldest first
+    std::unique_ptr<MailUpstream> extract(Order::iterator which);
+    static std::optional<Order::iterator> choose(const Waiters& waiters, const ClientFacts* client);
 
     CacheLimits limits_;
     Order waiting_;
-    std::map<std::string, std::deque<Order::iterator>, std::less<>> by_key_;
-};
-
-/// Sends messages to targets, over waiting connections where there are any. One thread's; the loop
-/// and the cache outlive it. Concurrency and rates are the caller's.
-class MailClient {
-public:
-    MailClient(net::Loop& loop, ConnectionCache& cache, PhaseLimits limits = {})
-        : loop_(loop), cache_(cache), limits_(limits) {}
-
-    /// Never throws. A waiting connection that turns out to be dead before the server answered
-    /// anything is replaced once by a new one; nothing is ever sent again after its dot. With
-    /// MailTls::Opportunistic a failed handshake is followed by one try in clear. When no
-    /// connection can be had, or the server will not greet us, all recipients are Deferred and
-    /// `reached` is false: another host of the destination may be tried.
-    Task<TransactionResult> send(std::shared_ptr<const MailTarget> target, Transaction transaction);
-    /// A greeted connection, waiting or new; for checks and for warming up.
-    Task<Result<std::unique_ptr<MailUpstream>>> connect(
-        std::shared_ptr<const MailTarget> target,
-        net::Clock::time_point until = net::Clock::time_point::max());
-
-private:
-    net::Loop& loop_;
-    ConnectionCache& cache_;
-    PhaseLimits limits_;
+    std::map<std::string, Waiters, std::less<>> by_key_;
 };
 
 }  // namespace muster::delivery

@@ -61,26 +61,58 @@ public:
     [[nodiscard]] const std::string& greeting_name() const { return greeting_name_; }
     /// Messages that were sent to their end.
     [[nodiscard]] unsigned transactions() const { return transactions_; }
+    /// Whether a transaction for `client` (null: none) can go over this connection: what was told
+    /// of a client before can be replaced only by as much.
+    [[nodiscard]] bool fits(const ClientFacts* client) const;
+    /// Whether it can without XCLIENT.
+    [[nodiscard]] bool knows(const ClientFacts* client) const;
     [[nodiscard]] net::SocketStream& stream() { return *stream_; }
 
 private:
-    struct Flight;
+    class Flight;
+    enum class Loss : std::uint8_t { None, Closed, Deadline, Garbage };
+
+    Task<Result<>> open_within();
+    Task<Result<>> greet();
+    Task<Result<>> say_hello();
+    Task<Result<>> start_tls();
+    Task<Result<>> secure();
+    Task<Result<>> log_in();
+    void learn(wire::smtp::Reply hello);
+    void append_hello(std::string_view verb);
+
+    /// Writes out_ and empties it; true when the kernel has taken all of it.
+    Task<bool> flush(net::Duration limit);
+    /// Writes out_, which is one command, and reads its reply, which must be `wanted`.
+    Task<Result<>> command(std::uint16_t wanted);
+    /// The next reply, at the latest after `limit`. An error is Unavailable: the connection is of
+    /// no more use.
+    Task<Result<wire::smtp::Reply>> reply(net::Duration limit);
+    void expire(net::Duration limit);
+    Error refused(wire::smtp::Reply reply);
+    std::unexpected<Error> lost(Loss loss, std::string why);
+    /// What an answer to XCLIENT means; `taken` counts those that were taken.
+    Result<> introduced(wire::smtp::Reply answer, unsigned& taken);
 
     std::unique_ptr<net::SocketStream> stream_;
     net::LineReader reader_;
     std::shared_ptr<const MailTarget> target_;
     PhaseLimits limits_;
+    net::Clock::time_point until_ = net::Clock::time_point::max();
     wire::smtp::ServerExtensions extensions_;
     wire::smtp::ReplyParser parser_;
     std::optional<wire::smtp::Reply> refusal_;
     std::optional<ClientFacts> told_;  ///< whom the server takes us for
     std::string introduction_refusal_;
     std::string greeting_name_;
-    std::string out_;  ///< what is to be written; kept for the next transaction while small
+    std::string hello_;  ///< what extensions_ was read from
+    std::string out_;    ///< what is to be written; kept for the next transaction while small
     unsigned transactions_ = 0;
     bool usable_ = false;
     bool needs_reset_ = false;
     bool tls_failed_ = false;
+    /// Why the last reply() failed.
+    Loss loss_ = Loss::None;
 };
 
 }  // namespace muster::delivery

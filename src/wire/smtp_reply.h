@@ -12,6 +12,10 @@
 
 namespace muster::wire::smtp {
 
+inline constexpr std::size_t kMaxServerLine = 2048;  ///< octets; RFC 5321 has 512
+inline constexpr unsigned kMaxReplyLines = 128;
+inline constexpr std::size_t kMaxReplyText = 4096;
+
 /// `class.subject.detail` of RFC 3463; class 2, 4 or 5, the others below 1000.
 struct EnhancedStatus {
     std::uint16_t kind = 0;  ///< the class; 0: none was given
@@ -40,7 +44,7 @@ struct Reply {
     [[nodiscard]] bool permanent() const { return code / 100 == 5; }
 };
 
-/// Collects a reply line by line; used again for the next one. At most kMaxServerLines lines are
+/// Collects a reply line by line; used again for the next one. At most kMaxReplyLines lines are
 /// taken and kMaxReplyText octets of text kept; what is more of text is left out.
 class ReplyParser {
 public:
@@ -56,10 +60,6 @@ private:
     Reply reply_;
     unsigned lines_ = 0;
 };
-
-inline constexpr std::size_t kMaxServerLine = 2048;  ///< octets; RFC 5321 has 512
-inline constexpr unsigned kMaxServerLines = 128;
-inline constexpr std::size_t kMaxReplyText = 4096;
 
 /// What a server said that it can do (EHLO, RFC 5321 4.1.1.1; LHLO, RFC 2033). Keywords that are
 /// not known here are left out.
