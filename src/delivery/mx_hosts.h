@@ -50,7 +50,9 @@ struct MxAddress {
 struct MxHosts {
     std::vector<MxAddress> addresses{};
     bool mx_secure = false;  ///< the MX records (or their absence) were validated
-    /// Set when there is no address to try: Refused 5.1.2, 5.1.10, 5.4.6 or Deferred 4.4.3, 4.4.4.
+    /// Set when there is no address to try: Refused 5.1.2 (no such domain), 5.1.10 (null MX), 5.4.4
+    /// (no host has an address), 5.4.6 (it is ourselves); Deferred 4.4.3 (DNS failed), and 4.4.4,
+    /// 4.4.6 for a smart host.
     RecipientResult failure{};
     unsigned ttl = 0;  ///< seconds for which the answer holds
 };

@@ -30,10 +30,12 @@ struct DaneFacts {
     };
     State state = State::Absent;
     std::vector<net::TlsaRecord> records{};
+    std::string base{};  ///< where they were found: the name for SNI and the certificate
 };
 /// DANE-EE(3) and DANE-TA(2) with known selector and matching type are usable (RFC 7672, 3.1).
 DaneFacts dane_facts(const net::DnsAnswer& tlsa);
-/// Asks for `_PORT._tcp.HOST` when the host's addresses were secure.
+/// Asks for `_PORT._tcp.HOST` when the host's addresses were secure: under the name that its CNAME
+/// leads to, then under its own (RFC 7672, 2.2.2).
 Task<DaneFacts> find_dane(net::Loop& loop, net::Resolver& resolver, MxAddress host);
 
 /// What the destination's MTA-STS policy means for one of its MX hosts.
@@ -53,9 +55,11 @@ struct TlsPolicy {
 };
 TlsPolicy tls_policy(TlsSetting setting, const DaneFacts& dane, StsVerdict sts);
 
-/// The client for a policy that has TLS. Those without TLSA records are made once and shared. Give
-/// the host's `tlsa_host` as MailTarget::tls_name for Verify::Dane. Thread-safe.
+/// The client for a policy that has TLS. Those without TLSA records are made once and shared. For
+/// Verify::Dane MailTarget::tls_name is the facts' `base`, and `also_names` the domain whose MX
+/// records were validated. Thread-safe.
 Result<std::shared_ptr<const net::TlsClient>> tls_client(const TlsPolicy& policy,
-                                                         const DaneFacts& dane);
+                                                         const DaneFacts& dane,
+                                                         std::vector<std::string> also_names = {});
 
 }  // namespace muster::delivery

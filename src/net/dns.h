@@ -4,12 +4,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "base/endpoint.h"
 #include "base/task.h"
 #include "net/loop.h"
+#include "net/tlsa.h"
 
 namespace muster::net {
 
@@ -19,14 +19,6 @@ struct MxRecord {
     std::uint16_t preference = 0;
     std::string host;  ///< lower case, without the last dot; empty: the root (null MX, RFC 7505)
     friend bool operator==(const MxRecord&, const MxRecord&) = default;
-};
-
-struct TlsaRecord {
-    std::uint8_t usage = 0;
-    std::uint8_t selector = 0;
-    std::uint8_t matching = 0;
-    std::string data;  ///< octets
-    friend bool operator==(const TlsaRecord&, const TlsaRecord&) = default;
 };
 
 /// What came of one question. The vector of the question's type is filled, at most kMaxRecords of
@@ -62,8 +54,8 @@ struct ResolverSettings {
     Duration time_out{15'000};   ///< of one question, in all
 };
 
-/// One resolver with one cache for the process. It works on a thread of libunbound's; questions
-/// may be asked from any loop. Destroy it when no question waits.
+/// One resolver with one cache for the process, on two threads of its own; questions may be asked
+/// from any loop. Destroy it when no question waits.
 class Resolver {
 public:
     /// Fails when a setting cannot be used; says which.
@@ -81,8 +73,8 @@ public:
     struct Impl;
 
 private:
-    explicit Resolver(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-    std::shared_ptr<Impl> impl_;
+    explicit Resolver(std::unique_ptr<Impl> impl);
+    std::unique_ptr<Impl> impl_;
 };
 
 /// "7.2.0.192.in-addr.arpa" or the nibbles of ip6.arpa.

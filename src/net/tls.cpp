@@ -175,11 +175,16 @@ Result<std::shared_ptr<const TlsClient>> TlsClient::create(TlsTrust trust,
             return std::unexpected(used.error());
         }
     }
-    if (client->trust_.kind != TlsTrust::Kind::Authority) {
+    const auto kind = client->trust_.kind;
+    if (kind == TlsTrust::Kind::Pin || kind == TlsTrust::Kind::Nothing) {
         SSL_CTX_set_verify(context, SSL_VERIFY_PEER, accept_any);
         return client;
     }
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
+    if (kind == TlsTrust::Kind::Dane) {
+        if (SSL_CTX_dane_enable(context) <= 0) return tls_failure("DANE");
+        return client;  // with no authority: only the records count
+    }
     if (client->trust_.authorities.empty() || client->trust_.system_too) {
         SSL_CTX_set_default_verify_paths(context);
     }
@@ -198,6 +203,25 @@ Result<std::shared_ptr<const TlsClient>> TlsClient::create(TlsTrust trust,
 
 TlsClient::~TlsClient() = default;
 
+namespace {
+
+/// RFC 7672, 3: DANE-EE(3) stands whatever names and dates the certificate has; DANE-TA(2) needs
+/// one of the names.
+void add_dane(SSL* session, const TlsTrust& trust, const std::string& name) {
+    SSL_dane_enable(session, name.c_str());
+    SSL_dane_set_flags(session, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+    SSL_set_hostflags(session, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    for (const std::string& other : trust.also_names) SSL_add1_host(session, other.c_str());
+    for (const TlsaRecord& record : trust.tlsa) {
+        const auto* data = reinterpret_cast<const unsigned char*>(record.data.data());
+        SSL_dane_tlsa_add(session, record.usage, record.selector, record.matching, data,
+                          record.data.size());
+    }
+    ERR_clear_error();  // of records that cannot be used
+}
+
+}  // namespace
+
 TlsSession TlsClient::session(int fd, const std::string& name) const {
     TlsSession session{SSL_new(context_.get())};
     SSL_set_fd(session.get(), fd);
@@ -207,6 +231,7 @@ TlsSession TlsClient::session(int fd, const std::string& name) const {
         name.find(':') != std::string::npos ||
         (!name.empty() && name.find_first_not_of("0123456789.") == std::string::npos);
     if (!name.empty() && !is_address) SSL_set_tlsext_host_name(session.get(), name.c_str());
+    if (trust_.kind == TlsTrust::Kind::Dane) add_dane(session.get(), trust_, name);
     if (trust_.kind != TlsTrust::Kind::Authority) return session;
     if (is_address) {
         X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session.get()), name.c_str());

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "net/tlsa.h"
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -59,12 +60,15 @@ struct TlsTrust {
     enum class Kind : std::uint8_t {
         Authority,  ///< chain to `authorities` (PEM; empty: the system's) and the name must match
         Pin,        ///< the key must have this pin (`sha256//BASE64`); dates and names do not count
+        Dane,       ///< as `tlsa` says (RFC 7672); the name is the TLSA base domain
         Nothing,    ///< encrypted only
     };
     Kind kind = Kind::Authority;
-    std::string authorities;
-    std::string pin;
+    std::string authorities{};
+    std::string pin{};
     bool system_too = false;  ///< Authority: the system's are trusted besides `authorities`
+    std::vector<TlsaRecord> tlsa{};         ///< Dane; without a usable one no server is trusted
+    std::vector<std::string> also_names{};  ///< Dane: names that the certificate may show instead
 };
 
 class TlsClient {

@@ -1,0 +1,204 @@
+#include "net/dns.h"
+
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <map>
+#include <thread>
+
+#include "net/socket_address.h"
+
+namespace muster::net {
+namespace {
+
+std::string wire_name(std::string_view name) {
+    std::string wire;
+    while (!name.empty()) {
+        const std::string_view label = name.substr(0, name.find('.'));
+        wire += static_cast<char>(label.size());
+        wire += label;
+        name.remove_prefix(std::min(label.size() + 1, name.size()));
+    }
+    return wire + '\0';
+}
+
+std::string u16(unsigned value) {
+    return {static_cast<char>(value >> 8), static_cast<char>(value & 0xff)};
+}
+
+/// Answers over UDP on loopback from a table; names that are not in it do not exist, and
+/// `silent.example` gets no answer at all.
+class DnsServer {
+public:
+    using Key = std::pair<std::string, unsigned>;  ///< wire name and type
+    std::map<Key, std::vector<std::string>> records;
+
+    DnsServer() {
+        SocketAddress any(*Endpoint::parse("127.0.0.1:0"));
+        EXPECT_EQ(bind(fd_, any.data(), any.length), 0);
+        socklen_t length = sizeof any.storage;
+        EXPECT_EQ(getsockname(fd_, any.data(), &length), 0);
+        name_ = "127.0.0.1@" + std::to_string(any.endpoint().port);
+    }
+    ~DnsServer() {
+        eventfd_write(stop_, 1);
+        if (thread_.joinable()) thread_.join();
+        close(fd_);
+        close(stop_);
+    }
+    DnsServer(const DnsServer&) = delete;
+    DnsServer& operator=(const DnsServer&) = delete;
+
+    void start() {
+        thread_ = std::thread([this] { serve(); });
+    }
+    [[nodiscard]] const std::string& name() const { return name_; }
+
+private:
+    void serve() {
+        for (;;) {
+            std::array<pollfd, 2> wanted{pollfd{fd_, POLLIN, 0}, pollfd{stop_, POLLIN, 0}};
+            poll(wanted.data(), wanted.size(), -1);
+            if (wanted[1].revents != 0) return;
+            std::array<char, 512> query{};
+            SocketAddress from;
+            const auto size =
+                recvfrom(fd_, query.data(), query.size(), 0, from.data(), &from.length);
+            if (size < 17) continue;
+            const std::string reply = answer({query.data(), static_cast<std::size_t>(size)});
+            if (!reply.empty()) {
+                sendto(fd_, reply.data(), reply.size(), 0, from.data(), from.length);
+            }
+        }
+    }
+    std::string answer(std::string_view query) {
+        const std::size_t end = query.find('\0', 12) + 1;
+        const std::string name(query.substr(12, end - 12));
+        const unsigned type = static_cast<unsigned char>(query[end + 1]);
+        if (name == wire_name("silent.example")) return {};
+        bool exists = false;
+        for (const auto& [key, unused] : records) exists = exists || key.first == name;
+        const auto found = records.find({name, type});
+        const std::size_t count = found == records.end() ? 0 : found->second.size();
+        std::string reply(query.substr(0, 2));
+        reply += exists ? std::string("\x81\x80", 2) : std::string("\x81\x83", 2);
+        reply += u16(1) + u16(static_cast<unsigned>(count)) + u16(0) + u16(0);
+        reply += query.substr(12, end + 4 - 12);
+        for (std::size_t i = 0; i < count; ++i) {
+            const std::string& data = found->second[i];
+            reply += name + u16(type) + u16(1) + u16(0) + u16(300);
+            reply += u16(static_cast<unsigned>(data.size())) + data;
+        }
+        return reply;
+    }
+
+    int fd_ = socket(AF_INET, SOCK_DGRAM, 0);
+    int stop_ = eventfd(0, 0);
+    std::string name_;
+    std::thread thread_;
+};
+
+class DnsTest : public ::testing::Test {
+protected:
+    DnsAnswer ask(const std::string& name, DnsType type) {
+        if (!resolver_) {
+            server_.start();
+            ResolverSettings settings;
+            settings.servers = {server_.name()};
+            settings.time_out = Duration(500);
+            auto made = Resolver::create(settings);
+            EXPECT_TRUE(made.has_value()) << made.error().detail;
+            resolver_ = std::move(*made);
+        }
+        Loop loop;
+        DnsAnswer answer;
+        loop.tasks().spawn(into(loop, name, type, &answer));
+        loop.stop_when_idle();
+        loop.run();
+        return answer;
+    }
+    Task<void> into(Loop& loop, std::string name, DnsType type, DnsAnswer* answer) {
+        *answer = co_await resolver_->ask(loop, std::move(name), type);
+    }
+    void record(std::string_view name, DnsType type, std::vector<std::string> data) {
+        server_.records[{wire_name(name), static_cast<unsigned>(type)}] = std::move(data);
+    }
+
+    DnsServer server_;
+    std::unique_ptr<Resolver> resolver_;
+};
+
+TEST_F(DnsTest, RecordsOfEachType) {
+    record("x.example", DnsType::Mx,
+           {u16(20) + wire_name("B.example"), u16(10) + wire_name("a.example")});
+    record("null.example", DnsType::Mx, {u16(0) + std::string(1, '\0')});
+    record("x.example", DnsType::A, {std::string("\xc0\x00\x02\x01", 4)});
+    record("x.example", DnsType::Txt, {std::string("\x03v=S\x02TS", 7)});
+    record("_25._tcp.x.example", DnsType::Tlsa, {std::string("\x03\x01\x01") + "digest"});
+    record("1.2.0.192.in-addr.arpa", DnsType::Ptr, {wire_name("host.x.example")});
+
+    const auto mx = ask("X.example.", DnsType::Mx);
+    EXPECT_EQ(mx.state, DnsAnswer::State::Found);
+    ASSERT_EQ(mx.mx.size(), 2U);
+    EXPECT_EQ(std::max(mx.mx[0].host, mx.mx[1].host), "b.example");
+    EXPECT_FALSE(mx.secure);
+    EXPECT_GT(mx.ttl, 200U);
+    EXPECT_EQ(ask("null.example", DnsType::Mx).mx.at(0).host, "");
+    EXPECT_EQ(ask("x.example", DnsType::A).addresses.at(0).text(), "192.0.2.1");
+    EXPECT_EQ(ask("x.example", DnsType::Txt).texts.at(0), "v=STS");
+    const auto tlsa = ask("_25._tcp.x.example", DnsType::Tlsa).tlsa;
+    ASSERT_EQ(tlsa.size(), 1U);
+    EXPECT_EQ(tlsa[0], (TlsaRecord{3, 1, 1, "digest"}));
+    EXPECT_EQ(ask(reverse_name(*IpAddress::parse("192.0.2.1")), DnsType::Ptr).names.at(0),
+              "host.x.example");
+}
+
+TEST_F(DnsTest, AbsenceHasTwoKinds) {
+    record("x.example", DnsType::A, {std::string("\xc0\x00\x02\x01", 4)});
+    EXPECT_EQ(ask("x.example", DnsType::Mx).state, DnsAnswer::State::NoData);
+    EXPECT_EQ(ask("y.example", DnsType::Mx).state, DnsAnswer::State::NoName);
+}
+
+TEST_F(DnsTest, NamesThatCannotBeAreNotAsked) {
+    for (const std::string& name :
+         {std::string(), std::string("a b"), std::string("a..b"), std::string(".a"),
+          std::string(64, 'a'), std::string("x.\xc3\xa9"), std::string("a\0b", 3),
+          std::string(300, 'a')}) {
+        EXPECT_EQ(ask(name, DnsType::A).state, DnsAnswer::State::NoName) << name;
+    }
+}
+
+TEST_F(DnsTest, AServerThatIsSilentFailsInTime) {
+    const auto answer = ask("silent.example", DnsType::A);
+    EXPECT_EQ(answer.state, DnsAnswer::State::Failed);
+    EXPECT_FALSE(answer.reason.empty());
+}
+
+TEST_F(DnsTest, OddNamesInRecordsAreLeftOut) {
+    record("x.example", DnsType::Mx,
+           {u16(10) + wire_name("a b.example"), u16(10) + wire_name("ok.example")});
+    const auto answer = ask("x.example", DnsType::Mx);
+    ASSERT_EQ(answer.mx.size(), 1U);
+    EXPECT_EQ(answer.mx[0].host, "ok.example");
+}
+
+TEST(Dns, SettingsThatCannotBeUsed) {
+    ResolverSettings settings;
+    settings.servers = {"not an address"};
+    EXPECT_FALSE(Resolver::create(settings).has_value());
+    settings.servers = {"127.0.0.1@53"};
+    settings.trust_anchor = "/nonexistent/anchor";
+    EXPECT_FALSE(Resolver::create(settings).has_value());
+}
+
+TEST(Dns, ReverseNames) {
+    EXPECT_EQ(reverse_name(*IpAddress::parse("2001:db8::1")),
+              "1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa");
+}
+
+}  // namespace
+}  // namespace muster::net
