@@ -62,4 +62,20 @@ queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity
             .reserve = config.mail.reserve};
 }
 
+delivery::RunnerSettings runner_settings(const NodeConfig& config) {
+    delivery::RunnerSettings settings{.host_name = config.mail.host_name};
+    settings.smart_host = config.mail.smart_host;
+    settings.port = static_cast<std::uint16_t>(config.mail.out_port);
+    for (const std::string& text : config.mail.source_addresses) {
+        if (const auto address = IpAddress::parse(text)) {
+            settings.source_addresses.push_back(*address);
+        }
+    }
+    return settings;
+}
+
+net::ResolverSettings resolver_settings(const NodeConfig& config) {
+    return {.servers = config.mail.dns_servers, .trust_anchor = config.mail.trust_anchor};
+}
+
 }  // namespace muster::admin

@@ -3,7 +3,9 @@
 
 #include "admin/node_file.h"
 #include "admin/node_identity.h"
+#include "delivery/queue_runner.h"
 #include "mx/settings.h"
+#include "net/dns.h"
 #include "queue/spool.h"
 
 namespace muster::admin {
@@ -13,5 +15,8 @@ bool takes_mail(const NodeConfig& config);
 /// Errors name the option.
 Result<mx::Settings> mail_settings(const NodeConfig& config);
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity);
+
+delivery::RunnerSettings runner_settings(const NodeConfig& config);
+net::ResolverSettings resolver_settings(const NodeConfig& config);
 
 }  // namespace muster::admin

@@ -15,8 +15,12 @@ Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context)
         spool = std::move(*opened);
         log::info("queue-opened", {{"folder", spool->folder()}});
     }
-    return std::unique_ptr<MailSystem>(
+    std::unique_ptr<MailSystem> system(
         new MailSystem(std::move(*settings), std::move(spool), context.config.node.name));
+    auto resolver = net::Resolver::create(resolver_settings(context.config));
+    if (!resolver) return std::unexpected(resolver.error());
+    system->resolver_ = std::move(*resolver);
+    return system;
 }
 
 MailSystem::MailSystem(mx::Settings settings, std::unique_ptr<queue::Spool> spool,
@@ -25,6 +29,19 @@ MailSystem::MailSystem(mx::Settings settings, std::unique_ptr<queue::Spool> spoo
       spool_(std::move(spool)),
       guard_(settings_.unknown_recipients),
       ids_(node) {}
+
+MailSystem::~MailSystem() { stop(); }
+
+void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end,
+                       const frontend::UpstreamSettings& upstream) {
+    if (!spool_) return;
+    runner_ = std::make_unique<delivery::QueueRunner>(
+        runner_settings(context.config), *spool_, context.replica, *context.topology,
+        *context.health, front_end.hosts(), upstream, context.config.node.name, resolver_.get());
+    runner_->start();
+}
+
+void MailSystem::stop() { runner_.reset(); }
 
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
     return mx::mail_service_of({settings_, spool_.get(), guard_, ids_});

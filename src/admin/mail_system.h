@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "admin/node_context.h"
+#include "delivery/queue_runner.h"
 #include "frontend/front_end.h"
 #include "mx/mail_service.h"
 #include "mx/recipient_guard.h"
@@ -18,6 +19,13 @@ class MailSystem {
 public:
     /// Opens the queue. Errors say what is wrong with the file, the folder or its owner.
     static Result<std::unique_ptr<MailSystem>> open(const NodeContext& context);
+    ~MailSystem();
+
+    /// Starts what works the queue off; `front_end` outlives it.
+    void start(const NodeContext& context, frontend::FrontEnd& front_end,
+               const frontend::UpstreamSettings& upstream);
+    /// Ends that; the queue still takes what sessions bring.
+    void stop();
 
     [[nodiscard]] std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)>
     service();
@@ -31,6 +39,8 @@ private:
     std::unique_ptr<queue::Spool> spool_;
     mx::RecipientGuard guard_;
     queue::QueueIds ids_;
+    std::unique_ptr<net::Resolver> resolver_;
+    std::unique_ptr<delivery::QueueRunner> runner_;
 };
 
 }  // namespace muster::admin

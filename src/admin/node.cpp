@@ -156,6 +156,7 @@ Result<> Node::start_front_end() {
     if (!front_end_) return {};
     if (auto used = use_certificates(context_.config); !used) return used;
     if (auto started = front_end_->start(); !started) return started;
+    if (mail_) mail_->start(context_, *front_end_, upstream_settings_);
     topology_->on_change([this](const std::shared_ptr<const cluster::Topology>&) {
         loop_.post([this] { follow_certificates(); });
     });
@@ -249,6 +250,7 @@ Task<void> Node::end_parts() {
     if (administration_) co_await administration_->close();
     co_await net::Blocking(loop_, ending_, [this] {
         if (front_end_) front_end_->stop();
+        if (mail_) mail_->stop();
         pools_.close();  // what still runs there may wait for the loop, and for the agent
     });
     if (agent_) co_await agent_->stop();

@@ -244,6 +244,11 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.xclient_from = values.texts("xclient_from");
     mail.relay_from = values.texts("relay_from");
     mail.reserve = values.number("reserve");
+    mail.smart_host = values.texts("smart_host");
+    mail.out_port = values.number("out_port");
+    mail.source_addresses = values.texts("source_addresses");
+    mail.dns_servers = values.texts("dns_servers");
+    mail.trust_anchor = values.text("trust_anchor");
     return mail;
 }
 

@@ -95,6 +95,11 @@ struct MailSettings {
     std::vector<std::string> xclient_from;
     std::vector<std::string> relay_from;
     std::size_t reserve = 0;
+    std::vector<std::string> smart_host;
+    std::size_t out_port = 25;
+    std::vector<std::string> source_addresses;
+    std::vector<std::string> dns_servers;
+    std::string trust_anchor;
 };
 
 struct UpstreamSettings {

@@ -40,7 +40,7 @@ public:
 private:
     friend class Body;
     friend class BodyReader;
-    friend class MessageWriter;
+    friend class SpoolFiles;
     Content() = default;
 
     std::string memory_;

@@ -36,9 +36,13 @@ public:
     QueueIds& operator=(const QueueIds&) = delete;
 
     [[nodiscard]] QueueId next(Time time = now());
+    /// Whether this object gave it, as far as an id can tell.
+    [[nodiscard]] bool gave(const QueueId& id) const;
 
 private:
     const std::uint64_t node_;
+    const std::uint64_t first_;
+    const Time began_;
     std::atomic<std::uint64_t> counter_;
 };
 
@@ -47,5 +51,7 @@ Result<QueueId> parse_queue_id(std::string_view text);
 [[nodiscard]] bool is_queue_id(std::string_view text);
 /// When it was given.
 [[nodiscard]] Time time_of(const QueueId& id);
+/// No id of that time or later sorts before it.
+[[nodiscard]] QueueId first_id_at(Time time);
 
 }  // namespace muster::queue

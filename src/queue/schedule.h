@@ -1,49 +1,20 @@
 #pragma once
 // Which queued messages are to be tried when: an index in memory.
 
-#include <array>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "queue/envelope.h"
+#include "queue/listing.h"
 #include "queue/retry_policy.h"
 
 namespace muster::queue {
-
-enum class MessageState : std::uint8_t {
-    Waiting,  ///< for its time
-    Parked,   ///< for a destination
-    Taken,    ///< somebody tries it now
-    Held,
-};
-std::string_view name(MessageState state);
-
-/// What the index keeps of a message; about 250 bytes with two usual addresses.
-struct Summary {
-    QueueId id;
-    Time arrived{};
-    Time expires{};
-    Time next_try{};
-    std::uint64_t size = 0;  ///< bytes of text
-    std::uint32_t tries = 0;
-    std::uint32_t recipients = 0;
-    std::uint32_t open = 0;  ///< recipients without a final result
-    MessageState state = MessageState::Waiting;
-    bool delay_notice = false;  ///< was sent
-    Kind kind = Kind::Mail;
-    std::string sender;
-    std::vector<std::string> addresses;     ///< of all recipients
-    std::vector<std::string> destinations;  ///< keys of the groups last tried; empty: not known
-};
 
 /// What a try came to for one group of recipients. A message's groups without mention are done.
 struct GroupResult {
@@ -51,28 +22,14 @@ struct GroupResult {
     enum class Kind : std::uint8_t {
         Deferred,     ///< answered 4xx: the message's own back-off
         Unreachable,  ///< no connection: the destination's back-off, too
-        Held,         ///< not tried: held_until() said so, or it has as many as it may have
+        Held,         ///< not tried: held_until() said so
+        Busy,         ///< not tried: it has as many as it may have; release_parked() tells of room
     };
     Kind kind = Kind::Deferred;
 };
 
-/// `listing` filter; empty fields match everything. Texts compare without case, `*` stands for any
-/// characters.
-struct Filter {
-    std::string sender;
-    std::string recipient;
-    std::string domain;  ///< of a recipient
-    std::string destination;
-    std::optional<MessageState> state;
-    std::optional<Time> arrived_before;
-    std::optional<Time> arrived_after;
-};
-
-struct Page {
-    std::vector<Summary> messages;
-    QueueId next;  ///< cursor for the next call; empty: that was all
-    std::uint64_t looked_at = 0;
-};
+/// Whether the message's own back-off grows.
+[[nodiscard]] bool counts_as_try(std::span<const GroupResult> groups);
 
 struct DestinationState {
     std::string destination;
@@ -111,8 +68,8 @@ public:
     /// next_due() had said. Must not block. Set before use.
     void on_earlier(std::function<void()> wake);
     /// The taker gives the message back. Groups that were deferred or unreachable count as one more
-    /// try of the message; when all were Held none is counted, and it is parked. No groups: it is
-    /// due again after the back-off.
+    /// try of the message; when all were Held or Busy none is counted. It is parked unless a group
+    /// was Deferred. No groups: it is due again after the back-off.
     void settle(const QueueId& id, std::span<const GroupResult> groups, Time now);
     /// The taker cannot serve it now for a reason of its own (draining, too many at once): due
     /// again at `when`.
@@ -127,17 +84,19 @@ public:
     void reached(std::string_view destination, Time now);
     /// A connection failed: back-off. Several failures within one back-off count once.
     void unreachable(std::string_view destination, std::string_view reason, Time now);
-    /// `count` of the messages that were Held for it are due now: it has room again.
+    /// `count` of the messages that were Busy there are due now: it has room again.
     void release_parked(std::string_view destination, std::size_t count, Time now);
     [[nodiscard]] std::vector<DestinationState> destinations(std::size_t limit);
 
-    // Operators. Counts are of messages changed; taken ones are left alone, but a flush
-    // of a taken message makes it due again right after its try.
+    // Operators: due now. Counts are of messages changed. A taken one is due right after its try;
+    // held ones are left alone.
     bool flush(const QueueId& id, Time now);
     /// Forgets the destination's back-off.
     std::size_t flush_destination(std::string_view destination, Time now);
     std::size_t flush_domain(std::string_view domain, Time now);
     std::size_t flush_all(Time now);
+
+    // Listing.
     /// Examines at most `most_looked_at` messages after `cursor` (empty: from the oldest).
     [[nodiscard]] Page list(const Filter& filter, const QueueId& cursor, std::size_t limit,
                             std::size_t most_looked_at = 20'000);
@@ -162,12 +121,10 @@ public:
     [[nodiscard]] const RetrySettings& settings() const { return settings_; }
 
 private:
-    struct Message;
-    struct Destination;
-    struct Index;
+    struct State;
 
     const RetrySettings settings_;
-    std::unique_ptr<Index> index_;
+    std::unique_ptr<State> state_;
 };
 
 }  // namespace muster::queue

@@ -6,12 +6,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "net/loop.h"
+#include "queue/adoption.h"
 #include "queue/body.h"
 #include "queue/envelope.h"
+#include "queue/loader.h"
 #include "queue/message_file.h"
 #include "queue/owner.h"
 #include "queue/schedule.h"
@@ -46,24 +49,8 @@ struct QueuedMessage {
     bool delay_notice = false;
 };
 
-struct LoadProgress {
-    std::uint64_t known = 0;  ///< messages seen in the folders so far; all of them once listed
-    std::uint64_t loaded = 0;
-    std::uint64_t corrupt = 0;  ///< moved to corrupt/
-    std::uint64_t removed = 0;  ///< unfinished ones that were never acknowledged
-    bool listed = false;        ///< `known` is final
-    bool done = false;
-};
-
-struct AdoptReport {
-    std::uint64_t known = 0;
-    std::uint64_t adopted = 0;
-    std::uint64_t present = 0;  ///< were here already, from an adoption that was interrupted
-    std::uint64_t corrupt = 0;
-    std::uint64_t removed = 0;
-};
-
-/// Folders: `incoming/` texts being taken in and messages being adopted; `active/BUCKET/ID` queued
+/// Folders: `incoming/` texts being taken in; `adopting/` copies from another file system;
+/// `active/BUCKET/ID` queued
 /// messages; `hold/ID`; `corrupt/` what could not be read; `OWNER`; `lock`.
 ///
 /// Thread-safe, but for open() and the destructor. Calls that say so touch the disk on the
@@ -125,7 +112,9 @@ public:
 
     // Delivering. A message is read and changed by its taker (see Schedule), in order.
     [[nodiscard]] Schedule& schedule();
-    /// Reads the file on the caller's thread. NotFound, Io; Corrupt (it is then moved to corrupt/).
+    /// Reads the file on the caller's thread: of a message taken in by this process, from the page
+    /// cache. NotFound, Io; Corrupt (it is then moved to corrupt/); Unavailable: !owned(). A
+    /// message without open recipients is one that was not removed in time: remove it.
     Result<QueuedMessage> read(const QueueId& id);
     /// Appends results. Needs no call before remove().
     void record(const QueueId& id, std::vector<RecipientResult> results);
@@ -135,12 +124,13 @@ public:
     /// All recipients are done (and DSNs committed): the message leaves the queue.
     void remove(const QueueId& id);
 
-    // Operators. On the caller's thread, durable when they return.
-    /// Unavailable when it is just being tried.
-    Result<> hold(const QueueId& id);
-    Result<> release(const QueueId& id);
-    /// Deletes without notice to anybody. NotFound; Unavailable when it is just being tried.
-    Result<> discard(const QueueId& id);
+    // Operators. On the caller's thread, durable when they return, one sync for all ids. They give
+    // how many were changed: unknown ones, and those that are just being tried, are passed over.
+    Result<std::size_t> hold(std::span<const QueueId> ids);
+    /// Due at once.
+    Result<std::size_t> release(std::span<const QueueId> ids);
+    /// Deletes without notice to anybody.
+    Result<std::size_t> discard(std::span<const QueueId> ids);
 
     /// Takes the messages of a dead node's queue in `folder`: becomes its owner first, then moves
     /// them. May be run again after an interruption at any point; nothing is lost or taken twice.

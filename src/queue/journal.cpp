@@ -1,0 +1,113 @@
+#include "queue/journal.h"
+
+#include "base/log.h"
+
+namespace muster::queue {
+namespace {
+
+constexpr auto kLookAtBuckets = std::chrono::seconds(10);
+
+std::string_view bucket_of(const QueueId& id) { return id.view().substr(0, kBucketLength); }
+
+}  // namespace
+
+Journal::Journal(const SpoolFiles& files) : files_(files), thread_([this] { run(); }) {}
+
+Journal::~Journal() { close(); }
+
+void Journal::close() {
+    {
+        const std::scoped_lock lock(mutex_);
+        closing_ = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Journal::push(Entry entry) {
+    bool first = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        first = entries_.empty();
+        entries_.push_back(std::move(entry));
+        ++given_;
+    }
+    if (first) wake_.notify_one();
+}
+
+void Journal::append(const QueueId& id, std::string lines, std::function<void()> then) {
+    push({id, std::move(lines), std::move(then), false});
+}
+
+void Journal::remove(const QueueId& id) { push({id, {}, {}, true}); }
+
+void Journal::flush() {
+    std::unique_lock lock(mutex_);
+    const std::uint64_t until = given_;
+    done_.wait(lock, [&] { return finished_ >= until; });
+}
+
+void Journal::run() {
+    std::vector<Entry> mine;
+    for (;;) {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return closing_ || !entries_.empty(); });
+        if (entries_.empty()) return;
+        mine.swap(entries_);
+        lock.unlock();
+        carry_out(mine);
+        lock.lock();
+        finished_ += mine.size();
+        lock.unlock();
+        done_.notify_all();
+        mine.clear();
+        remove_old_buckets();
+    }
+}
+
+void Journal::carry_out(std::vector<Entry>& entries) {
+    for (std::size_t at = 0; at < entries.size();) {
+        std::size_t end = at + 1;
+        std::string lines = std::move(entries[at].lines);
+        bool gone = entries[at].remove;
+        for (; end < entries.size() && !gone && entries[end].id == entries[at].id; ++end) {
+            lines += entries[end].lines;
+            gone = entries[end].remove;
+        }
+        const QueueId& id = entries[at].id;
+        if (gone) {
+            remove_message(id);
+        } else if (!lines.empty()) {
+            if (auto written = files_.append(id, lines);
+                !written && written.error().kind != ErrorKind::NotFound) {
+                log::error("queue-record-failed",
+                           {{"queue_id", id}, {"error", written.error().detail}});
+            }
+        }
+        for (; at < end; ++at) {
+            if (entries[at].then) entries[at].then();
+        }
+    }
+}
+
+void Journal::remove_message(const QueueId& id) {
+    const auto removed = files_.remove(id);
+    if (!removed && removed.error().kind != ErrorKind::NotFound) {
+        log::error("queue-remove-failed", {{"queue_id", id}, {"error", removed.error().detail}});
+    }
+    if (left_.find(bucket_of(id)) == left_.end()) left_.emplace(bucket_of(id));
+}
+
+void Journal::remove_old_buckets() {
+    const Time time = now();
+    if (left_.empty() || time - buckets_looked_at_ < kLookAtBuckets) return;
+    buckets_looked_at_ = time;
+    const QueueId present = first_id_at(time);
+    std::erase_if(left_, [&](const std::string& bucket) {
+        if (bucket >= bucket_of(present)) return false;  // is written to
+        files_.remove_bucket(bucket);
+        return true;
+    });
+}
+
+}  // namespace muster::queue

@@ -1,0 +1,36 @@
+#include "queue/retry_policy.h"
+
+#include <algorithm>
+
+namespace muster::queue {
+namespace {
+
+milliseconds jittered(milliseconds delay, double share, double random) {
+    const double factor = 1.0 + share * (2.0 * random - 1.0);
+    return milliseconds(static_cast<std::int64_t>(static_cast<double>(delay.count()) * factor));
+}
+
+}  // namespace
+
+Time next_try(const RetrySettings& settings, Time last, std::uint32_t tries, double random) {
+    if (settings.delays.empty()) return last;
+    const std::size_t step =
+        std::min<std::size_t>(tries == 0 ? 0 : tries - 1, settings.delays.size() - 1);
+    return last + jittered(settings.delays[step], settings.jitter, random);
+}
+
+Time destination_until(const RetrySettings& settings, Time now, std::uint32_t failures,
+                       double random) {
+    milliseconds delay = settings.destination_first;
+    for (std::uint32_t i = 1; i < failures && delay < settings.destination_most; ++i) delay *= 2;
+    return now + jittered(std::min(delay, settings.destination_most), settings.jitter, random);
+}
+
+bool expired(Time expires, Time now) { return expires <= now; }
+
+bool delay_notice_due(const RetrySettings& settings, Time arrived, bool sent, Time now) {
+    return !sent && settings.delay_notice_after > milliseconds(0) &&
+           arrived + settings.delay_notice_after <= now;
+}
+
+}  // namespace muster::queue

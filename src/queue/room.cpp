@@ -1,0 +1,26 @@
+#include "queue/room.h"
+
+namespace muster::queue {
+namespace {
+
+constexpr std::chrono::nanoseconds kAskAgain = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Result<> Room::check(std::uint64_t size) {
+    const std::int64_t time = std::chrono::steady_clock::now().time_since_epoch().count();
+    std::int64_t asked = asked_.load();
+    if ((asked == 0 || time - asked > kAskAgain.count()) &&
+        asked_.compare_exchange_strong(asked, time)) {
+        const auto free = files_.free_bytes();
+        if (!free) return std::unexpected(free.error());
+        free_ = static_cast<std::int64_t>(*free);
+    }
+    if (free_.load() < static_cast<std::int64_t>(reserve_ + size)) {
+        return fail(ErrorKind::Limit, "insufficient storage",
+                    "the queue's file system is full to its reserve: " + files_.folder());
+    }
+    return {};
+}
+
+}  // namespace muster::queue

@@ -1,0 +1,28 @@
+#pragma once
+// Whether the file system has room for more mail.
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+
+#include "queue/spool_files.h"
+
+namespace muster::queue {
+
+/// Asks the system ten times a second at most and counts in between. Thread-safe.
+class Room {
+public:
+    Room(const SpoolFiles& files, std::uint64_t reserve) : files_(files), reserve_(reserve) {}
+
+    /// Limit when `size` bytes would go into the reserve, or the last inodes.
+    Result<> check(std::uint64_t size);
+    void used(std::uint64_t size) { free_.fetch_sub(static_cast<std::int64_t>(size)); }
+
+private:
+    const SpoolFiles& files_;
+    const std::uint64_t reserve_;
+    std::atomic<std::int64_t> free_ = 0;
+    std::atomic<std::int64_t> asked_ = 0;
+};
+
+}  // namespace muster::queue
