@@ -50,7 +50,8 @@ Result<> choose_ports(DemoPlan& plan, const std::string& network) {
     }
     for (DemoFrontEnd& front_end : plan.front_ends) {
         const std::string address = network + std::to_string(host++);
-        for (const char* use : {"imap", "imaps", "pop3", "pop3s", "sieve", "admin", "cluster"}) {
+        for (const char* use : {"imap", "imaps", "pop3", "pop3s", "sieve", "smtp", "submission",
+                                "submissions", "admin", "cluster"}) {
             const auto port = ports.next(address);
             if (!port) return std::unexpected(port.error());
             front_end.endpoints[use] = address + ":" + std::to_string(*port);
@@ -144,6 +145,10 @@ std::string front_end_file(const DemoPlan& plan, const DemoFrontEnd& front_end) 
     text += listener_section(front_end, "pop3", "pop3", "starttls");
     text += listener_section(front_end, "pop3s", "pop3", "implicit");
     text += listener_section(front_end, "sieve", "sieve", "starttls");
+    text += listener_section(front_end, "smtp", "smtp", "starttls");
+    text += listener_section(front_end, "submission", "submission", "starttls");
+    text += listener_section(front_end, "submissions", "submission", "implicit");
+    text += "[mail]\nhost_name = " + quoted(front_end.name + ".domain1.dom") + "\n";
     return text;
 }
 

@@ -63,7 +63,8 @@ queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity
 }
 
 delivery::RunnerSettings runner_settings(const NodeConfig& config) {
-    delivery::RunnerSettings settings{.host_name = config.mail.host_name};
+    delivery::RunnerSettings settings;
+    settings.host_name = config.mail.host_name;
     settings.smart_host = config.mail.smart_host;
     settings.port = static_cast<std::uint16_t>(config.mail.out_port);
     for (const std::string& text : config.mail.source_addresses) {
@@ -75,7 +76,10 @@ delivery::RunnerSettings runner_settings(const NodeConfig& config) {
 }
 
 net::ResolverSettings resolver_settings(const NodeConfig& config) {
-    return {.servers = config.mail.dns_servers, .trust_anchor = config.mail.trust_anchor};
+    net::ResolverSettings settings;
+    settings.servers = config.mail.dns_servers;
+    settings.trust_anchor = config.mail.trust_anchor;
+    return settings;
 }
 
 }  // namespace muster::admin
