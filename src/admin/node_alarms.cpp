@@ -36,6 +36,18 @@ std::vector<NamedCertificate> watched_certificates(const NodeContext& node) {
     return certificates;
 }
 
+/// What the checks saw of servers and services that are still in the state: workers may hold an
+/// old topology, and so its rows, for as long as nobody logs in.
+std::vector<cluster::HealthRow> health_rows(const NodeContext& node) {
+    const auto topology = node.topology->current();
+    auto rows = node.health->rows();
+    std::erase_if(rows, [&topology](const cluster::HealthRow& row) {
+        const cluster::ServerView* const view = topology->server(row.server.view());
+        return view == nullptr || !view->server.service(row.service);
+    });
+    return rows;
+}
+
 struct WatchedEnd {
     std::string about;
     WallTime end;
@@ -45,7 +57,7 @@ struct WatchedEnd {
 /// Certificates that are somewhere else: what the checks of servers saw, what the authority signed.
 std::vector<WatchedEnd> watched_ends(const NodeContext& node) {
     std::vector<WatchedEnd> ends;
-    for (const cluster::HealthRow& row : node.health->rows()) {
+    for (const cluster::HealthRow& row : health_rows(node)) {
         if (!row.certificate_end) continue;
         ends.push_back({"certificate of server " + row.server.text + " (" +
                             std::string(name(row.service)) + ")",
@@ -64,10 +76,12 @@ std::vector<WatchedEnd> watched_ends(const NodeContext& node) {
     return ends;
 }
 
+constexpr const char* kEnds = "muster_certificate_ends_timestamp_seconds";
+
 void show_end(const std::string& about, WallTime end) {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(end.time_since_epoch());
-    metrics::gauge("muster_certificate_ends_timestamp_seconds",
-                   "When a certificate ends, in seconds since 1970", {{"certificate", about}})
+    metrics::gauge(kEnds, "When a certificate ends, in seconds since 1970",
+                   {{"certificate", about}})
         .set(static_cast<double>(seconds.count()));
 }
 
@@ -117,7 +131,7 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
             end_alarm(watched.about, watched.end, std::chrono::system_clock::now(), watched.advice);
         if (alarm) alarms.push_back(std::move(*alarm));
     }
-    for (const cluster::HealthRow& row : node.health->rows()) {
+    for (const cluster::HealthRow& row : health_rows(node)) {
         if (row.observed != cluster::Observed::Down) continue;
         add(alarms, "server " + row.server.text,
             std::string(name(row.service)) + " is down: " + row.last_error, true);
@@ -125,13 +139,26 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
     return alarms;
 }
 
-void AlarmReporter::look(const NodeContext& node) {
+void AlarmReporter::show_ends(const NodeContext& node) {
+    std::set<std::string> shown;
     for (const NamedCertificate& certificate : watched_certificates(node)) {
         const auto facts = net::read_certificate(certificate.chain);
         if (!facts) continue;
         show_end(certificate.about, facts->not_after);
+        shown.insert(certificate.about);
     }
-    for (const WatchedEnd& watched : watched_ends(node)) show_end(watched.about, watched.end);
+    for (const WatchedEnd& watched : watched_ends(node)) {
+        show_end(watched.about, watched.end);
+        shown.insert(watched.about);
+    }
+    for (const std::string& about : shown_) {
+        if (!shown.contains(about)) metrics::forget_gauge(kEnds, {{"certificate", about}});
+    }
+    shown_ = std::move(shown);
+}
+
+void AlarmReporter::look(const NodeContext& node) {
+    show_ends(node);
     auto alarms = node_alarms(node);
     metrics::gauge("muster_alarms", "Alarms of this node").set(static_cast<double>(alarms.size()));
     if (net::Clock::now() >= tell_again_) {

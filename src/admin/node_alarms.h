@@ -1,6 +1,8 @@
 #pragma once
 // The alarms of one node: certificates that end, a replica that is behind, servers that are down.
 
+#include <set>
+#include <string>
 #include <vector>
 
 #include "admin/alarms.h"
@@ -20,6 +22,10 @@ public:
     void look(const NodeContext& node);
 
 private:
+    /// Of what is there; what is gone is shown no more.
+    void show_ends(const NodeContext& node);
+
+    std::set<std::string> shown_;
     std::vector<Alarm> told_;
     net::Clock::time_point tell_again_{};
 };

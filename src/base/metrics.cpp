@@ -169,6 +169,16 @@ void forget(const std::string& name) {
     in.families.erase(name);
 }
 
+void forget_gauge(const std::string& name, const Labels& labels) {
+    Registry& in = registry();
+    const std::scoped_lock lock(in.mutex);
+    const auto found = in.families.find(name);
+    if (found == in.families.end()) return;
+    std::erase_if(found->second.gauges,
+                  [&labels](const auto& one) { return one.labels == labels; });
+    if (found->second.gauges.empty()) in.families.erase(found);
+}
+
 std::string exposition() {
     std::vector<MetricFamily> families;
     Registry& in = registry();

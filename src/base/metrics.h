@@ -70,6 +70,8 @@ Histogram& histogram(const std::string& name, const std::string& help, const Lab
 /// thread and must stay callable until `forget(name)`.
 void probe(const std::string& name, const std::string& help, std::function<double()> read);
 void forget(const std::string& name);
+/// Removes one gauge of a name. Only for a gauge whose reference nobody keeps.
+void forget_gauge(const std::string& name, const Labels& labels);
 
 /// All metrics of the process (text format 0.0.4).
 std::string exposition();

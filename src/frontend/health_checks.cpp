@@ -63,6 +63,19 @@ void log_change(const std::optional<cluster::HealthChange>& change) {
                 {"reason", change->reason}});
 }
 
+// A server that has greeted is up, whatever becomes of this.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
+Task<void> HealthChecks::look_behind_starttls(net::SocketStream& stream,
+                                              const UpstreamTarget& target) {
+    if (target.tls != cluster::TlsMode::StartTls) co_return;
+    try {
+        co_await start_smtp_tls(stream, target);
+    } catch (const net::ConversationOver& over) {
+        log::debug("smtp-tls-failed",
+                   {{"server", target.server}, {"reason", net::name(over.reason())}});
+    }
+}
+
 // check() holds the topology that the server belongs to.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
@@ -82,8 +95,9 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
         if ((*target)->introduce == cluster::Introduce::Proxy) {
             co_await upstream->stream().write(wire::proxy_protocol::write_v2_local());
         }
-        if (is_smtp(service)) co_return co_await read_smtp_greeting(upstream->stream(), **target);
-        auto opened = co_await upstream->open();
+        auto opened = is_smtp(service) ? co_await read_smtp_greeting(upstream->stream(), **target)
+                                       : co_await upstream->open();
+        if (opened && is_smtp(service)) co_await look_behind_starttls(upstream->stream(), **target);
         if (const auto end = upstream->stream().peer_certificate_end()) {
             health_.saw_certificate({server.server.name, service}, *end);
         }

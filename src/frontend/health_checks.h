@@ -13,7 +13,7 @@
 namespace muster::frontend {
 
 /// Runs on one loop's thread, beside whatever else runs there. A check connects, does TLS as the
-/// entry says, and reads the greeting; it logs in nowhere.
+/// entry says, and reads the greeting; it logs in nowhere. It keeps when the certificate ends.
 class HealthChecks {
 public:
     /// What is passed by reference must outlive the checks.
@@ -30,6 +30,8 @@ private:
     Task<void> check_loop();
     Task<void> check(cluster::CheckTarget which, std::shared_ptr<const cluster::Topology> topology);
     Task<Result<>> try_service(const cluster::ServerView& server, cluster::Service service);
+    /// For the certificate there, which would otherwise end unseen.
+    static Task<void> look_behind_starttls(net::SocketStream& stream, const UpstreamTarget& target);
 
     net::Loop& loop_;
     const UpstreamSettings& settings_;

@@ -20,6 +20,7 @@ class TlsServer:
     """Greets like an IMAP server behind TLS, with the certificate in `certificate` and `key`."""
 
     def __init__(self, certificate, key):
+        self.salutations = set()
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.use(certificate, key)
         self.listener = socket.create_server(("127.0.0.1", 0))
@@ -51,6 +52,35 @@ class TlsServer:
 
     def close(self):
         self.listener.close()
+
+
+class LmtpServer(TlsServer):
+    """Offers STARTTLS, as LMTP or submission servers do."""
+
+    def greet(self, client):
+        try:
+            client.settimeout(10)
+            client.sendall(b"220-two lines\r\n220 ready\r\n")
+            self.salutations.add(client.recv(1000).split()[0])
+            client.sendall(b"250-me\r\n250-STARTTLS\r\n250 8BITMIME\r\n")
+            if client.recv(1000) != b"STARTTLS\r\n":
+                return
+            client.sendall(b"220 go ahead\r\n")
+            with self.context.wrap_socket(client, server_side=True) as stream:
+                stream.recv(1000)
+        except OSError:
+            pass
+
+
+class SubmissionsServer(TlsServer):
+    def greet(self, client):
+        try:
+            client.settimeout(10)
+            with self.context.wrap_socket(client, server_side=True) as stream:
+                stream.sendall(b"220 ready\r\n")
+                stream.recv(1000)
+        except OSError:
+            pass
 
 
 class Ends(unittest.TestCase):
@@ -105,6 +135,31 @@ class Ends(unittest.TestCase):
         self.assertAlmostEqual(float(ends.group(1)), time.time() + 6 * 86400, delta=600)
         server.use(*self.issue("sv9", 300, "--names", "sv9.test"))
         wait_for(lambda: about not in alarms(front_end))
+
+    def test_lmtp_and_submission_are_watched_and_what_is_gone_is_not(self):
+        files = self.issue("sv8", 6, "--names", "sv8.test")
+        lmtp, submission = LmtpServer(*files), SubmissionsServer(*files)
+        self.addCleanup(lmtp.close)
+        self.addCleanup(submission.close)
+        front_end = self.lab.member(self.master, "fe3", ["frontend"], "frontend",
+                                    "[upstream]\ncheck_interval = 1\n")
+        self.master.do("server", "add", "sv8", "kind=foreign", "host=127.0.0.1",
+                       f"lmtp.port={lmtp.port}", f"submission.port={submission.port}",
+                       "submission.tls=implicit", "tls_name=sv8.test")
+        abouts = {f"certificate of server sv8 ({name})" for name in ("lmtp", "submission")}
+        wait_for(lambda: abouts <= set(alarms(front_end)))
+        self.assertEqual(lmtp.salutations, {b"LHLO"})
+        wait_for(lambda: all(f'certificate="{about}"' in front_end.http("/metrics")[1]
+                             for about in abouts), 40)
+        self.assertEqual(self.master.http("/v1/servers/sv8", "root", "rootpass", "PATCH",
+                                          {"services": {"lmtp": None}})[0], 200)
+        wait_for(lambda: not any("lmtp" in about for about in alarms(front_end)))
+        self.assertTrue(any("submission" in about for about in alarms(front_end)))
+        self.master.do("server", "remove", "sv8", "--yes")
+        wait_for(lambda: not any("sv8" in about and "server" in about
+                                 for about in alarms(front_end)))
+        wait_for(lambda: not any(f'certificate="{about}"' in front_end.http("/metrics")[1]
+                                 for about in abouts), 40)
 
     def test_a_listeners_certificate_is_watched(self):
         chain, key = self.issue("mail", 3, "--names", "mail.test")

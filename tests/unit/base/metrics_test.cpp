@@ -46,5 +46,15 @@ TEST(Metrics, GaugesAndProbes) {
     EXPECT_FALSE(shows("t_probe"));
 }
 
+TEST(Metrics, AGaugeOfSomethingThatIsGoneIsForgottenAlone) {
+    gauge("t_ends", "Ends.", {{"of", "a"}}).set(1);
+    gauge("t_ends", "Ends.", {{"of", "b"}}).set(2);
+    forget_gauge("t_ends", {{"of", "a"}});
+    EXPECT_FALSE(shows("of=\"a\""));
+    EXPECT_TRUE(shows("t_ends{of=\"b\"} 2"));
+    forget_gauge("t_ends", {{"of", "b"}});
+    EXPECT_FALSE(shows("t_ends"));
+}
+
 }  // namespace
 }  // namespace muster::metrics
