@@ -82,8 +82,7 @@ Result<> Administration::start() {
     node_.peers = peers_.get();
     node_.administrators = administrators_.get();
     if (node_.is_master()) {
-        presence_ =
-            std::make_unique<Presence>(*node_.coordination, std::chrono::system_clock::now());
+        presence_ = std::make_unique<Presence>(*node_.coordination);
         node_.presence = presence_.get();
     }
     offer_metrics();

@@ -19,9 +19,11 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kJoinBody = 64 * 1024;
-/// How long a stream may take to notice that its node has gone, when that node comes back anew.
-/// A second look finds it gone. Below any inactivity time-out of the one that waits.
-constexpr net::Duration kTwinPatience{2'000};
+/// When a node comes back anew, the machine behind its former stream must acknowledge what it is
+/// sent, or it is gone: so long, and a little more until the stream has ended. Below the
+/// inactivity time-out of who waits (30 s, seldom less than 5 s).
+constexpr net::Duration kTwinProof{2'500};
+constexpr net::Duration kTwinPatience{4'000};
 constexpr net::Duration kTwinPause{250};
 constexpr std::size_t kLongestInstance = 64;
 constexpr std::uint32_t kLongestInterval = 86'400;
@@ -128,7 +130,9 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     const std::unique_ptr<net::HttpExchange, decltype(leave)> ended(&exchange, leave);
     const auto visit = node_.presence->enter(member.name, newcomer, [&loop, alive] {
         loop.post([alive] {
-            if (*alive != nullptr) (*alive)->wake();
+            if (*alive == nullptr) return;
+            (*alive)->doubt(kTwinProof);
+            (*alive)->wake();
         });
     });
     if (!visit) {

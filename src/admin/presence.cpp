@@ -73,8 +73,8 @@ std::string in_utc(WallTime time) {
     return text.data();
 }
 
-Presence::Presence(state::Store& coordination, WallTime now)
-    : coordination_(coordination), start_(now) {
+Presence::Presence(state::Store& coordination, Clock clock)
+    : coordination_(coordination), clock_(std::move(clock)), start_(clock_()) {
     const auto rows = coordination.range(kAlivePrefix, state::prefix_end(kAlivePrefix), kMostRows);
     if (!rows) {
         log::error("alive_unreadable", {{"reason", rows.error().detail}});
@@ -98,11 +98,12 @@ std::optional<Presence::Visit> Presence::enter(const NodeName& node, const Sight
     return Visit(*this, node, number);
 }
 
-bool Presence::is_twin(Row& row, const std::string& instance) {
+bool Presence::is_twin(Row& row, const std::string& instance) const {
     if (!differ(row.last.instance, instance)) return false;
     if (!row.visits.empty()) return true;
-    const auto away = std::chrono::system_clock::now() - row.last.time;
-    if (away > std::max<WallTime::duration>(kTwinAlarm, 2 * row.last.interval)) row.former.clear();
+    const auto away = clock_() - row.last.time;
+    // The one that took its place would have come again by now.
+    if (away > row.last.interval + kTwinAlarm) row.former.clear();
     return row.former == instance;
 }
 
@@ -111,7 +112,7 @@ void Presence::leave(const NodeName& node, std::uint64_t number) {
     const auto row = rows_.find(node.text);
     if (row == rows_.end()) return;
     row->second.visits.erase(number);
-    row->second.last.time = std::chrono::system_clock::now();
+    row->second.last.time = clock_();
     row->second.changed = true;
 }
 

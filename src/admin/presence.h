@@ -39,8 +39,9 @@ std::string in_utc(WallTime time);
 /// number of connections.
 class Presence {
 public:
+    using Clock = std::function<WallTime()>;
     /// Reads what an earlier run wrote; `coordination` must outlive it.
-    Presence(state::Store& coordination, WallTime now);
+    explicit Presence(state::Store& coordination, Clock clock = std::chrono::system_clock::now);
 
     /// One stream of a member, from its beginning to its end.
     class Visit {
@@ -94,10 +95,11 @@ private:
         WallTime told;
     };
 
-    static bool is_twin(Row& row, const std::string& instance);
+    bool is_twin(Row& row, const std::string& instance) const;
     void leave(const NodeName& node, std::uint64_t number);
 
     state::Store& coordination_;
+    const Clock clock_;
     const WallTime start_;
     std::mutex mutex_;
     std::map<std::string, Row> rows_;

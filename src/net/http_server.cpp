@@ -124,6 +124,7 @@ public:
     [[nodiscard]] bool answered() const override { return answered_; }
     Task<void> pause(Duration duration) override;
     void wake() override;
+    void doubt(Duration limit) override { stream_.give_up_unacknowledged(limit); }
 
 private:
     /// Reads more; false at the end of the stream. The deadline is the caller's.

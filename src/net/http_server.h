@@ -46,6 +46,9 @@ public:
     virtual Task<void> pause(Duration duration) = 0;
     /// Ends a pause; also one that has not begun yet. On the loop's thread only.
     virtual void wake() = 0;
+    /// The client may be gone: what its machine has not acknowledged for `limit` ends the exchange
+    /// from now on. On the loop's thread only.
+    virtual void doubt(Duration limit) = 0;
 
 protected:
     explicit HttpExchange(HttpRequest request) : request_(std::move(request)) {}

@@ -171,6 +171,44 @@ class OwnNamespace(unittest.TestCase):
         self.assertIn("noticed", self.in_namespace("gone"))
 
 
+    def test_a_machine_that_was_lost_is_replaced_without_being_taken_for_a_twin(self):
+        self.assertIn("replaced", self.in_namespace("lost"))
+
+
+def machine_is_replaced():
+    subprocess.run(["ip", "address", "add", "10.9.9.9/32", "dev", "lo"], check=True)
+    lab, elsewhere = Lab(), Lab()
+    try:
+        master = lab.node("m1", ["master"])
+        text = master.file.read_text()
+        master.file.write_text(
+            text.replace("[cluster]\n", '[cluster]\nallow = ["127.0.0.0/8", "10.9.9.9/32"]\n'))
+        master.do("cluster", "init")
+        master.start()
+        lost = lab.node("fe1", ["frontend"])
+        text = lost.file.read_text()
+        lost.file.write_text(text.replace("[cluster]\n", '[cluster]\nsource_address = "10.9.9.9"\n'))
+        token = master.ask("token", "add", "--scope", "frontend")
+        lost.do("cluster", "join", "--master", master.cluster, "--pin", token["pin"],
+                "--token-stdin", stdin=token["token"] + "\n")
+        lost.start()
+        wait_for(lambda: {row["name"]: row for row in master.ask("node", "list")["nodes"]}
+                 ["fe1"].get("seen", {}).get("connected"))
+        new = elsewhere.node("fe1", ["frontend"])
+        shutil.copytree(lost.state, new.state,
+                        ignore=shutil.ignore_patterns("*.sock", "*.lock", "replica-*"))
+        subprocess.run(["ip", "address", "delete", "10.9.9.9/32", "dev", "lo"], check=True)
+        began = time.monotonic()
+        new.start()
+        wait_for(lambda: new.ask("status")["nodes"][0]["replica"]["phase"] == "following", 25)
+        print(f"replaced after {time.monotonic() - began:.0f} s")
+        assert "two_nodes_one_name" not in master.log.read_text()
+        assert not [row for row in master.ask("status")["alarms"] if row["about"] == "node fe1"]
+    finally:
+        elsewhere.close()
+        lab.close()
+
+
 def machine_is_gone():
     subprocess.run(["ip", "address", "add", "10.9.9.9/32", "dev", "lo"], check=True)
     lab = Lab()
@@ -246,6 +284,7 @@ def more_connections_than_ports():
 if __name__ == "__main__":
     if "--in-namespace" in sys.argv:
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-        {"ports": more_connections_than_ports, "gone": machine_is_gone}[sys.argv[-1]]()
+        {"ports": more_connections_than_ports, "gone": machine_is_gone,
+         "lost": machine_is_replaced}[sys.argv[-1]]()
     else:
         unittest.main()
