@@ -72,7 +72,7 @@ Result<> FollowerSession::copy() {
         }
         if (auto done = writer_.add_page(page->entries, page->next, page->head); !done) return done;
         count(page->entries.size());
-        progressed_ = true;
+        goes_well();
         if (page->next.empty()) return writer_.finish_copy();
     }
 }
@@ -92,7 +92,7 @@ Result<> FollowerSession::repair() {
             if (!from.empty()) continue;
         }
         if (auto done = repair_page(*page, from); !done) return done;
-        progressed_ = true;
+        goes_well();
         if (page->next.empty()) return writer_.finish_repair();
         auto done = writer_.repaired_up_to(page->next, page->head);
         if (!done) return done;
@@ -279,7 +279,7 @@ Result<> FollowerSession::take_mark(const MarkLine& mark) {
     if (auto done = writer_.apply(pending_, mark.cursor); !done) return done;
     pending_.clear();
     pending_bytes_ = 0;
-    progressed_ = true;
+    goes_well();
     enter(FollowerPhase::Following);
     if (mark.time.count() != 0) {
         replica_.heard();
@@ -328,9 +328,15 @@ void FollowerSession::enter(FollowerPhase phase) {
             status.since = std::chrono::system_clock::now();
             status.entries = 0;
         }
+        status.cursor = writer_.position().cursor;
+    });
+}
+
+void FollowerSession::goes_well() {
+    progressed_ = true;
+    report_([](FollowerStatus& status) {
         status.trouble.clear();
         status.refused = false;
-        status.cursor = writer_.position().cursor;
     });
 }
 

@@ -32,7 +32,7 @@ struct FollowerStatus {
     std::optional<std::chrono::milliseconds> lag;      ///< our clock minus the last mark's time
     std::optional<std::chrono::milliseconds> silence;  ///< since the last mark was heard
     std::uint64_t entries = 0;                         ///< copied or compared in this phase
-    std::string trouble;                               ///< why it waits; empty when it does not
+    std::string trouble;                               ///< why it waits; empty once it goes on
     bool refused = false;                              ///< by the source, or by our disk
 };
 
@@ -90,6 +90,8 @@ private:
 
     Result<> read(const std::string& target, const std::function<Result<>(FeedLine)>& take);
     void enter(FollowerPhase phase);
+    /// Something was taken in: what stood in the way does no longer.
+    void goes_well();
     void count(std::size_t entries);
 
     Replica& replica_;

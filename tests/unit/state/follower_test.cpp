@@ -635,5 +635,39 @@ TEST_F(FollowerTest, AFullDiskIsSaidAndSurvived) {
     expect_in_step();
 }
 
+TEST_F(FollowerTest, WhatIsRefusedStaysSoUntilSomethingWasWritten) {
+    writer_.reset();
+    put("account/large", '"' + std::string(200'000, 'x') + '"');
+    std::signal(SIGXFSZ, SIG_IGN);
+    rlimit before{};
+    getrlimit(RLIMIT_FSIZE, &before);
+    rlimit small = before;
+    small.rlim_cur = 100'000;
+    std::stop_source stop;
+    int pauses = 0;
+    FollowerOptions options;
+    options.pause = [&](const std::stop_token&, std::chrono::milliseconds) {
+        if (++pauses == 3) setrlimit(RLIMIT_FSIZE, &before);
+        if (pauses == 4) stop.request_stop();
+    };
+    std::vector<std::unique_ptr<Source>> sources;
+    sources.push_back(std::make_unique<FakeSource>(wire_));
+    Follower follower(replica_, std::move(sources), options);
+    std::vector<bool> refused;
+    wire_->on_request = [&](const std::string&) {
+        if (pauses == 0) setrlimit(RLIMIT_FSIZE, &small);
+        if (pauses < 4) refused.push_back(follower.status().refused);
+    };
+    wire_->idle = [&] {
+        EXPECT_FALSE(follower.status().refused);
+        EXPECT_TRUE(follower.status().trouble.empty());
+        return false;
+    };
+    follower.run(stop.get_token());
+    // Four attempts to copy, of which the last succeeds, and a stream.
+    EXPECT_EQ(refused, (std::vector{false, true, true, true, false}));
+    EXPECT_TRUE(replica_->filled());
+}
+
 }  // namespace
 }  // namespace muster::state
