@@ -66,8 +66,8 @@ struct TlsTrust {
     Kind kind = Kind::Authority;
     std::string authorities{};
     std::string pin{};
-    bool system_too = false;  ///< Authority: the system's are trusted besides `authorities`
-    std::vector<TlsaRecord> tlsa{};         ///< Dane; without a usable one no server is trusted
+    bool system_too = false;         ///< Authority: the system's are trusted besides `authorities`
+    std::vector<TlsaRecord> tlsa{};  ///< Dane; without a usable one no server is trusted
     std::vector<std::string> also_names{};  ///< Dane: names that the certificate may show instead
 };
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "net/pki.h"
 #include "unit/delivery/scripted_server.h"
 
 namespace muster::delivery {
@@ -477,6 +478,49 @@ TEST(MailUpstream, AHandshakeThatFailsIsTold) {
     const Heard heard = run(server, target);
     EXPECT_FALSE(heard.opened);
     EXPECT_TRUE(heard.tls_failed);
+}
+
+std::shared_ptr<const net::TlsServer> certificate() {
+    const std::string key = net::make_key();
+    const auto chain = net::self_signed(key, {.common_name = "x", .names = {"x"}});
+    return *net::TlsServer::create({{*chain, key, {}}});
+}
+
+MailTarget encrypted(MailTls mode) {
+    MailTarget target = smtp();
+    target.tls = mode;
+    net::TlsTrust trust;
+    trust.kind = net::TlsTrust::Kind::Nothing;
+    target.trust = *net::TlsClient::create(trust);
+    target.login = MailLogin{"user", "secret"};
+    return target;
+}
+
+TEST(MailUpstream, WhatCameInClearIsForgotten) {
+    // The clear EHLO offers a login that the encrypted one does not.
+    ScriptedServer server({kGreets,
+                           {"\r\n", "250-x\r\n250-SIZE 10\r\n250 STARTTLS\r\n"},
+                           {"STARTTLS\r\n", "220 go\r\n250 injected\r\n", certificate()},
+                           {"\r\n", kHello},
+                           {"AUTH PLAIN AHVzZXIAc2VjcmV0\r\n", "235 welcome\r\n"},
+                           {"DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n"},
+                           {"\r\n.\r\n", "250 ok\r\n"}});
+    std::vector<Mail> mails;
+    mails.emplace_back(std::vector<std::string_view>{"a@x.y"});
+    const Heard heard = run(server, encrypted(MailTls::Required), &mails);
+    ASSERT_TRUE(heard.opened) << heard.opened.error().detail;
+    EXPECT_EQ(only(heard).outcome, Outcome::Delivered);
+}
+
+TEST(MailUpstream, TlsFromTheFirstByte) {
+    ScriptedServer server({{"", "", certificate()},
+                           kGreets,
+                           {"\r\n", kHello},
+                           {"\r\n", "535 5.7.8 wrong password\r\n"}});
+    const Heard heard = run(server, encrypted(MailTls::Implicit));
+    ASSERT_FALSE(heard.opened);
+    EXPECT_EQ(heard.opened.error().kind, ErrorKind::Refused);
+    EXPECT_FALSE(heard.tls_failed);
 }
 
 TEST(MailUpstream, ALoginNeedsTls) {

@@ -18,10 +18,11 @@
 namespace muster::delivery {
 
 /// One turn of the server: it reads until what it has heard in this turn ends with `until` (empty:
-/// reads nothing), then says `says`.
+/// reads nothing), then says `says`, then perhaps does its part of a TLS handshake.
 struct Turn {
     std::string until;
     std::string says;
+    std::shared_ptr<const net::TlsServer> tls{};
 };
 
 class ScriptedServer {
@@ -64,6 +65,9 @@ private:
             for (const Turn& turn : turns_) {
                 co_await hear(turn.until);
                 co_await server_->write(turn.says);
+                if (!turn.tls) continue;
+                const auto secured = co_await server_->accept_tls(*turn.tls);
+                if (!secured) break;
             }
             if (stays) co_await hear("never");
         } catch (const net::ConversationOver&) {
