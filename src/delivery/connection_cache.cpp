@@ -8,18 +8,16 @@ namespace muster::delivery {
 /// Takes one out of both lists.
 std::unique_ptr<MailUpstream> ConnectionCache::extract(Order::iterator which) {
     auto upstream = std::move(which->upstream);
-    const auto found = by_key_.find(upstream->target()->key);
-    std::erase(found->second, which);
-    if (found->second.empty()) by_key_.erase(found);
+    std::erase(by_key_.find(upstream->target()->key)->second, which);
     waiting_.erase(which);
     return upstream;
 }
 
 std::unique_ptr<MailUpstream> ConnectionCache::take(const std::string& key,
                                                     const ClientFacts* client) {
-    for (auto found = by_key_.find(key); found != by_key_.end(); found = by_key_.find(key)) {
-        const auto which = choose(found->second, client);
-        if (!which) return nullptr;
+    const auto found = by_key_.find(key);
+    if (found == by_key_.end()) return nullptr;
+    while (const auto which = choose(found->second, client)) {
         const bool fresh = net::Clock::now() - (*which)->since < limits_.idle;
         auto upstream = extract(*which);
         if (fresh && upstream->quiet()) return upstream;
@@ -58,19 +56,21 @@ void ConnectionCache::put(std::unique_ptr<MailUpstream> upstream) {
 }
 
 void ConnectionCache::forget(const std::string& key) {
-    for (auto found = by_key_.find(key); found != by_key_.end(); found = by_key_.find(key)) {
-        extract(found->second.front())->quit();
-    }
+    const auto found = by_key_.find(key);
+    if (found == by_key_.end()) return;
+    while (!found->second.empty()) extract(found->second.front())->quit();
 }
 
 void ConnectionCache::sweep(net::Clock::time_point now) {
     while (!waiting_.empty() && now - waiting_.front().since >= limits_.idle) {
         extract(waiting_.begin())->quit();
     }
+    std::erase_if(by_key_, [](const auto& one) { return one.second.empty(); });
 }
 
 void ConnectionCache::clear() {
     while (!waiting_.empty()) extract(waiting_.begin())->quit();
+    by_key_.clear();
 }
 
 }  // namespace muster::delivery

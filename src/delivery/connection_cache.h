@@ -1,12 +1,12 @@
 #pragma once
 // Open connections that wait for their next message.
 
-#include <deque>
 #include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "delivery/mail_upstream.h"
 
@@ -45,14 +45,14 @@ private:
         std::unique_ptr<MailUpstream> upstream;
         net::Clock::time_point since;
     };
-    using Order = std::list<Waiting>;             ///< the oldest first
-    using Waiters = std::deque<Order::iterator>;  ///< of one target, the oldest first
+    using Order = std::list<Waiting>;              ///< the oldest first
+    using Waiters = std::vector<Order::iterator>;  ///< of one target, the oldest first
     std::unique_ptr<MailUpstream> extract(Order::iterator which);
     static std::optional<Order::iterator> choose(const Waiters& waiters, const ClientFacts* client);
 
     CacheLimits limits_;
     Order waiting_;
-    std::map<std::string, Waiters, std::less<>> by_key_;
+    std::map<std::string, Waiters, std::less<>> by_key_;  ///< swept when nobody waits any more
 };
 
 }  // namespace muster::delivery
