@@ -19,9 +19,9 @@ inline constexpr std::uint8_t kDelay = 8;
 }  // namespace notify
 
 struct Recipient {
-    std::string address;      ///< as it is to be sent: after aliases, without <>
+    std::string address{};    ///< as it is to be sent: after aliases, without <>
     std::uint8_t notify = 0;  ///< notify:: bits
-    std::string orcpt;        ///< RFC 3461, 4.2: `type;address`, decoded; empty: none
+    std::string orcpt{};      ///< RFC 3461, 4.2: `type;address`, decoded; empty: none
     bool in_line = false;     ///< being handed over while the client waits (an intent record)
 
     friend bool operator==(const Recipient&, const Recipient&) = default;
@@ -32,20 +32,20 @@ enum class Kind : std::uint8_t { Mail, Dsn };
 enum class Return : std::uint8_t { Unsaid, Full, Headers };
 
 struct Envelope {
-    std::string sender;  ///< reverse-path without <>; empty: the null sender
-    std::vector<Recipient> recipients;
+    std::string sender{};  ///< reverse-path without <>; empty: the null sender
+    std::vector<Recipient> recipients{};
     Return ret = Return::Unsaid;
-    std::string envid;  ///< RFC 3461, 4.4, decoded; empty: none
+    std::string envid{};  ///< RFC 3461, 4.4, decoded; empty: none
     bool smtputf8 = false;
     bool body8bit = false;
     Kind kind = Kind::Mail;
-    std::string route_class;  ///< the kind of listener, e.g. "mx" or "submission"
+    std::string route_class{};  ///< the kind of listener, e.g. "mx" or "submission"
 
-    std::string client_address;  ///< textual; empty for mail made here
-    std::string client_name;     ///< by reverse look-up; empty: none
-    std::string helo;
-    std::string login;  ///< the account that authenticated; empty: nobody
-    SessionId session;
+    std::string client_address{};  ///< textual; empty for mail made here
+    std::string client_name{};     ///< by reverse look-up; empty: none
+    std::string helo{};
+    std::string login{};  ///< the account that authenticated; empty: nobody
+    SessionId session{};
 
     Time arrived{};     ///< zero: commit() sets it
     Time expires{};     ///< zero: commit() sets it from the settings
@@ -68,10 +68,10 @@ enum class Outcome : std::uint8_t {
 struct RecipientResult {
     std::uint32_t recipient = 0;  ///< its place in Envelope::recipients
     Outcome outcome = Outcome::Deferred;
-    Time at{};           ///< zero: now
-    std::string status;  ///< RFC 3463 code such as "4.4.1"; never empty in a file ("-" is put)
-    std::string server;  ///< who answered; empty: nobody was reached
-    std::string text;    ///< the reply or the reason, one line, cut at 500 bytes
+    Time at{};             ///< zero: now
+    std::string status{};  ///< RFC 3463 code such as "4.4.1"; never empty in a file ("-" is put)
+    std::string server{};  ///< who answered; empty: nobody was reached
+    std::string text{};    ///< the reply or the reason, one line, cut at 500 bytes
 
     friend bool operator==(const RecipientResult&, const RecipientResult&) = default;
 };
@@ -81,7 +81,7 @@ struct RecipientState {
     enum class Kind : std::uint8_t { Open, Delivered, Failed };
     Kind kind = Kind::Open;
     std::uint32_t tries = 0;  ///< deferrals so far
-    RecipientResult last;     ///< of tries > 0 or a kind other than Open
+    RecipientResult last{};   ///< of tries > 0 or a kind other than Open
 };
 
 }  // namespace muster::queue

@@ -22,7 +22,7 @@ Result<MessageState> message_state_from(std::string_view text);
 
 /// What the index keeps of a message; about 270 bytes with two usual addresses.
 struct Summary {
-    QueueId id;
+    QueueId id{};
     Time arrived{};
     Time expires{};
     Time next_try{};
@@ -33,21 +33,21 @@ struct Summary {
     MessageState state = MessageState::Waiting;
     bool delay_notice = false;  ///< was sent
     Kind kind = Kind::Mail;
-    std::string sender;
-    std::vector<std::string> addresses;     ///< of all recipients
-    std::vector<std::string> destinations;  ///< keys of the groups last tried; empty: not known
+    std::string sender{};
+    std::vector<std::string> addresses{};     ///< of all recipients
+    std::vector<std::string> destinations{};  ///< keys of the groups last tried; empty: not known
 };
 
 /// Empty fields match everything. Texts compare without case of ASCII letters, `*` stands for any
 /// characters. The null sender is asked for as `<>`.
 struct Filter {
-    std::string sender;
-    std::string recipient;
-    std::string domain;  ///< of a recipient
-    std::string destination;
-    std::optional<MessageState> state;
-    std::optional<Time> arrived_before;
-    std::optional<Time> arrived_after;
+    std::string sender{};
+    std::string recipient{};
+    std::string domain{};  ///< of a recipient
+    std::string destination{};
+    std::optional<MessageState> state{};
+    std::optional<Time> arrived_before{};
+    std::optional<Time> arrived_after{};
 };
 
 /// `*` any characters, case of ASCII letters ignored.
@@ -56,8 +56,8 @@ struct Filter {
 [[nodiscard]] std::string_view domain_of(std::string_view address);
 
 struct Page {
-    std::vector<Summary> messages;
-    QueueId next;  ///< cursor for the next call; empty: that was all
+    std::vector<Summary> messages{};
+    QueueId next{};  ///< cursor for the next call; empty: that was all
     std::uint64_t looked_at = 0;
 };
 

@@ -12,9 +12,9 @@ namespace muster::queue {
 
 /// Node and generation: a node that was revoked and joined anew has a higher one.
 struct Owner {
-    NodeName node;
+    NodeName node{};
     std::uint64_t generation = 0;
-    std::string instance;  ///< of the process, for the reader; made anew at each start
+    std::string instance{};  ///< of the process, for the reader; made anew at each start
 
     friend bool operator==(const Owner&, const Owner&) = default;
 };

@@ -18,7 +18,7 @@ namespace muster::queue {
 
 /// What a try came to for one group of recipients. A message's groups without mention are done.
 struct GroupResult {
-    std::string destination;  ///< the caller's text, e.g. "server:lmtp1" or "mx:example.net"
+    std::string destination{};  ///< the caller's text, e.g. "server:lmtp1" or "mx:example.net"
     enum class Kind : std::uint8_t {
         Deferred,     ///< answered 4xx: the message's own back-off
         Unreachable,  ///< no connection: the destination's back-off, too
@@ -32,11 +32,11 @@ struct GroupResult {
 [[nodiscard]] bool counts_as_try(std::span<const GroupResult> groups);
 
 struct DestinationState {
-    std::string destination;
+    std::string destination{};
     std::uint64_t parked = 0;    ///< messages that wait for it
     std::uint32_t failures = 0;  ///< in a row; 0: reachable as far as known
     Time until{};                ///< left alone until then
-    std::string reason;
+    std::string reason{};
 };
 
 /// Thread-safe; nothing in it blocks for longer than a few hundred messages take. Of a message that

@@ -1,0 +1,306 @@
+// When messages are due, and how destinations hold them back; with a clock of its own.
+
+#include "queue/schedule.h"
+
+#include <gtest/gtest.h>
+
+namespace muster::queue {
+namespace {
+
+using namespace std::chrono_literals;
+using Group = GroupResult::Kind;
+
+constexpr Time kStart{1'000'000s};
+
+RetrySettings steady() {
+    RetrySettings settings;
+    settings.jitter = 0.0;
+    return settings;
+}
+
+class ScheduleTest : public ::testing::Test {
+protected:
+    QueueId add(std::string recipient = "x@example.net", Time arrived = kStart,
+                MessageState state = MessageState::Waiting, std::string sender = "s@example.org") {
+        Summary summary;
+        summary.id = ids_.next(arrived);
+        summary.arrived = arrived;
+        summary.expires = arrived + schedule_.settings().expire_after;
+        summary.next_try = arrived;
+        summary.size = 100;
+        summary.open = 1;
+        summary.state = state;
+        summary.sender = std::move(sender);
+        summary.addresses = {std::move(recipient)};
+        EXPECT_TRUE(schedule_.add(summary));
+        EXPECT_FALSE(schedule_.add(summary));
+        return summary.id;
+    }
+    std::vector<QueueId> due(Time now, std::size_t limit = 100) {
+        return schedule_.due(now, limit);
+    }
+    void settle(const QueueId& id, Group kind, Time now, std::string destination = "mx:d") {
+        const GroupResult group{std::move(destination), kind};
+        schedule_.settle(id, {&group, 1}, now);
+    }
+    MessageState state(const QueueId& id) { return schedule_.find(id)->state; }
+
+    QueueIds ids_{NodeName("n")};
+    Schedule schedule_{steady()};
+};
+
+TEST(RetryPolicy, Delays) {
+    const RetrySettings settings = steady();
+    const std::vector<std::pair<std::uint32_t, milliseconds>> table = {
+        {0, 1min}, {1, 1min}, {2, 5min}, {3, 15min}, {4, 30min},
+        {5, 1h},   {6, 2h},   {7, 2h},   {99, 2h}};
+    for (const auto& [tries, delay] : table) {
+        EXPECT_EQ(next_try(settings, kStart, tries, 0.3), kStart + delay) << tries;
+    }
+    const std::vector<std::pair<std::uint32_t, milliseconds>> destinations = {
+        {1, 15s}, {2, 30s}, {3, 60s}, {6, 480s}, {7, 15min}, {1'000'000, 15min}};
+    for (const auto& [failures, delay] : destinations) {
+        EXPECT_EQ(destination_until(settings, kStart, failures, 0.3), kStart + delay) << failures;
+    }
+    RetrySettings varied;
+    EXPECT_EQ(next_try(varied, kStart, 1, 0.0), kStart + 54s);
+    EXPECT_EQ(next_try(varied, kStart, 1, 0.5), kStart + 60s);
+    EXPECT_LT(next_try(varied, kStart, 1, 0.999), kStart + 66s);
+    EXPECT_TRUE(expired(kStart, kStart));
+    EXPECT_FALSE(expired(kStart, kStart - 1ms));
+    EXPECT_FALSE(delay_notice_due(settings, kStart, false, kStart + 4h - 1ms));
+    EXPECT_TRUE(delay_notice_due(settings, kStart, false, kStart + 4h));
+    EXPECT_FALSE(delay_notice_due(settings, kStart, true, kStart + 5h));
+    varied.delay_notice_after = 0ms;
+    EXPECT_FALSE(delay_notice_due(varied, kStart, false, kStart + 100h));
+}
+
+TEST_F(ScheduleTest, OldestFirstAndEachToOneTaker) {
+    const QueueId late = add("a@d", kStart + 2s);
+    const QueueId early = add("b@d", kStart + 1s);
+    EXPECT_TRUE(due(kStart).empty());
+    EXPECT_EQ(schedule_.next_due(), kStart + 1s);
+    EXPECT_EQ(due(kStart + 5s, 1), std::vector{early});
+    EXPECT_EQ(due(kStart + 5s), std::vector{late});
+    EXPECT_TRUE(due(kStart + 5s).empty());
+    EXPECT_FALSE(schedule_.next_due());
+    EXPECT_EQ(state(late), MessageState::Taken);
+}
+
+TEST_F(ScheduleTest, ADeferredMessageWaitsLongerAndLonger) {
+    const QueueId id = add();
+    Time time = kStart;
+    for (const milliseconds delay : {milliseconds(1min), milliseconds(5min), milliseconds(15min)}) {
+        ASSERT_EQ(due(time), std::vector{id});
+        settle(id, Group::Deferred, time);
+        EXPECT_TRUE(due(time + delay - 1ms).empty());
+        time += delay;
+    }
+    EXPECT_EQ(schedule_.find(id)->tries, 3u);
+}
+
+TEST_F(ScheduleTest, AnUnreachableDestinationHoldsItsMessagesBack) {
+    std::vector<QueueId> all;
+    for (int i = 0; i < 10; ++i) all.push_back(add());
+    const QueueId other = add("o@other");
+    ASSERT_EQ(due(kStart).size(), 11u);
+    schedule_.unreachable("mx:d", "refused", kStart);
+    schedule_.unreachable("mx:d", "refused", kStart + 1s);  // the same outage
+    ASSERT_EQ(schedule_.held_until("mx:d", kStart), kStart + 15s);
+    settle(all[0], Group::Unreachable, kStart);
+    for (std::size_t i = 1; i < 10; ++i) settle(all[i], Group::Held, kStart);
+    settle(other, Group::Deferred, kStart, "mx:other");
+    EXPECT_EQ(schedule_.find(all[0])->tries, 1u);
+    EXPECT_EQ(schedule_.find(all[5])->tries, 0u);
+    EXPECT_EQ(schedule_.counts().parked, 10u);
+    EXPECT_EQ(schedule_.next_due(), kStart + 15s);
+    EXPECT_TRUE(due(kStart + 14s).empty());
+    // A probe, not a flood.
+    const auto probe = due(kStart + 15s);
+    EXPECT_EQ(probe.size(), 2u);
+    EXPECT_FALSE(schedule_.held_until("mx:d", kStart + 15s));
+    schedule_.unreachable("mx:d", "refused", kStart + 15s);
+    EXPECT_EQ(schedule_.held_until("mx:d", kStart + 15s), kStart + 45s);
+    for (const QueueId& id : probe) settle(id, Group::Unreachable, kStart + 15s);
+    EXPECT_EQ(due(kStart + 45s).size(), 2u);
+    // It answers: all may go, whatever their own back-off says.
+    schedule_.reached("mx:d", kStart + 46s);
+    EXPECT_EQ(due(kStart + 46s).size(), 8u);
+    EXPECT_EQ(schedule_.counts().parked, 0u);
+}
+
+TEST_F(ScheduleTest, ADueMessageOfARestingDestinationIsParkedUnread) {
+    const QueueId id = add();
+    ASSERT_EQ(due(kStart).size(), 1u);
+    settle(id, Group::Deferred, kStart);
+    schedule_.unreachable("mx:d", "refused", kStart + 59s);
+    EXPECT_TRUE(due(kStart + 60s).empty());
+    EXPECT_EQ(state(id), MessageState::Parked);
+    EXPECT_EQ(due(kStart + 74s), std::vector{id});
+}
+
+TEST_F(ScheduleTest, ReachedBeforeItWasParkedItIsDueAtOnce) {
+    const QueueId id = add();
+    ASSERT_EQ(due(kStart).size(), 1u);
+    schedule_.unreachable("mx:d", "refused", kStart);
+    schedule_.reached("mx:d", kStart);
+    settle(id, Group::Held, kStart);
+    EXPECT_EQ(due(kStart), std::vector{id});
+}
+
+TEST_F(ScheduleTest, BusyMessagesWaitForRoom) {
+    const QueueId first = add();
+    const QueueId second = add();
+    ASSERT_EQ(due(kStart).size(), 2u);
+    settle(first, Group::Busy, kStart);
+    settle(second, Group::Busy, kStart);
+    EXPECT_TRUE(due(kStart + 1s).empty());
+    schedule_.release_parked("mx:d", 1, kStart + 1s);
+    EXPECT_EQ(due(kStart + 1s), std::vector{first});
+    EXPECT_EQ(due(kStart + 10s), std::vector{second});  // if nobody told
+}
+
+TEST_F(ScheduleTest, ExpiredAndDelayedMessagesAreGivenWhereverTheyWait) {
+    const QueueId id = add();
+    Time time = kStart;
+    bool told = false;
+    int given = 0;
+    while (time < kStart + 5 * 24h) {
+        schedule_.unreachable("mx:d", "refused", time);
+        for (const QueueId& each : due(time)) {
+            const auto found = schedule_.find(each);
+            if (delay_notice_due(schedule_.settings(), found->arrived, found->delay_notice, time)) {
+                EXPECT_FALSE(told);
+                EXPECT_EQ(time, kStart + 4h);
+                told = true;
+                schedule_.delay_notice_sent(each);
+            }
+            settle(each, schedule_.held_until("mx:d", time) ? Group::Held : Group::Unreachable,
+                   time);
+            ++given;
+        }
+        ASSERT_TRUE(schedule_.next_due());
+        ASSERT_GT(*schedule_.next_due(), time);
+        time = *schedule_.next_due();
+    }
+    EXPECT_TRUE(told);
+    EXPECT_LT(given, 5 * 24 * 4 + 20);
+    EXPECT_EQ(due(kStart + 5 * 24h), std::vector{id});
+    // A taker that forgets about the delay or the expiry is not asked in a loop.
+    schedule_.put_back(id, kStart + 6 * 24h);
+    EXPECT_TRUE(due(kStart + 5 * 24h).empty());
+}
+
+TEST_F(ScheduleTest, HoldReleaseAndFlush) {
+    const QueueId id = add();
+    EXPECT_TRUE(schedule_.set_held(id, true, kStart));
+    EXPECT_TRUE(due(kStart + 100h).empty());
+    EXPECT_FALSE(schedule_.flush(id, kStart));
+    EXPECT_TRUE(schedule_.set_held(id, false, kStart));
+    ASSERT_EQ(due(kStart), std::vector{id});
+    EXPECT_FALSE(schedule_.set_held(id, true, kStart));  // being tried
+    EXPECT_TRUE(schedule_.flush(id, kStart));            // right after its try
+    settle(id, Group::Deferred, kStart);
+    ASSERT_EQ(due(kStart), std::vector{id});
+    settle(id, Group::Deferred, kStart);
+    EXPECT_EQ(schedule_.flush_domain("EXAMPLE.net", kStart), 1u);
+    ASSERT_EQ(due(kStart), std::vector{id});
+    schedule_.unreachable("mx:d", "refused", kStart);
+    settle(id, Group::Unreachable, kStart);
+    EXPECT_EQ(schedule_.flush_destination("mx:other", kStart), 0u);
+    EXPECT_EQ(schedule_.flush_destination("mx:d", kStart), 1u);
+    EXPECT_FALSE(schedule_.held_until("mx:d", kStart));
+    ASSERT_EQ(due(kStart), std::vector{id});
+    schedule_.unreachable("mx:d", "refused", kStart);
+    settle(id, Group::Unreachable, kStart);
+    EXPECT_EQ(schedule_.flush_all(kStart), 1u);
+    ASSERT_EQ(due(kStart), std::vector{id});
+    EXPECT_TRUE(schedule_.erase(id));
+    EXPECT_FALSE(schedule_.erase(id));
+    EXPECT_EQ(schedule_.counts().messages, 0u);
+    EXPECT_EQ(schedule_.counts().bytes, 0u);
+}
+
+TEST_F(ScheduleTest, TellsWhenSomethingIsDueEarlier) {
+    int calls = 0;
+    schedule_.on_earlier([&] { ++calls; });
+    EXPECT_FALSE(schedule_.next_due());
+    add("x@d", kStart + 10s);
+    EXPECT_EQ(calls, 1);
+    add("x@d", kStart + 20s);
+    EXPECT_EQ(calls, 1);
+    add("x@d", kStart + 5s);
+    EXPECT_EQ(calls, 2);
+    due(kStart + 30s);
+    add("x@d", kStart + 30s);
+    EXPECT_EQ(calls, 3);
+}
+
+TEST_F(ScheduleTest, ListsByFilterInPages) {
+    const QueueId a = add("Alice@Example.net", kStart, MessageState::Waiting, "boss@corp.example");
+    const QueueId b = add("bob@sub.example.net", kStart + 1s, MessageState::Held, "");
+    const QueueId c = add("carol@example.com", kStart + 2s);
+    ASSERT_EQ(due(kStart + 2s).size(), 2u);
+    settle(c, Group::Deferred, kStart + 2s, "server:one");
+    const auto ids = [&](const Filter& filter) {
+        std::vector<QueueId> found;
+        for (const Summary& each : schedule_.list(filter, {}, 100).messages)
+            found.push_back(each.id);
+        return found;
+    };
+    EXPECT_EQ(ids({}), (std::vector{a, b, c}));
+    EXPECT_EQ(ids({.sender = "BOSS@corp.example"}), std::vector{a});
+    EXPECT_EQ(ids({.sender = "<>"}), std::vector{b});
+    EXPECT_EQ(ids({.recipient = "alice@example.net"}), std::vector{a});
+    EXPECT_EQ(ids({.recipient = "*@*example.net"}), (std::vector{a, b}));
+    EXPECT_EQ(ids({.domain = "example.net"}), std::vector{a});
+    EXPECT_EQ(ids({.domain = "*.net"}), (std::vector{a, b}));
+    EXPECT_EQ(ids({.destination = "server:*"}), std::vector{c});
+    EXPECT_EQ(ids({.state = MessageState::Taken}), std::vector{a});
+    EXPECT_EQ(ids({.arrived_before = kStart + 1s}), std::vector{a});
+    EXPECT_EQ(ids({.arrived_after = kStart + 1s}), std::vector{c});
+    // Pages: bounded by what is found and by what is looked at.
+    Page page = schedule_.list({}, {}, 2);
+    EXPECT_EQ(page.messages.size(), 2u);
+    EXPECT_EQ(page.next, b);
+    page = schedule_.list({}, page.next, 2);
+    EXPECT_EQ(page.messages.size(), 1u);
+    EXPECT_TRUE(page.next.empty());
+    page = schedule_.list({.recipient = "nobody"}, {}, 10, 2);
+    EXPECT_EQ(page.looked_at, 2u);
+    EXPECT_EQ(page.next, b);
+}
+
+TEST(ScheduleHeap, ManyMessagesInOrder) {
+    Schedule schedule(steady());
+    QueueIds ids(NodeName("n"));
+    std::uint32_t value = 1;
+    std::vector<QueueId> all;
+    for (int i = 0; i < 3000; ++i) {
+        value = value * 1664525 + 1013904223;
+        Summary summary;
+        summary.id = ids.next(kStart + milliseconds(i));
+        summary.arrived = kStart;
+        summary.next_try = kStart + milliseconds(value % 10'000);
+        summary.expires = kStart + 100h;
+        summary.addresses = {"x@d"};
+        schedule.add(summary);
+        all.push_back(summary.id);
+    }
+    for (std::size_t i = 0; i < all.size(); i += 3) EXPECT_TRUE(schedule.erase(all[i]));
+    Time last = kStart;
+    std::size_t count = 0;
+    for (Time time = kStart; time <= kStart + 10s; time += 100ms) {
+        for (const QueueId& id : schedule.due(time, 10'000)) {
+            const Time next = schedule.find(id)->next_try;
+            EXPECT_LE(last, next);
+            EXPECT_LE(next, time);
+            last = next;
+            ++count;
+        }
+    }
+    EXPECT_EQ(count, 2000u);
+}
+
+}  // namespace
+}  // namespace muster::queue
