@@ -37,7 +37,7 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
     if (!spool_) return;
     runner_ = std::make_unique<delivery::QueueRunner>(
         runner_settings(context.config), *spool_, context.replica, *context.topology,
-        *context.health, front_end.hosts(), upstream, context.config.node.name, resolver_.get());
+        front_end.hosts(), upstream, context.config.node.name, resolver_.get());
     runner_->start();
 }
 

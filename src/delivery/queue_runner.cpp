@@ -15,7 +15,6 @@ namespace muster::delivery {
 namespace {
 
 constexpr net::Duration kLongestPause{5'000};
-constexpr std::size_t kMostWorldTargets = 10'000;
 
 queue::Outcome queue_outcome(Outcome outcome) {
     switch (outcome) {
@@ -63,17 +62,20 @@ bool is_open(const queue::RecipientState& state) {
 
 QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
                          std::shared_ptr<state::Replica> replica,
-                         const cluster::TopologyTable& topology, cluster::HealthTable& health,
-                         frontend::HostAddresses& hosts, const frontend::UpstreamSettings& upstream,
-                         NodeName node, net::Resolver* resolver)
+                         const cluster::TopologyTable& topology, frontend::HostAddresses& hosts,
+                         const frontend::UpstreamSettings& upstream, NodeName node,
+                         net::Resolver* resolver)
     : settings_(std::move(settings)),
       spool_(spool),
-      health_(health),
-      resolver_(resolver),
       directory_(std::move(replica), topology),
       targets_(upstream, std::move(node)),
       client_(loop_, cache_),
-      homes_(targets_, hosts, settings_.host_name) {}
+      homes_(targets_, hosts, settings_.host_name) {
+    if (resolver == nullptr) return;
+    MxRules rules;
+    rules.own_names = {settings_.host_name};
+    world_ = std::make_unique<WorldClient>(loop_, *resolver, client_, nullptr, std::move(rules));
+}
 
 QueueRunner::~QueueRunner() { stop(); }
 
@@ -346,72 +348,19 @@ Task<TransactionResult> QueueRunner::send_home(const Group& group, Transaction t
 
 Task<TransactionResult> QueueRunner::send_out(const Group& group, Transaction transaction,
                                               std::string& server) {
-    if (resolver_ == nullptr) co_return all(group, deferred("There is no resolver"));
-    RecipientResult last = deferred("No host could be reached");
+    TransactionResult last = all(group, deferred("No host could be reached"));
     for (const Destination& destination : group.remote) {
-        const MxHosts hosts = co_await find_hosts(loop_, *resolver_, destination,
-                                                  MxRules{.own_names = {settings_.host_name}});
-        if (hosts.addresses.empty()) {
-            last = hosts.failure;
-            continue;
-        }
-        for (const MxAddress& address : hosts.addresses) {
-            if (stopping_) co_return all(group, last);
-            const DaneFacts dane = co_await find_dane(loop_, *resolver_, address);
-            const TlsPolicy policy = tls_policy(settings_.tls, dane, StsVerdict::None);
-            if (!policy.usable) {
-                last = deferred(policy.reason);
-                continue;
-            }
-            const auto target = world_target(address, policy, dane);
-            if (!target) {
-                last = deferred(target.error().detail);
-                continue;
-            }
-            server = (*target)->name;
-            TransactionResult done = co_await client_.send(*target, transaction);
-            if (done.reached) co_return done;
-            last = done.recipients.front();
-        }
+        if (!world_ || stopping_) co_return last;
+        WorldResult done = co_await world_->send({.destination = destination,
+                                                  .helo = settings_.host_name,
+                                                  .tls = settings_.tls,
+                                                  .sources = settings_.source_addresses},
+                                                 transaction);
+        server = done.server;
+        last = std::move(done.result);
+        if (last.reached) break;
     }
-    co_return all(group, last);
-}
-
-Result<std::shared_ptr<const MailTarget>> QueueRunner::world_target(const MxAddress& address,
-                                                                    const TlsPolicy& policy,
-                                                                    const DaneFacts& dane) {
-    const std::string name = address.host + '[' + address.endpoint.address.text() +
-                             "]:" + std::to_string(address.endpoint.port);
-    std::string key = name + '/' + std::to_string(static_cast<int>(policy.mode)) + '/' +
-                      std::to_string(static_cast<int>(policy.verify));
-    for (const net::TlsaRecord& record : dane.records) key += '/' + record.data;
-    if (world_.size() > kMostWorldTargets) world_.clear();
-    auto& known = world_[key];
-    if (known) return known;
-    std::shared_ptr<const net::TlsClient> trust;
-    if (policy.mode != MailTls::None) {
-        auto made = tls_client(policy, dane);
-        if (!made) return std::unexpected(made.error());
-        trust = std::move(*made);
-    }
-    std::optional<IpAddress> source;
-    for (std::size_t i = 0; i < settings_.source_addresses.size() && !source; ++i) {
-        const IpAddress& each =
-            settings_.source_addresses[next_source_++ % settings_.source_addresses.size()];
-        if (each.is_v4() == address.endpoint.address.is_v4()) source = each;
-    }
-    const bool is_dane = policy.verify == TlsPolicy::Verify::Dane;
-    known = std::make_shared<const MailTarget>(
-        MailTarget{.key = key,
-                   .name = name,
-                   .endpoint = address.endpoint,
-                   .source = source,
-                   .protocol = MailProtocol::Smtp,
-                   .tls = policy.mode,
-                   .trust = std::move(trust),
-                   .tls_name = is_dane ? address.tlsa_host : address.host,
-                   .helo = settings_.host_name});
-    return known;
+    co_return last;
 }
 
 Task<void> QueueRunner::finish(Try& each) {

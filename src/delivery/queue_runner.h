@@ -15,7 +15,7 @@
 #include "delivery/mail_client.h"
 #include "delivery/mx_hosts.h"
 #include "delivery/reports.h"
-#include "delivery/tls_policy.h"
+#include "delivery/world_client.h"
 #include "frontend/host_addresses.h"
 #include "frontend/settings.h"
 #include "net/dns.h"
@@ -41,8 +41,8 @@ public:
     /// waits.
     QueueRunner(RunnerSettings settings, queue::Spool& spool,
                 std::shared_ptr<state::Replica> replica, const cluster::TopologyTable& topology,
-                cluster::HealthTable& health, frontend::HostAddresses& hosts,
-                const frontend::UpstreamSettings& upstream, NodeName node, net::Resolver* resolver);
+                frontend::HostAddresses& hosts, const frontend::UpstreamSettings& upstream,
+                NodeName node, net::Resolver* resolver);
     ~QueueRunner();
     QueueRunner(const QueueRunner&) = delete;
     QueueRunner& operator=(const QueueRunner&) = delete;
@@ -89,15 +89,10 @@ private:
                                       std::string& server);
     Task<TransactionResult> send_out(const Group& group, Transaction transaction,
                                      std::string& server);
-    Result<std::shared_ptr<const MailTarget>> world_target(const MxAddress& address,
-                                                           const TlsPolicy& policy,
-                                                           const DaneFacts& dane);
     static TransactionResult all(const Group& group, const RecipientResult& result);
 
     const RunnerSettings settings_;
     queue::Spool& spool_;
-    cluster::HealthTable& health_;
-    net::Resolver* resolver_;
     net::Loop loop_;
     cluster::Directory directory_;
     frontend::TargetTable targets_;
@@ -105,8 +100,7 @@ private:
     MailClient client_;
     HomeTargets homes_;
     std::map<std::string, std::size_t> under_way_;  ///< tries by destination
-    std::map<std::string, std::shared_ptr<const MailTarget>> world_;
-    std::size_t next_source_ = 0;
+    std::unique_ptr<WorldClient> world_;            ///< null: mail to the world waits
     TaskGroup tries_;
     net::Sleep* pausing_ = nullptr;
     bool woken_ = false;
