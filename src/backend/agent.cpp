@@ -181,7 +181,9 @@ void Agent::changed(const std::string& address) {
     if (standing->kind == Standing::Kind::Served) {
         const auto home = home_path(settings_.mail_root, standing->facts.id, standing->facts.epoch);
         // Another account by the same name, or its mailbox begun anew.
-        if (known != let_in_.end() && known->second != home) tasks_.spawn(end_former(address));
+        if (known != let_in_.end() && known->second != home) {
+            tasks_.spawn(end_former(address, {.former = known->second, .present = home}));
+        }
         return;
     }
     if (standing->kind == Standing::Kind::Unknown) remember_deleted(address);
@@ -204,14 +206,15 @@ bool Agent::found_open(const std::string& address, const std::string& home) {
     if (standing->kind == Standing::Kind::Unknown) remember_deleted(address);
     if (standing->kind != Standing::Kind::Served) return true;
     const AccountFacts& facts = standing->facts;
-    if (home != home_path(settings_.mail_root, facts.id, facts.epoch)) {
-        tasks_.spawn(end_former(address));
+    const auto present = home_path(settings_.mail_root, facts.id, facts.epoch);
+    if (home != present) {
+        tasks_.spawn(end_former(address, {.former = home, .present = present}));
     }
     return true;
 }
 
-Task<void> Agent::end_former(std::string address) {
-    const auto ended = co_await session_end_.kick(address);
+Task<void> Agent::end_former(std::string address, HomeChange change) {
+    const auto ended = co_await session_end_.kick_former(address, std::move(change));
     if (!ended)
         log::warning("sessions-not-ended",
                      {{"account", address}, {"reason", ended.error().detail}});

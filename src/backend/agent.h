@@ -75,7 +75,7 @@ private:
     void watch();
     void changed(const std::vector<std::string>& addresses);
     void changed(const std::string& address);
-    Task<void> end_former(std::string address);
+    Task<void> end_former(std::string address, HomeChange change);
     bool found_open(const std::string& address, const std::string& home);
     void remember_deleted(const std::string& address);
     [[nodiscard]] bool refused(std::string_view address);

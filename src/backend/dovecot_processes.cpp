@@ -214,6 +214,18 @@ int ProcessHandle::signal(int number) const {
     return errno;
 }
 
+bool serves_present_home(const DovecotProcess& process, const HomeChange& change) {
+    if (change.present.empty() || process.title.starts_with("dovecot/lmtp")) return false;
+    std::error_code error;
+    const std::string present = fs::canonical(change.present, error).native();
+    if (error) return false;
+    const fs::path stands =
+        fs::read_symlink("/proc/" + std::to_string(process.pid) + "/cwd", error);
+    if (error || stands.native() != present) return false;
+    const std::string former = fs::weakly_canonical(change.former, error).native();
+    return !error && !inside(process.pid, former);
+}
+
 namespace {
 
 /// What of a process may belong to one account.

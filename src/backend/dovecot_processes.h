@@ -64,6 +64,15 @@ struct DovecotProcess {
 /// Whether a title (verbose_proctitle) is that of a session of this account. Pure.
 bool title_names(std::string_view title, std::string_view address);
 
+/// An account's home was another before: both as `MAIL_ROOT/xx/ID/EPOCH`.
+struct HomeChange {
+    std::string former;
+    std::string present;  ///< empty: nothing changed
+};
+/// Whether the process stands in the present home and has nothing open in the former one. A
+/// delivery is for several accounts and tells nothing. False when we may not look.
+bool serves_present_home(const DovecotProcess& process, const HomeChange& change);
+
 /// The processes of the account: those that anvil counts, those whose title names it, and those
 /// that have something open below `home` (where we may look). Only children of this Dovecot's
 /// master process are ever returned; none when it does not run. Unavailable: it does not answer.

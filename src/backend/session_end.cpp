@@ -142,12 +142,16 @@ Task<void> SessionEnd::end(std::string address) {
 }
 
 Task<Result<std::size_t>> SessionEnd::kick(std::string address) {
+    return kick_former(std::move(address), {});
+}
+
+Task<Result<std::size_t>> SessionEnd::kick_former(std::string address, HomeChange change) {
     const std::string home = home_(address);
     const auto start = net::Clock::now();
     EndState state{start, start};
     std::optional<std::set<pid_t>> first;
     while (!stopping_) {
-        auto found = co_await find(address, home);
+        auto found = co_await find(address, home, change);
         if (!found) co_return std::unexpected(found.error());
         if (!first) {
             first.emplace();
@@ -165,9 +169,16 @@ Task<Result<std::size_t>> SessionEnd::kick(std::string address) {
     co_return fail(ErrorKind::Unavailable, "stopping", "the node stops: sessions may be left");
 }
 
-Task<SessionEnd::Processes> SessionEnd::find(std::string address, std::string home) {
-    auto look = [base_dir = settings_.base_dir, address, home] {
-        return account_processes(base_dir, address, home);
+Task<SessionEnd::Processes> SessionEnd::find(std::string address, std::string home,
+                                             HomeChange change) {
+    auto look = [base_dir = settings_.base_dir, address, home, change] {
+        auto processes = account_processes(base_dir, address, home);
+        if (processes) {
+            std::erase_if(*processes, [&change](const DovecotProcess& one) {
+                return serves_present_home(one, change);
+            });
+        }
+        return processes;
     };
     net::Blocking looking(loop_, pool_, std::move(look));
     auto found = co_await looking;

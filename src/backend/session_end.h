@@ -81,6 +81,8 @@ public:
     /// when it is gone, with the number of processes. Unavailable: Dovecot does not answer, the
     /// node stops, or processes are left at the deadline (they are named).
     Task<Result<std::size_t>> kick(std::string address);
+    /// The same for what runs in a home that is no longer the account's.
+    Task<Result<std::size_t>> kick_former(std::string address, HomeChange change);
 
 private:
     using Processes = Result<std::vector<DovecotProcess>>;
@@ -90,7 +92,7 @@ private:
     Task<void> sweep_loop();
     Task<void> sweep_once();
     Task<void> end(std::string address);
-    Task<Processes> find(std::string address, std::string home);
+    Task<Processes> find(std::string address, std::string home, HomeChange change = {});
     Task<void> pause(net::Duration duration);
     static void carry_out(const EndStep& step, const std::vector<DovecotProcess>& found,
                           const std::string& address);

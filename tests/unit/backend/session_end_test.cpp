@@ -1,12 +1,16 @@
 #include "backend/session_end.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
+#include <fstream>
 
 #include "backend/dovecot_processes.h"
+#include "unit/state/temporary_folder.h"
 
 namespace muster::backend {
 namespace {
@@ -79,6 +83,44 @@ TEST(DovecotProcesses, HomesBelowTheMailRoot) {
                               "/mail//kate1/0", "/home/kate", ""})
         EXPECT_EQ(home_in(other, "/mail"), "") << other;
     EXPECT_EQ(home_in("/a/b/c", ""), "");
+}
+
+TEST(DovecotProcesses, WhoServesThePresentHomeIsNoneOfTheFormer) {
+    const state::TemporaryFolder folder;
+    const HomeChange change{.former = folder.file("0").native(), .present = folder.file("1")};
+    for (const auto& home : {change.former, change.present}) {
+        std::filesystem::create_directory(home);
+        std::ofstream(home + "/log") << "x";
+    }
+    const auto serves = [&change](const std::string& stands, const std::string& open,
+                                  const char* title = "dovecot/imap [ada@domain1.dom]") {
+        std::array<int, 2> ready{};
+        EXPECT_EQ(::pipe(ready.data()), 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            const bool done =
+                ::chdir(stands.c_str()) == 0 && ::open(open.c_str(), O_RDONLY | O_CLOEXEC) >= 0;
+            if (::write(ready[1], done ? "y" : "n", 1) == 1) ::pause();
+            ::_exit(1);
+        }
+        char said = 0;
+        EXPECT_EQ(::read(ready[0], &said, 1), 1);
+        EXPECT_EQ(said, 'y');
+        const bool result = serves_present_home({child, title}, change);
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        ::close(ready[0]);
+        ::close(ready[1]);
+        return result;
+    };
+    const std::string old_log = change.former + "/log";
+    const std::string new_log = change.present + "/log";
+    EXPECT_TRUE(serves(change.present, new_log));
+    EXPECT_FALSE(serves(change.former, old_log));
+    EXPECT_FALSE(serves(change.present, old_log));
+    EXPECT_FALSE(serves("/", new_log));
+    EXPECT_FALSE(serves(change.present, new_log, "dovecot/lmtp [ada@domain1.dom]"));
+    EXPECT_FALSE(serves_present_home({::getpid(), "dovecot/imap"}, {}));
 }
 
 TEST(DovecotProcesses, AnvilDump) {
