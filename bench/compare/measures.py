@@ -77,7 +77,7 @@ def idle_memory(site, peer, tls, effort):
 
 
 def _held_memory(site, peer, holder, sessions):
-    site.outcome(holder, sessions, holder.stdout.readline())
+    site.held(holder, sessions)
     processes.settled_cpu_seconds(peer.pids())
     return processes.pss_kilobytes(peer.pids())
 

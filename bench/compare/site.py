@@ -2,6 +2,7 @@
 load tool."""
 
 import json
+import select
 import shutil
 import subprocess
 import tempfile
@@ -10,6 +11,7 @@ from pathlib import Path
 from . import processes
 
 DOMAIN = "bench.test"
+LOAD_SECONDS = 600  # no load takes a tenth of it; a peer was seen to leave a TLS session for ever
 
 
 class Site:
@@ -55,7 +57,28 @@ class Site:
     def load(self, verb, port, tls, count, **options):
         """Runs `load` to its end; every client must have succeeded."""
         process = self.start_load(verb, port, tls, count, **options)
-        return self.outcome(process, count, process.communicate()[0])
+        return self.finish(process, count)
+
+    def finish(self, process, count, seconds=LOAD_SECONDS):
+        """The outcome of a `load`, which is ended when it hangs."""
+        try:
+            text = process.communicate(timeout=seconds)[0]
+        except subprocess.TimeoutExpired:
+            raise self.hangs(process, seconds) from None
+        return self.outcome(process, count, text)
+
+    def held(self, process, count, seconds=LOAD_SECONDS):
+        """The next outcome that a `load` which goes on tells."""
+        if not select.select([process.stdout], [], [], seconds)[0]:
+            raise self.hangs(process, seconds)
+        return self.outcome(process, count, process.stdout.readline())
+
+    @staticmethod
+    def hangs(process, seconds):
+        processes.stop(process)
+        command = " ".join(str(word) for word in process.args)
+        return RuntimeError(f"load hangs: not done within {seconds} s, some client waits for an "
+                            f"answer that does not come: {command}")
 
     @staticmethod
     def outcome(process, count, text):
