@@ -63,8 +63,10 @@ void log_change(const std::optional<cluster::HealthChange>& change) {
                 {"reason", change->reason}});
 }
 
+// check() holds the topology that the server and the target belong to.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+
 // A server that has greeted is up, whatever becomes of this.
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> HealthChecks::look_behind_starttls(net::SocketStream& stream,
                                               const UpstreamTarget& target) {
     if (target.tls != cluster::TlsMode::StartTls) co_return;
@@ -76,8 +78,6 @@ Task<void> HealthChecks::look_behind_starttls(net::SocketStream& stream,
     }
 }
 
-// check() holds the topology that the server belongs to.
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
                                          cluster::Service service) {
     const auto target = targets_.target(server, service);
@@ -109,4 +109,5 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
                    "no greeting: " + std::string(net::name(reason)));
 }
 
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 }  // namespace muster::frontend
