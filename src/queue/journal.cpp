@@ -5,6 +5,8 @@
 namespace muster::queue {
 namespace {
 
+/// How long files are kept for messages that do not come.
+constexpr auto kTidy = std::chrono::seconds(10);
 constexpr auto kLookAtBuckets = std::chrono::seconds(10);
 
 std::string_view bucket_of(const QueueId& id) { return id.view().substr(0, kBucketLength); }
@@ -51,8 +53,15 @@ void Journal::run() {
     std::vector<Entry> mine;
     for (;;) {
         std::unique_lock lock(mutex_);
-        wake_.wait(lock, [this] { return closing_ || !entries_.empty(); });
+        while (!closing_ && entries_.empty()) {
+            if (tidied_) {
+                wake_.wait(lock);
+            } else if (wake_.wait_for(lock, kTidy) == std::cv_status::timeout) {
+                tidied_ = files_.tidy();
+            }
+        }
         if (entries_.empty()) return;
+        tidied_ = false;
         mine.swap(entries_);
         lock.unlock();
         carry_out(mine);
@@ -91,7 +100,7 @@ void Journal::carry_out(std::vector<Entry>& entries) {
 }
 
 void Journal::remove_message(const QueueId& id) {
-    const auto removed = files_.remove(id);
+    const auto removed = files_.retire(id);
     if (!removed && removed.error().kind != ErrorKind::NotFound) {
         log::error("queue-remove-failed", {{"queue_id", id}, {"error", removed.error().detail}});
     }

@@ -52,6 +52,7 @@ private:
     std::uint64_t given_ = 0;
     std::uint64_t finished_ = 0;
     bool closing_ = false;
+    bool tidied_ = true;                       ///< no spare files are left
     std::set<std::string, std::less<>> left_;  ///< buckets that may be empty; the thread's own
     Time buckets_looked_at_{};
     std::thread thread_;

@@ -16,6 +16,10 @@ namespace {
 /// Most messages, head and results included, are read by one call.
 constexpr std::size_t kReadAtOnce = std::size_t{64} << 10;
 
+/// No Content of such a file reads it later: it is taken in and read in memory.
+constexpr std::size_t kLargestSpare = std::size_t{32} << 10;
+static_assert(kLargestSpare < kReadAtOnce);
+
 Result<> within_bounds(const Envelope& envelope) {
     if (envelope.recipients.empty()) return fail(ErrorKind::Syntax, "a message has a recipient");
     if (envelope.recipients.size() > kMostRecipients) {
@@ -157,8 +161,8 @@ Spool::~Spool() {
 }
 
 Result<std::unique_ptr<Spool>> Spool::open(SpoolSettings settings) {
-    auto files = SpoolFiles::open(settings.folder);
-    if (!files) return std::unexpected(files.error());
+    auto made = make_folder(settings.folder);
+    if (!made) return std::unexpected(made.error());
     auto lock = lock_spool(settings.folder);
     if (!lock) return std::unexpected(lock.error());
     const auto found = read_owner(settings.folder);
@@ -172,6 +176,8 @@ Result<std::unique_ptr<Spool>> Spool::open(SpoolSettings settings) {
         auto written = write_owner(settings.folder, settings.owner);
         if (!written) return std::unexpected(written.error());
     }
+    auto files = SpoolFiles::open(settings.folder, std::min(settings.body_memory, kLargestSpare));
+    if (!files) return std::unexpected(files.error());
     (void)finish_adoption(*files);  // it says so in the log
     const std::uint64_t removed = files->clean_incoming();
     return std::unique_ptr<Spool>(new Spool(

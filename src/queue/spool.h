@@ -49,9 +49,9 @@ struct QueuedMessage {
     bool delay_notice = false;
 };
 
-/// Folders: `incoming/` texts being taken in; `adopting/` copies from another file system;
-/// `active/BUCKET/ID` queued
-/// messages; `hold/ID`; `corrupt/` what could not be read; `OWNER`; `lock`.
+/// Folders: `active/BUCKET/ID` queued messages; `hold/ID`; `incoming/` texts being taken in;
+/// `spare/` files to write over; `adopting/` copies from another file system; `corrupt/` what could
+/// not be read; `OWNER`; `lock`.
 ///
 /// Thread-safe, but for open() and the destructor. Calls that say so touch the disk on the
 /// caller's thread; all others hand their work to the spool's own threads.

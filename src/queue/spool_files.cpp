@@ -46,8 +46,7 @@ Result<> write_all(int fd, std::string_view head, std::string_view body, std::st
 bool names_are_durable(int fd) {
     struct statfs file_system{};
     if (::fstatfs(fd, &file_system) != 0) return false;
-    return file_system.f_type == EXT4_SUPER_MAGIC || file_system.f_type == XFS_SUPER_MAGIC ||
-           file_system.f_type == BTRFS_SUPER_MAGIC;
+    return file_system.f_type == EXT4_SUPER_MAGIC || file_system.f_type == XFS_SUPER_MAGIC;
 }
 
 /// The part after the message.
@@ -110,7 +109,7 @@ std::vector<std::pair<std::string, std::uint64_t>> names_in(const std::string& f
     return names;
 }
 
-Result<SpoolFiles> SpoolFiles::open(const std::string& folder) {
+Result<SpoolFiles> SpoolFiles::open(const std::string& folder, std::uint64_t largest_spare) {
     SpoolFiles files;
     files.folder_ = folder;
     auto root = make_folder(folder);
@@ -120,6 +119,11 @@ Result<SpoolFiles> SpoolFiles::open(const std::string& folder) {
     for (const char* name : {"/incoming", "/active", "/hold", "/corrupt"}) {
         const auto made = make_folder(folder + name);
         if (!made) return std::unexpected(made.error());
+    }
+    // Only where a journal keeps all renames in order.
+    if (largest_spare > 0 && files.names_with_files_) {
+        if (auto ready = SpareFiles::prepare(folder); !ready) return std::unexpected(ready.error());
+        files.spare_ = std::make_unique<SpareFiles>(files.root_.fd(), largest_spare);
     }
     return files;
 }
@@ -178,6 +182,31 @@ Result<File> SpoolFiles::create_copy(const std::string& path, const FileText& te
     return file;
 }
 
+bool SpoolFiles::rename_to(const std::string& from, const std::string& to) const {
+    if (::renameat(root_.fd(), from.c_str(), root_.fd(), to.c_str()) == 0) return true;
+    if (errno != ENOENT || to.starts_with("hold/") || !make_bucket(to)) return false;
+    return ::renameat(root_.fd(), from.c_str(), root_.fd(), to.c_str()) == 0;
+}
+
+std::optional<Result<File>> SpoolFiles::write_over(const std::string& path, const FileText& text,
+                                                   const Content& content) const {
+    if (spare_ == nullptr || !content.in_memory()) return {};
+    const auto spare = spare_->take();
+    if (!spare) return {};
+    File file(::openat(root_.fd(), spare->path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    if (!file.open()) return {};
+    auto written = write_all(file.fd(), text.head, content.memory(), text.tail);
+    const std::uint64_t length = text.head.size() + content.size() + text.tail.size();
+    if (written && spare->length > length &&
+        ::ftruncate(file.fd(), static_cast<off_t>(length)) != 0) {
+        written = disk_error(errno, spare->path);
+    }
+    if (written && !rename_to(spare->path, path)) written = disk_error(errno, path);
+    if (written) return file;
+    ::unlinkat(root_.fd(), spare->path.c_str(), 0);
+    return std::unexpected(written.error());
+}
+
 Result<File> SpoolFiles::create(const QueueId& id, Shelf shelf, const Envelope& envelope,
                                 const Content& content) const {
     const std::string path = relative(id, shelf);
@@ -188,7 +217,10 @@ Result<File> SpoolFiles::create(const QueueId& id, Shelf shelf, const Envelope& 
     }
     const FileText text = render(id, envelope, content.size(), content.checksum(),
                                  spilled.empty() ? 0 : kReservedHead);
-    if (spilled.empty()) return create_copy(path, text, content);
+    if (spilled.empty()) {
+        if (auto file = write_over(path, text, content)) return std::move(*file);
+        return create_copy(path, text, content);
+    }
     File file(::open(spilled.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
     const auto write = [&]() -> Result<> {
         if (!file.open()) return disk_error(errno, spilled);
@@ -197,12 +229,7 @@ Result<File> SpoolFiles::create(const QueueId& id, Shelf shelf, const Envelope& 
         return write_at(file.fd(), kReservedHead + content.size(), text.tail);
     };
     auto written = write();
-    const std::string& root = folder_;
-    if (written && ::rename(spilled.c_str(), (root + "/" + path).c_str()) != 0 &&
-        (errno != ENOENT || !make_bucket(path) ||
-         ::rename(spilled.c_str(), (root + "/" + path).c_str()) != 0)) {
-        written = disk_error(errno, path);
-    }
+    if (written && !rename_to(spilled, path)) written = disk_error(errno, path);
     if (written) return file;
     ::unlink(spilled.c_str());
     return std::unexpected(written.error());
@@ -266,6 +293,11 @@ Result<> SpoolFiles::remove(const QueueId& id) const {
     return fail(ErrorKind::NotFound, "no such message in the queue");
 }
 
+Result<> SpoolFiles::retire(const QueueId& id) const {
+    if (spare_ != nullptr && spare_->give(relative(id, Shelf::Active))) return {};
+    return remove(id);
+}
+
 Result<> SpoolFiles::move(const QueueId& id, Shelf from, Shelf to) const {
     int error = 0;
     if (take_over(path_of(id, from), id, to, error)) return {};
@@ -275,11 +307,7 @@ Result<> SpoolFiles::move(const QueueId& id, Shelf from, Shelf to) const {
 
 bool SpoolFiles::take_over(const std::string& from, const QueueId& id, Shelf shelf,
                            int& error) const {
-    const std::string to = relative(id, shelf);
-    if (::renameat(AT_FDCWD, from.c_str(), root_.fd(), to.c_str()) == 0) return true;
-    error = errno;
-    if (error != ENOENT || shelf == Shelf::Hold || !make_bucket(to)) return false;
-    if (::renameat(AT_FDCWD, from.c_str(), root_.fd(), to.c_str()) == 0) return true;
+    if (rename_to(from, relative(id, shelf))) return true;
     error = errno;
     return false;
 }
@@ -342,6 +370,9 @@ std::uint64_t SpoolFiles::clean_incoming() const {
     std::uint64_t count = 0;
     for (const auto& [name, inode] : names_in(incoming())) {
         if (::unlink((incoming() + "/" + name).c_str()) == 0) ++count;
+    }
+    for (const auto& [name, inode] : names_in(folder_ + "/spare")) {
+        if (spare_ == nullptr) ::unlink((folder_ + "/spare/" + name).c_str());
     }
     return count;
 }

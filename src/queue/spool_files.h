@@ -2,6 +2,7 @@
 // A spool's folders and the files in them. No index, no threads, no locks.
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -10,6 +11,7 @@
 #include "queue/body.h"
 #include "queue/disk.h"
 #include "queue/message_file.h"
+#include "queue/spare_files.h"
 
 namespace muster::queue {
 
@@ -31,10 +33,12 @@ struct MessageFile {
     Shelf shelf = Shelf::Active;
 };
 
-/// Thread-safe: holds folders open, and nothing that changes.
+/// Thread-safe.
 class SpoolFiles {
 public:
-    static Result<SpoolFiles> open(const std::string& folder);
+    /// Files up to `largest_spare` bytes are written over when they are done (see SpareFiles); it
+    /// must be less than what a Content keeps in memory.
+    static Result<SpoolFiles> open(const std::string& folder, std::uint64_t largest_spare = 0);
 
     [[nodiscard]] const std::string& folder() const { return folder_; }
     [[nodiscard]] std::string incoming() const { return folder_ + "/incoming"; }
@@ -49,6 +53,10 @@ public:
     /// Where the file is; both shelves are tried.
     Result<> append(const QueueId& id, std::string_view lines) const;
     Result<> remove(const QueueId& id) const;
+    /// As remove(), but the file may serve another message.
+    Result<> retire(const QueueId& id) const;
+    /// Forgets files that served nobody for a while; call now and then, true when none is left.
+    bool tidy() const { return spare_ == nullptr || spare_->tidy(); }
     Result<> move(const QueueId& id, Shelf from, Shelf to) const;
     /// To corrupt/, and says so in the log; an empty file is removed. True when it was moved.
     bool set_aside(const QueueId& id, std::string_view reason) const;
@@ -57,7 +65,7 @@ public:
 
     /// Every message's name: by bucket, oldest first, and as they lie on disk within; then hold/.
     [[nodiscard]] Result<std::vector<FoundFile>> list() const;
-    /// Removes what is left in incoming/; returns how many.
+    /// Removes what is left in incoming/ (returns how many), and another process's spare files.
     [[nodiscard]] std::uint64_t clean_incoming() const;
     /// Removes the bucket if it is empty.
     void remove_bucket(std::string_view bucket) const;
@@ -81,13 +89,18 @@ private:
     Result<File> create_copy(const std::string& path, const FileText& text,
                              const Content& content) const;
     Result<File> open_new(const std::string& path) const;
+    /// Empty without a spare file: nothing was done.
+    std::optional<Result<File>> write_over(const std::string& path, const FileText& text,
+                                           const Content& content) const;
+    [[nodiscard]] bool rename_to(const std::string& from, const std::string& to) const;
     bool make_bucket(const std::string& path) const;
     static std::string relative(const QueueId& id, Shelf shelf);
 
     std::string folder_;
     File root_;
-    /// The file system makes a synced file's name durable, too (ext4, XFS, btrfs).
+    /// The file system makes a synced file's name durable, too (ext4, XFS).
     bool names_with_files_ = false;
+    std::unique_ptr<SpareFiles> spare_;
 };
 
 /// Names in a folder but `.` and `..`, with their inodes; empty when it cannot be read.
