@@ -1,11 +1,13 @@
 // Makes the directory of a node that serves the fake server's accounts.
 //
 //   fill_directory --state DIR --server ADDRESS:PORT --domain DOMAIN --accounts N [--front-end DIR]
+//                  [--service imap|lmtp|smtp] [--mail inline|queue|inline-only] [--xclient 1]
 //
-// makes the state folder of a node "bench", its own cluster, with one domain, one server and the
-// accounts user0@DOMAIN …, and if asked that of a front end "bench-fe" with its copy of all that,
-// whose master does not answer. The one tool that uses Muster's own code: it prepares, and is not
-// measured.
+// makes the state folder of a node "bench", its own cluster, with one domain, one server (of IMAP,
+// if nothing else is asked for) and the accounts user0@DOMAIN …, and if asked that of a front end
+// "bench-fe" with its copy of all that, whose master does not answer. Its mail server is not told
+// for whom a message is, except with --xclient 1. It uses Muster's own code: it prepares, and is
+// not measured.
 
 #include <arpa/inet.h>
 
@@ -36,15 +38,36 @@ T must(Result<T> result) {
     if constexpr (!std::is_void_v<T>) return std::move(*result);
 }
 
-cluster::Server fake_server(const std::string& endpoint) {
+std::string text_or(const Options& options, const std::string& name, const char* otherwise) {
+    return options.has(name) ? options.text(name) : otherwise;
+}
+
+cluster::Server fake_server(const Options& options) {
+    const std::string endpoint = options.text("server");
+    const auto service = cluster::service_from(text_or(options, "service", "imap"));
+    if (!service) die("no such service");
     cluster::Server server;
     server.name = ServerName("fake");
     server.host = endpoint.substr(0, endpoint.rfind(':'));
-    cluster::ServiceSettings imap;
-    imap.port = ntohs(parse_endpoint(endpoint).sin_port);
-    imap.tls = cluster::TlsMode::None;
-    server.services[static_cast<std::size_t>(cluster::Service::Imap)] = imap;
+    cluster::ServiceSettings settings;
+    settings.port = ntohs(parse_endpoint(endpoint).sin_port);
+    settings.tls = cluster::TlsMode::None;
+    server.services[static_cast<std::size_t>(*service)] = settings;
+    if (*service == cluster::Service::Imap || options.number("xclient", 0) != 0) return server;
+    server.kind = cluster::ServerKind::Foreign;
+    server.introduce = cluster::Introduce::None;
     return server;
+}
+
+cluster::Domain domain_of(const Options& options) {
+    cluster::Domain domain;
+    domain.name = DomainName(options.text("domain"));
+    domain.servers = {ServerName("fake")};
+    const std::string mode = text_or(options, "mail", "inline");
+    for (const auto each : {cluster::MailMode::Queue, cluster::MailMode::InLineOnly}) {
+        if (mode == cluster::name(each)) domain.mail = each;
+    }
+    return domain;
 }
 
 /// The node becomes the first of a cluster, unless it is one already.
@@ -97,10 +120,8 @@ int main(int argc, char** argv) {
     auto stores = must(state::open_stores(folder));
     must(stores.directory->begin_term());
     cluster::DirectoryWriter writer(*stores.directory);
-    must(writer.put(fake_server(options.text("server"))));
-    cluster::Domain domain;
-    domain.name = DomainName(options.text("domain"));
-    domain.servers = {ServerName("fake")};
+    must(writer.put(fake_server(options)));
+    const cluster::Domain domain = domain_of(options);
     must(writer.put(domain));
     add_accounts(*stores.directory, domain.name.text, options.number("accounts", 100));
     if (options.has("front-end")) {

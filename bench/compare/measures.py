@@ -19,6 +19,10 @@ class Effort:
     fetches: int = 24
     sessions: int = 9500
     concurrency: int = 16
+    messages: int = 5000
+    senders: int = 50
+    guesses: int = 200_000
+    queued: int = 1_000_000
 
 
 @dataclass(frozen=True)

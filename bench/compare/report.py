@@ -10,10 +10,12 @@ import statistics
 import time
 
 from . import plot
+from .mail_measures import MAIL_MEASURES, MAIL_PROMISES
 from .measures import MEASURES
 from .own_measures import PROMISES
 
 BASE = "nginx"
+MAIL_BASE = "postfix"
 
 
 def machine():
@@ -27,14 +29,14 @@ def machine():
             "load_before": os.getloadavg()[0]}
 
 
-def summary(samples):
+def summary(samples, base=BASE):
     """{peer: [sample of each round]} → {peer: {"median", "ratio"}}; no ratio without the base."""
     result = {}
     for peer, values in samples.items():
         ratio = None
-        if BASE in samples:
+        if base in samples:
             ratio = statistics.median(
-                value / base for value, base in zip(values, samples[BASE]) if base > 0)
+                value / other for value, other in zip(values, samples[base]) if other > 0)
         result[peer] = {"median": statistics.median(values), "ratio": ratio, "samples": values}
     return result
 
@@ -99,16 +101,57 @@ def save_own(directory, name, figures):
     lines = ["| measure | figure | | promised | |", "|---|---|---|---|---|"]
     for measure, taken in known.items():
         for what, value in taken["figures"].items():
-            most = PROMISES.get((measure, what))
+            most = {**PROMISES, **MAIL_PROMISES}.get((measure, what))
             kept = "" if most is None else "met" if value <= most else "missed"
             promised = "" if most is None else f"≤ {most}"
             lines.append(f"| {measure} | {what} | {value:.4g} | {promised} | {kept} |")
     (directory / "own.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+def mail_table(results):
+    """Markdown: a row a figure, a column a peer."""
+    peers = list(dict.fromkeys(
+        peer for entry in results.values() for figure in entry["figures"].values() for peer in figure))
+    lines = ["| | | " + " | ".join(peers) + " | Muster's target | |",
+             "|---" * (len(peers) + 4) + "|"]
+    for name, entry in results.items():
+        measure = MAIL_MEASURES[name]
+        asked = {figure.name: figure for figure in measure.figures}
+        for what, summaries in entry["figures"].items():
+            lines.append(f"| {measure.title} | {what} | "
+                         + " | ".join(_mail_cell(summaries.get(peer)) for peer in peers)
+                         + f" | {_mail_verdict(asked.get(what), summaries.get('muster'))} |")
+    return "\n".join(lines)
+
+
+def _mail_cell(found):
+    if not found:
+        return "–"
+    ratio = f" ({found['ratio']:.3g} ×)" if found["ratio"] is not None else ""
+    return f"{found['median']:.{0 if found['median'] >= 100 else 3}{'f' if found['median'] >= 100 else 'g'}}{ratio}"
+
+
+def _mail_verdict(figure, mine):
+    if figure is None or not mine:
+        return " | "
+    met = figure.met(mine["median"], mine["ratio"])
+    return f"{figure.target(MAIL_BASE)} | {'' if met is None else 'met' if met else 'missed'}"
+
+
+def save_mail(directory, name, samples, rounds, effort):
+    """Writes mail.json and mail.md. `samples`: {figure: {peer: [value of each round]}}."""
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = {what: summary(values, MAIL_BASE) for what, values in samples.items()}
+    known = _update(directory / "mail.json", {
+        name: {"taken": time.strftime("%Y-%m-%d %H:%M"), "rounds": rounds, "effort": vars(effort),
+               "machine": machine(), "figures": figures}})
+    known = {each: known[each] for each in MAIL_MEASURES if each in known}
+    (directory / "mail.md").write_text(mail_table(known) + "\n", encoding="utf-8")
+
+
 def texts(directory):
     """All tables there are."""
-    paths = [directory / "comparison.md", directory / "own.md"]
+    paths = [directory / f"{name}.md" for name in ("comparison", "mail", "own")]
     return "\n".join(path.read_text(encoding="utf-8") for path in paths if path.exists())
 
 

@@ -32,10 +32,13 @@ class Site:
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
              "-nodes", "-days", "2", "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}",
              "-keyout", self.key, "-out", self.certificate], check=True, capture_output=True)
+        self.start_server()
+        return self
+
+    def start_server(self):
         self.server = processes.start([self.tools / "fake_server"], processes.LOAD_CORE,
                                       stdout=subprocess.PIPE, text=True)
         self.server_port = processes.announced_ports(self.server, 1)["port"]
-        return self
 
     def __exit__(self, *_):
         processes.stop(self.server)
