@@ -27,18 +27,17 @@ net::Duration left(net::Duration limit, net::Clock::time_point until) {
 
 Task<TransactionResult> MailClient::send(std::shared_ptr<const MailTarget> target,
                                          Transaction transaction) {
-    auto upstream = cache_.take(target->key, transaction.client);
-    for (bool has_waited = upstream != nullptr;; has_waited = false) {
-        if (!upstream) {
-            auto made = co_await connect(target, transaction.until);
-            if (!made) co_return not_reached(transaction, *target, made.error());
-            upstream = std::move(*made);
-        }
-        auto result = co_await upstream->send(transaction);
-        cache_.put(std::move(upstream));
-        if (result.stale) result.reached = false;
-        if (!has_waited || !result.stale) co_return result;
+    if (auto waiting = cache_.take(target->key, transaction.client)) {
+        auto result = co_await waiting->send(transaction);
+        cache_.put(std::move(waiting));
+        if (!result.stale) co_return result;
     }
+    auto made = co_await connect(target, transaction.until);
+    if (!made) co_return not_reached(transaction, *target, made.error());
+    auto result = co_await (*made)->send(transaction);
+    cache_.put(std::move(*made));
+    if (result.stale) result.reached = false;
+    co_return result;
 }
 
 Task<Result<std::unique_ptr<MailUpstream>>> MailClient::connect(

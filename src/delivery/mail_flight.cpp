@@ -257,9 +257,12 @@ Task<Result<bool>> MailUpstream::Flight::write_body() {
 /// One answer for all (SMTP), or one for each accepted recipient in turn (RFC 2033, 4.2).
 Task<void> MailUpstream::Flight::read_verdicts() {
     const bool each = up_.target_->protocol == MailProtocol::Lmtp;
+    // Of what broke off only an answer that is there already is of interest.
+    constexpr net::Duration kAtOnce{1};
+    const net::Duration limit = complete_ ? up_.limits_.final : kAtOnce;
     for (std::size_t i = 0; i < result_.recipients.size(); ++i) {
         if (!waits(i)) continue;
-        const auto reply = co_await answer(up_.limits_.final, i);
+        const auto reply = co_await answer(limit, i);
         if (!reply) co_return;
         // Before the dot a server can only have refused; 3yz means that it has lost step.
         if (reply->intermediate() || (reply->positive() && !complete_)) {

@@ -191,7 +191,7 @@ struct Resolver::Impl {
     Result<> configure_servers(const ResolverSettings& settings);
     Result<> start();
     void read_answers();
-    Ticket* ask(std::shared_ptr<Question> question);
+    Ticket* ask(const std::shared_ptr<Question>& question);
     void abandon(Ticket* ticket);
     static void answered(void* ticket, int error, ub_result* result);
 };
@@ -302,7 +302,7 @@ void Resolver::Impl::read_answers() {
     }
 }
 
-Resolver::Impl::Ticket* Resolver::Impl::ask(std::shared_ptr<Question> question) {
+Resolver::Impl::Ticket* Resolver::Impl::ask(const std::shared_ptr<Question>& question) {
     auto owned = std::make_unique<Ticket>(this, question);
     Ticket* const ticket = owned.get();
     {
@@ -338,7 +338,7 @@ void Resolver::Impl::answered(void* argument, int error, ub_result* result) {
         [question, answer = std::move(answer)]() mutable { question->finish(std::move(answer)); });
 }
 
-Result<std::unique_ptr<Resolver>> Resolver::create(ResolverSettings settings) {
+Result<std::unique_ptr<Resolver>> Resolver::create(const ResolverSettings& settings) {
     auto impl = std::make_unique<Impl>();
     if (auto set = impl->configure(settings); !set) return std::unexpected(set.error());
     if (auto started = impl->start(); !started) return std::unexpected(started.error());

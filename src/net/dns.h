@@ -59,7 +59,7 @@ struct ResolverSettings {
 class Resolver {
 public:
     /// Fails when a setting cannot be used; says which.
-    static Result<std::unique_ptr<Resolver>> create(ResolverSettings settings = {});
+    static Result<std::unique_ptr<Resolver>> create(const ResolverSettings& settings = {});
     ~Resolver();
     Resolver(const Resolver&) = delete;
     Resolver& operator=(const Resolver&) = delete;

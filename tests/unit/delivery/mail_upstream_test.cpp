@@ -23,7 +23,7 @@ struct Mail {
     bool utf8 = false;
     net::Clock::time_point until = net::Clock::time_point::max();
 
-    explicit Mail(std::vector<std::string_view> to) {
+    explicit Mail(const std::vector<std::string_view>& to) {
         for (const auto address : to) recipients.push_back({.address = address});
     }
     Transaction transaction() {

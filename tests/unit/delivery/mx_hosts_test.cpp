@@ -19,7 +19,7 @@ DnsAnswer mx(std::vector<net::MxRecord> records) {
     return result;
 }
 
-DnsAnswer addresses(std::vector<std::string> texts, bool secure = false) {
+DnsAnswer addresses(const std::vector<std::string>& texts, bool secure = false) {
     auto result = answer(texts.empty() ? DnsAnswer::State::NoData : DnsAnswer::State::Found);
     for (const auto& text : texts) result.addresses.push_back(*IpAddress::parse(text));
     result.secure = secure;
