@@ -222,14 +222,16 @@ Result<> MailUpstream::introduced(Reply answer, unsigned& taken) {
 }
 
 bool MailUpstream::knows(const ClientFacts* client) const {
-    if (!target_->introduce || !introduction_refusal_.empty()) return true;
-    if (client == nullptr) return !told_;
-    return told_ == *client || !extensions_.takes("ADDR");
+    if (told_) return client != nullptr && told_ == *client;
+    // Whoever will not hear of clients takes all mail for ours.
+    return client == nullptr || !target_->introduce || !introduction_refusal_.empty() ||
+           !extensions_.takes("ADDR");
 }
 
 bool MailUpstream::fits(const ClientFacts* client) const {
     if (knows(client) || !told_) return true;
-    return client != nullptr && can_replace(*told_, *client);
+    // Postfix offers XCLIENT no more to whom it takes for a stranger by then.
+    return client != nullptr && extensions_.takes("ADDR") && can_replace(*told_, *client);
 }
 
 bool MailUpstream::quiet() {

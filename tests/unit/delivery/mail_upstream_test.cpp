@@ -429,6 +429,28 @@ TEST(MailUpstream, NobodysMailGoesUnderAnothersName) {
     }
 }
 
+TEST(MailUpstream, AServerThatHearsOfOneClientOnly) {
+    // Postfix 3.7: who was introduced is a stranger, and offered no XCLIENT.
+    const std::string answers = "250 ok\r\n250 ok\r\n354 go\r\n";
+    ScriptedServer server({kGreets,
+                           {"\r\n", kTrusted},
+                           {"DATA\r\n", kGreeting + kHello + answers},
+                           {"\r\n.\r\n", "250 ok\r\n"},
+                           {"DATA\r\n", answers},
+                           {"\r\n.\r\n", "250 ok\r\n"}});
+    std::vector<Mail> mails;
+    mails.push_back(from_client("s1"));
+    mails.push_back(from_client("s1"));
+    mails.push_back(from_client("s2"));
+    MailTarget target = smtp();
+    target.introduce = target.introduce_ahead = true;
+    const Heard heard = run(server, target, &mails);
+    EXPECT_EQ(only(heard, 0).outcome, Outcome::Delivered);
+    EXPECT_EQ(only(heard, 1).outcome, Outcome::Delivered);
+    EXPECT_TRUE(heard.results.at(2).stale);
+    EXPECT_EQ(only(heard, 2).outcome, Outcome::Deferred);
+}
+
 TEST(MailUpstream, GreetingsThatDoNotWelcome) {
     for (const std::string greeting : {"554 5.3.2 no service\r\n", "421 busy\r\n", "* OK\r\n"}) {
         ScriptedServer server({{"", greeting}});
