@@ -66,6 +66,13 @@ delivery::RunnerSettings runner_settings(const NodeConfig& config) {
     delivery::RunnerSettings settings;
     settings.host_name = config.mail.host_name;
     settings.smart_host = config.mail.smart_host;
+    for (const ListenerSettings& listener : config.listeners) {
+        const auto endpoint = Endpoint::parse(listener.address);
+        const bool is_one = endpoint && !endpoint->address.is_unspecified();
+        if (is_one && listener.protocol == "smtp" && !endpoint->address.is_loopback()) {
+            settings.own_addresses.push_back(endpoint->address);
+        }
+    }
     settings.port = static_cast<std::uint16_t>(config.mail.out_port);
     for (const std::string& text : config.mail.source_addresses) {
         if (const auto address = IpAddress::parse(text)) {

@@ -1,6 +1,7 @@
 #include "delivery/queue_runner.h"
 
 #include <algorithm>
+#include <random>
 
 #include "base/log.h"
 #include "cluster/route.h"
@@ -72,9 +73,15 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       client_(loop_, cache_),
       homes_(targets_, hosts, settings_.host_name) {
     if (resolver == nullptr) return;
+    sts_ = std::make_unique<StsCache>(*resolver, fetching_);
     MxRules rules;
     rules.own_names = {settings_.host_name};
-    world_ = std::make_unique<WorldClient>(loop_, *resolver, client_, nullptr, std::move(rules));
+    rules.own_addresses = settings_.own_addresses;
+    rules.random = [](std::size_t below) {
+        thread_local std::minstd_rand generator(std::random_device{}());
+        return generator() % below;
+    };
+    world_ = std::make_unique<WorldClient>(loop_, *resolver, client_, sts_.get(), std::move(rules));
 }
 
 QueueRunner::~QueueRunner() { stop(); }

@@ -31,6 +31,8 @@ struct RunnerSettings {
     std::vector<std::string> smart_host;    ///< HOST[:PORT] for all mail to the world; empty: MX
     TlsSetting tls = TlsSetting::Automatic;
     std::vector<IpAddress> source_addresses;  ///< towards the world; empty: the kernel chooses
+    std::vector<IpAddress>
+        own_addresses;  ///< on which this node takes mail itself: no MX of others
 };
 
 /// Owns a thread with a loop of its own. Its promise: a message leaves the queue only when each
@@ -100,7 +102,9 @@ private:
     MailClient client_;
     HomeTargets homes_;
     std::map<std::string, std::size_t> under_way_;  ///< tries by destination
-    std::unique_ptr<WorldClient> world_;            ///< null: mail to the world waits
+    net::BlockingPool fetching_{2};                 ///< MTA-STS policies
+    std::unique_ptr<StsCache> sts_;
+    std::unique_ptr<WorldClient> world_;  ///< null: mail to the world waits
     TaskGroup tries_;
     net::Sleep* pausing_ = nullptr;
     bool woken_ = false;

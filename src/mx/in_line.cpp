@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cluster/route.h"
 #include "delivery/content_body.h"
+#include "delivery/reports.h"
 #include "frontend/health_checks.h"
 #include "mx/mail_service.h"
 
@@ -21,6 +22,9 @@ delivery::PhaseLimits phases(net::Duration all) {
     return {
         .open = std::min(all, net::Duration{10'000}), .command = all, .block = all, .final = all};
 }
+
+/// Without a queue nobody can be told later: better a sender who hears too much.
+constexpr std::string_view kSomeRefused = "Some of the recipients were refused by their server";
 
 bool goes_to_queue(const Target& target) {
     return target.home.empty() || target.mode == cluster::MailMode::Queue;
@@ -65,6 +69,8 @@ Task<Answer> InLine::deliver(Message& message) {
         }
     }
     co_await hand_over_all(message, groups);
+    if (!co_await report_refused(message))
+        co_return Answer{554, "5.0.0", std::string(kSomeRefused)};
     bool queued = intent;
     const auto is_deferred = [](const Target& target) {
         return target.result.outcome == Outcome::Deferred;
@@ -78,10 +84,7 @@ Task<Answer> InLine::deliver(Message& message) {
             log::warning("queue-refused",
                          {{"session", message.client.session}, {"reason", stored.error().detail}});
     }
-    Answer answer = answer_for(transaction, queued, message.id);
-    if (answer.code == 250 && !co_await report_refused(message)) {
-        answer = {451, "4.3.0", "Cannot be taken now; try again later"};
-    }
+    const Answer answer = answer_for(transaction, queued, message.id);
     log_outcome(message, answer);
     co_return answer;
 }
@@ -136,7 +139,7 @@ Task<void> InLine::hand_over(const Message& message, const Group& group,
     }
 }
 
-Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool intent) {
+queue::Envelope InLine::full_envelope(const Message& message) {
     queue::Envelope envelope = envelope_of(message.transaction);
     envelope.route_class = message.route_class;
     envelope.client_address = message.client.client.address.text();
@@ -144,6 +147,11 @@ Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool inten
     envelope.helo = message.client.helo;
     envelope.login = message.client.login;
     envelope.session = SessionId(message.client.session);
+    return envelope;
+}
+
+Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool intent) {
+    queue::Envelope envelope = full_envelope(message);
     for (const Target& target : message.transaction.targets) {
         if (target.result.outcome != Outcome::Deferred) continue;
         envelope.recipients.push_back(queued_recipient(message.transaction, target));
@@ -189,7 +197,40 @@ void InLine::close_intent(const Message& message, const std::vector<Group>& grou
     }
 }
 
-Task<bool> InLine::report_refused(const Message&) { co_return true; }
+Task<bool> InLine::report_refused(const Message& message) {
+    auto& targets = message.transaction.targets;
+    const auto is_refused = [](const Target& target) {
+        return target.result.outcome == Outcome::Refused;
+    };
+    const auto refused = std::ranges::count_if(targets, is_refused);
+    if (refused == 0 || refused == std::ssize(targets)) co_return true;  // the client hears it
+    queue::Envelope envelope = full_envelope(message);
+    envelope.arrived = queue::now();
+    std::vector<delivery::ReportItem> items;
+    for (const Target& target : targets) {
+        if (!is_refused(target)) continue;
+        items.push_back({.recipient = queued_recipient(message.transaction, target),
+                         .outcome = queue::Outcome::Failed,
+                         .status = target.result.enhanced.text(),
+                         .server = target.home.text,
+                         .diagnostic = target.result.text});
+    }
+    if (shared_.spool == nullptr) co_return false;
+    const queue::QueueId unique = shared_.spool->new_id();
+    for (delivery::ReportMessage& report :
+         delivery::make_report(envelope, delivery::beginning_of(message.content), items,
+                               shared_.settings.host_name, unique, queue::now())) {
+        const auto queued = co_await shared_.spool->commit_on(
+            worker_.loop(), std::move(report.envelope), queue::Content::of(std::move(report.text)),
+            queue::After::Due, unique);
+        if (queued) continue;
+        // They are tried once more from the queue, and reported then.
+        for (Target& target : targets) {
+            if (is_refused(target)) target.result.outcome = Outcome::Deferred;
+        }
+    }
+    co_return true;
+}
 
 void InLine::log_outcome(const Message& message, const Answer& answer) const {
     for (const Target& target : message.transaction.targets) {

@@ -48,11 +48,14 @@ private:
     std::vector<Group> groups_of(const MailTransaction& transaction) const;
     Task<void> hand_over(const Message& message, const Group& group, net::Clock::time_point until);
     Task<void> hand_over_all(const Message& message, const std::vector<Group>& groups);
-    /// Puts the targets on disk for which `wanted` holds.
+    /// Puts the targets on disk that have no result yet.
     Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);
     /// The intent record after the fact: results, or its removal.
     void close_intent(const Message& message, const std::vector<Group>& groups);
+    /// Where only some targets were refused: a report to the sender, in the queue. False: there is
+    /// no queue for it.
     Task<bool> report_refused(const Message& message);
+    static queue::Envelope full_envelope(const Message& message);
     void log_outcome(const Message& message, const Answer& answer) const;
 
     frontend::Worker& worker_;
