@@ -49,6 +49,7 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
                         .tarpit = from.tarpit,
                         .idle = from.idle,
                         .in_line = from.in_line_time,
+                        .stale_after = from.stale_after,
                         .xclient_from = std::move(*xclient),
                         .relay_from = std::move(*relay),
                         .store = from.store};

@@ -241,6 +241,7 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.tarpit = values.seconds("tarpit");
     mail.idle = values.seconds("idle");
     mail.in_line_time = values.seconds("in_line_time");
+    mail.stale_after = values.seconds("stale_after");
     mail.xclient_from = values.texts("xclient_from");
     mail.relay_from = values.texts("relay_from");
     mail.reserve = values.number("reserve");

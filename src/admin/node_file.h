@@ -92,6 +92,7 @@ struct MailSettings {
     std::chrono::seconds tarpit{};
     std::chrono::seconds idle{};
     std::chrono::seconds in_line_time{};
+    std::chrono::seconds stale_after{};
     std::vector<std::string> xclient_from;
     std::vector<std::string> relay_from;
     std::size_t reserve = 0;

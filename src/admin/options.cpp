@@ -141,6 +141,9 @@ constexpr std::array kOptions{
            "Silence after which a session ends."},
     Option{"mail", "in_line_time", Number, "60", kSeconds, kSomeSeconds,
            "How long all servers together may take for a message while its client waits."},
+    Option{"mail", "stale_after", Number, "900", kSeconds, kSomeSeconds,
+           "Once this node has not heard of its master for so long, unknown recipients are refused "
+           "for now only."},
     Option{"mail", "xclient_from", TextList, "[]", "NETWORK", "",
            "Peers that may say for whom they speak (XCLIENT)."},
     Option{"mail", "relay_from", TextList, "[]", "NETWORK", "",

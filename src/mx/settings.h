@@ -21,9 +21,10 @@ struct Settings {
     net::Duration tarpit{1'000};           ///< for each answer to who is slowed
     net::Duration idle{300'000};           ///< between commands, and between pieces of a message
     net::Duration in_line{60'000};         ///< for all servers together to take a message
-    std::vector<Network> xclient_from;     ///< peers whose XCLIENT is believed
-    std::vector<Network> relay_from;       ///< peers that may send to anywhere
-    bool store = true;                     ///< false: nothing is queued (in-line delivery only)
+    net::Duration stale_after{900'000};  ///< a replica silent for so long knows no unknown address
+    std::vector<Network> xclient_from;   ///< peers whose XCLIENT is believed
+    std::vector<Network> relay_from;     ///< peers that may send to anywhere
+    bool store = true;                   ///< false: nothing is queued (in-line delivery only)
 };
 
 }  // namespace muster::mx

@@ -19,6 +19,7 @@ constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
 constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
 constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"};
 constexpr Refusal kUnknownRecipient{550, "5.1.1", "No such address here"};
+constexpr Refusal kUnknownSoFar{450, "4.1.1", "No such address is known here yet; try again later"};
 constexpr Refusal kRelayDenied{550, "5.7.1", "No mail is passed on to that address"};
 constexpr Refusal kDisabled{550, "5.2.1", "The mailbox takes no mail"};
 constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
@@ -182,7 +183,21 @@ Task<SmtpSession::Next> SmtpSession::ehlo(std::string_view rest) {
 }
 
 bool SmtpSession::is_trusted_to_relay() const {
-    return !login_.empty() || any_contains(service_.settings().relay_from, peer_.client.address);
+    if (!login_.empty()) return true;
+    const IpAddress& client = peer_.client.address;
+    if (any_contains(service_.settings().relay_from, client)) return true;
+    // The cluster's own servers send what is made there: redirects, vacation notices, reports.
+    const auto& servers = service_.worker().directory().topology()->servers();
+    return std::ranges::any_of(servers, [&](const cluster::ServerView& view) {
+        if (view.server.kind != cluster::ServerKind::Dovecot) return false;
+        const auto address = IpAddress::parse(view.server.host);
+        return address && *address == client;
+    });
+}
+
+bool SmtpSession::knows_all_addresses() const {
+    const auto age = service_.worker().directory().reader().replica()->age();
+    return age && *age < service_.settings().stale_after;
 }
 
 std::optional<Refusal> SmtpSession::judge_sender(const wire::smtp::Path& sender) {
@@ -234,7 +249,9 @@ Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
 std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route) {
     switch (route.verdict) {
         case cluster::MailVerdict::Accept: break;
-        case cluster::MailVerdict::Unknown: ++unknown_; return kUnknownRecipient;
+        case cluster::MailVerdict::Unknown:
+            ++unknown_;
+            return knows_all_addresses() ? kUnknownRecipient : kUnknownSoFar;
         case cluster::MailVerdict::Foreign:
             if (!is_trusted_to_relay()) return kRelayDenied;
             break;
