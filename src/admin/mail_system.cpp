@@ -44,7 +44,7 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
 void MailSystem::stop() { runner_.reset(); }
 
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
-    return mx::mail_service_of({settings_, spool_.get(), guard_, ids_});
+    return mx::mail_service_of({settings_, spool_.get(), guard_, results_, ids_});
 }
 
 }  // namespace muster::admin

@@ -38,6 +38,7 @@ private:
     const mx::Settings settings_;
     std::unique_ptr<queue::Spool> spool_;
     mx::RecipientGuard guard_;
+    mx::ResultCache results_;
     queue::QueueIds ids_;
     std::unique_ptr<net::Resolver> resolver_;
     std::unique_ptr<delivery::QueueRunner> runner_;

@@ -48,7 +48,7 @@ std::vector<InLine::Group> InLine::groups_of(const MailTransaction& transaction)
     std::vector<Group> groups;
     for (std::uint32_t i = 0; i < transaction.targets.size(); ++i) {
         const Target& target = transaction.targets[i];
-        if (goes_to_queue(target)) continue;
+        if (goes_to_queue(target) || target.result.outcome != Outcome::Deferred) continue;
         auto group = std::ranges::find(groups, target.home, &Group::home);
         if (group == groups.end()) group = groups.insert(groups.end(), {target.home, {}});
         group->targets.push_back(i);
@@ -58,6 +58,7 @@ std::vector<InLine::Group> InLine::groups_of(const MailTransaction& transaction)
 
 Task<Answer> InLine::deliver(Message& message) {
     MailTransaction& transaction = message.transaction;
+    note_known_results(message);
     const auto groups = groups_of(transaction);
     const bool may_queue = shared_.spool != nullptr && !transaction.is_in_line_only();
     // What more than one server is to take stands on disk first: a front end that dies in between
@@ -85,12 +86,25 @@ Task<Answer> InLine::deliver(Message& message) {
                          {{"session", message.client.session}, {"reason", stored.error().detail}});
     }
     const Answer answer = answer_for(transaction, queued, message.id);
+    if (answer.code != 250)
+        shared_.results.remember(message.key, taken_targets(transaction, false));
     log_outcome(message, answer);
     co_return answer;
 }
 
+void InLine::note_known_results(const Message& message) {
+    const auto known = shared_.results.find(message.key);
+    if (known.empty()) return;
+    for (Target& target : message.transaction.targets) {
+        if (std::ranges::find(known, target.address) == known.end()) continue;
+        target.result = delivery::own_result(Outcome::Delivered, 250, {2, 0, 0},
+                                             "It has the message from an earlier try");
+    }
+}
+
 Task<void> InLine::hand_over_all(const Message& message, const std::vector<Group>& groups) {
     const auto until = net::Clock::now() + shared_.settings.in_line;
+    if (groups.empty()) co_return;
     if (groups.size() == 1) co_return co_await hand_over(message, groups.front(), until);
     TaskGroup tasks;
     for (const Group& group : groups) tasks.spawn(hand_over(message, group, until));
@@ -152,8 +166,9 @@ queue::Envelope InLine::full_envelope(const Message& message) {
 
 Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool intent) {
     queue::Envelope envelope = full_envelope(message);
-    for (const Target& target : message.transaction.targets) {
-        if (target.result.outcome != Outcome::Deferred) continue;
+    for (Target& target : message.transaction.targets) {
+        target.recorded = target.result.outcome == Outcome::Deferred;
+        if (!target.recorded) continue;
         envelope.recipients.push_back(queued_recipient(message.transaction, target));
         envelope.recipients.back().in_line = intent && !goes_to_queue(target);
     }
@@ -162,18 +177,21 @@ Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool inten
                                                 message.content, after, message.id);
 }
 
-// The record holds all targets in their order: nothing had a result when it was made.
+// The record holds those targets, in their order, that had no result when it was made.
 void InLine::close_intent(const Message& message, const std::vector<Group>& groups) {
     const auto& targets = message.transaction.targets;
     std::vector<queue::RecipientResult> results;
     std::vector<queue::GroupResult> left;
+    std::uint32_t number = 0;  // in the record
     for (std::uint32_t i = 0; i < targets.size(); ++i) {
         const delivery::RecipientResult& result = targets[i].result;
+        if (!targets[i].recorded) continue;
+        const std::uint32_t recorded = number++;
         if (goes_to_queue(targets[i])) continue;
         const auto outcome = result.outcome == Outcome::Delivered ? queue::Outcome::Delivered
                              : result.outcome == Outcome::Refused ? queue::Outcome::Failed
                                                                   : queue::Outcome::Deferred;
-        results.push_back({.recipient = i,
+        results.push_back({.recipient = recorded,
                            .outcome = outcome,
                            .status = result.enhanced.text(),
                            .server = targets[i].home.text,

@@ -25,6 +25,7 @@ struct Message {
     queue::QueueId id;
     delivery::ClientFacts client;
     std::string route_class;  ///< for the queue: "mx", "submission"
+    std::string key;          ///< message_key(): by which it is known when it comes again
 };
 
 /// One worker's. Its promise: after an answer of 250 each target has the message, or it stands in
@@ -47,6 +48,8 @@ private:
 
     std::vector<Group> groups_of(const MailTransaction& transaction) const;
     Task<void> hand_over(const Message& message, const Group& group, net::Clock::time_point until);
+    /// Targets that have the message already, from a try whose answer was lost.
+    void note_known_results(const Message& message);
     Task<void> hand_over_all(const Message& message, const std::vector<Group>& groups);
     /// Puts the targets on disk that have no result yet.
     Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);

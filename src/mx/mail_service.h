@@ -12,6 +12,7 @@
 #include "frontend/worker.h"
 #include "mx/in_line.h"
 #include "mx/recipient_guard.h"
+#include "mx/result_cache.h"
 #include "mx/settings.h"
 #include "queue/spool.h"
 
@@ -24,6 +25,7 @@ struct SharedMail {
     const Settings& settings;
     queue::Spool* spool;  ///< null: nothing is stored
     RecipientGuard& guard;
+    ResultCache& results;
     queue::QueueIds& ids;
 };
 

@@ -72,6 +72,17 @@ Answer answer_for(const MailTransaction& transaction, bool queued, const queue::
             "The server of the mailbox refused the message"};
 }
 
+std::vector<std::string> taken_targets(const MailTransaction& transaction, bool queued) {
+    std::vector<std::string> addresses;
+    for (const Target& target : transaction.targets) {
+        const bool waits = queued && target.result.outcome == Outcome::Deferred;
+        if (waits || target.result.outcome == Outcome::Delivered) {
+            addresses.push_back(target.address);
+        }
+    }
+    return addresses;
+}
+
 queue::Envelope envelope_of(const MailTransaction& transaction) {
     const wire::smtp::Mail& mail = transaction.mail;
     queue::Envelope envelope;

@@ -21,6 +21,7 @@ struct Target {
     cluster::MailMode mode = cluster::MailMode::InLine;
     std::uint32_t recipient = 0;         ///< the first that led here; its DSN wishes count
     delivery::RecipientResult result{};  ///< Deferred until something came of it
+    bool recorded = false;               ///< stands in the queue
 };
 
 /// A recipient as the client gave it, and the targets that it stands for.
@@ -58,6 +59,8 @@ struct Answer {
 /// refused: the first refusal, as its server put it. Else 451. Pure, as the next ones.
 Answer answer_for(const MailTransaction& transaction, bool queued, const queue::QueueId& id);
 
+/// Addresses of those targets that have the message, or (`queued`) will have it from the queue.
+std::vector<std::string> taken_targets(const MailTransaction& transaction, bool queued);
 /// The envelope without recipients.
 queue::Envelope envelope_of(const MailTransaction& transaction);
 /// A target as a recipient of the queue, with the original recipient (RFC 3461, 4.2) where aliases

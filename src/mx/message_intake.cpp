@@ -61,6 +61,10 @@ void MessageIntake::close_header(std::string_view rest) {
         std::string_view(header_).substr(0, header_.size() - rest.size());
     const wire::HeaderSummary summary = wire::summarise_header(header);
     if (summary.received >= settings_.hops) return refuse(kLoop);
+    if (summary.message_id) {
+        auto values = wire::header_values(header, "Message-ID");
+        if (!values.empty()) message_id_ = std::move(values.front());
+    }
     std::string top = std::move(trace_.received);
     if (trace_.complete && !summary.date) top += "Date: " + trace_.date + "\r\n";
     if (trace_.complete && !summary.message_id) {

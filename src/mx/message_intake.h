@@ -41,6 +41,8 @@ public:
     /// Ends it. The text, or why it is refused.
     std::expected<std::shared_ptr<const queue::Content>, wire::smtp::Refusal> finish();
 
+    /// The client's Message-ID; empty without. After finish().
+    [[nodiscard]] const std::string& message_id() const { return message_id_; }
     /// Octets of the client's, so far.
     [[nodiscard]] std::uint64_t size() const { return size_; }
 
@@ -58,6 +60,7 @@ private:
     wire::smtp::BareCheck check_;
     std::string header_;  ///< until its end was seen
     std::string unstuffed_;
+    std::string message_id_;
     bool in_header_ = true;
     bool chunked_ = false;
     std::uint64_t size_ = 0;

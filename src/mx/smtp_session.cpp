@@ -59,6 +59,10 @@ SmtpSession::SmtpSession(MailService& service, const frontend::ListenerSettings&
       changeable_peer_(peer),
       may_introduce_(any_contains(service.settings().xclient_from, peer.client.address)) {}
 
+SmtpSession::~SmtpSession() {
+    if (unheard_) service_.shared().results.remember(unheard_->key, unheard_->targets);
+}
+
 void SmtpSession::reply(int code, std::string_view enhanced, std::string_view text) {
     wire::smtp::append_reply(out_, code, enhanced, text);
 }
@@ -101,6 +105,7 @@ Task<void> SmtpSession::serve() {
         }
         const auto line = co_await reader_.line(wire::smtp::kMaxAuthLine);
         if (!line) co_return;
+        unheard_.reset();
         if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
         Next next = Next::Leave;
         if (line->fault == net::LineFault::None) {
@@ -397,6 +402,14 @@ delivery::ClientFacts SmtpSession::client_facts() const {
             .esmtp = extended_};
 }
 
+std::string SmtpSession::key_of_message() const {
+    std::vector<std::string> texts;
+    for (const Recipient& each : transaction_->recipients) texts.push_back(each.given.path.text());
+    const std::vector<std::string_view> recipients(texts.begin(), texts.end());
+    return message_key(transaction_->mail.path.text(), recipients, intake_->message_id(),
+                       intake_->size());
+}
+
 Task<void> SmtpSession::end_message() {
     auto content = intake_->finish();
     if (!content) {
@@ -413,9 +426,13 @@ Task<void> SmtpSession::end_message() {
                     .content = std::move(*content),
                     .id = id_,
                     .client = client_facts(),
-                    .route_class = submits() ? "submission" : "mx"};
+                    .route_class = submits() ? "submission" : "mx",
+                    .key = key_of_message()};
     client_.expire_never();  // each server has a deadline of its own
     const Answer answer = co_await service_.in_line().deliver(message);
+    if (answer.code == 250) {
+        unheard_ = Unheard{std::move(message.key), taken_targets(*transaction_, true)};
+    }
     reset();
     reply(answer.code, answer.enhanced, answer.text);
 }

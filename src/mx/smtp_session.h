@@ -25,6 +25,7 @@ public:
     /// `peer` is changed by XCLIENT of a listed peer.
     SmtpSession(MailService& service, const frontend::ListenerSettings& listener,
                 net::SocketStream& client, frontend::Peer& peer);
+    ~SmtpSession() override;
 
     /// From the greeting to QUIT, or until the client has left or was sent away. Throws
     /// ConversationOver.
@@ -93,6 +94,7 @@ private:
 
     Trace trace();
     [[nodiscard]] delivery::ClientFacts client_facts() const;
+    [[nodiscard]] std::string key_of_message() const;
     /// The message is complete: hands it over, and answers.
     Task<void> end_message();
 
@@ -116,6 +118,12 @@ private:
     std::size_t mistakes_ = 0;
     std::uint32_t unknown_ = 0;  ///< recipients since the last flush
     bool in_message_ = false;
+    /// The last message, answered with 250, as long as nothing shows that the client has heard it.
+    struct Unheard {
+        std::string key;
+        std::vector<std::string> targets;
+    };
+    std::optional<Unheard> unheard_;
 };
 
 }  // namespace muster::mx

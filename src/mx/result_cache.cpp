@@ -1,0 +1,55 @@
+#include "mx/result_cache.h"
+
+#include <algorithm>
+
+#include "base/seal.h"
+
+namespace muster::mx {
+namespace {
+
+constexpr std::size_t kMost = 20'000;
+constexpr net::Duration kKept{4 * 3600 * 1000};  // mail servers try again well within that
+
+}  // namespace
+
+std::string message_key(std::string_view sender, const std::vector<std::string_view>& recipients,
+                        std::string_view message_id, std::uint64_t size) {
+    if (message_id.empty()) return {};
+    std::string text(message_id);
+    text += '\n';
+    text += std::to_string(size);
+    text += '\n';
+    text += sender;
+    for (const std::string_view recipient : recipients) {
+        text += '\n';
+        text += recipient;
+    }
+    return sha256(text);
+}
+
+void ResultCache::remember(const std::string& key, const Targets& targets) {
+    if (key.empty() || targets.empty()) return;
+    const auto now = net::Clock::now();
+    const std::lock_guard lock(mutex_);
+    if (known_.size() >= kMost) forget_old(now);
+    Known& known = known_[key];
+    known.targets.insert(known.targets.end(), targets.begin(), targets.end());
+    known.until = now + kKept;
+    size_ = known_.size();
+}
+
+ResultCache::Targets ResultCache::find(const std::string& key) {
+    if (key.empty() || size_.load(std::memory_order_relaxed) == 0) return {};
+    const auto now = net::Clock::now();
+    const std::lock_guard lock(mutex_);
+    const auto found = known_.find(key);
+    return found != known_.end() && found->second.until > now ? found->second.targets : Targets();
+}
+
+/// Those that are over, and when that does not help half of them: a flood must not grow it.
+void ResultCache::forget_old(net::Clock::time_point now) {
+    std::erase_if(known_, [&](const auto& item) { return item.second.until <= now; });
+    while (known_.size() > kMost / 2) known_.erase(known_.begin());
+}
+
+}  // namespace muster::mx

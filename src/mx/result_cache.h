@@ -1,0 +1,46 @@
+#pragma once
+// Messages that some server has although their client was not told so: when the client sends them
+// again, nothing is delivered twice.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "net/timer.h"
+
+namespace muster::mx {
+
+/// What makes a message the same one when it comes again. Empty without a Message-ID: then nobody
+/// can tell a second try from a second message.
+std::string message_key(std::string_view sender, const std::vector<std::string_view>& recipients,
+                        std::string_view message_id, std::uint64_t size);
+
+/// The targets that have a message, by its key, for some hours. Bounded; thread-safe; costs nothing
+/// while there is nothing in it. Lost with the process.
+class ResultCache {
+public:
+    using Targets = std::vector<std::string>;
+
+    /// Adds to what is known of the message. An empty key is ignored.
+    void remember(const std::string& key, const Targets& targets);
+    /// Which targets have it already.
+    [[nodiscard]] Targets find(const std::string& key);
+
+private:
+    struct Known {
+        Targets targets;
+        net::Clock::time_point until;
+    };
+    void forget_old(net::Clock::time_point now);
+
+    std::atomic<std::size_t> size_{0};
+    std::mutex mutex_;
+    std::map<std::string, Known> known_;
+};
+
+}  // namespace muster::mx
