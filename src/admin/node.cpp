@@ -189,7 +189,7 @@ Result<> Node::use_certificates(const NodeConfig& config) {
     auto in_state = topology_->current()->certificates();
     auto certificates = all_certificates(config, in_state, context_.identity.seal_secret());
     if (!certificates) return std::unexpected(certificates.error());
-    front_end_->use_certificates(std::move(*certificates));
+    front_end_->use_certificates(*certificates);
     shown_certificates_ = std::move(in_state);
     return {};
 }

@@ -322,9 +322,10 @@ bool allows(const Option& option, std::int64_t number) {
     if (dots == std::string_view::npos) return true;
     std::int64_t low = 0;
     std::int64_t high = std::numeric_limits<std::int64_t>::max();
-    std::from_chars(option.allowed.data(), option.allowed.data() + dots, low);
-    std::from_chars(option.allowed.data() + dots + 2, option.allowed.data() + option.allowed.size(),
-                    high);
+    const std::string_view least = option.allowed.substr(0, dots);
+    const std::string_view most = option.allowed.substr(dots + 2);
+    std::from_chars(least.data(), least.data() + least.size(), low);
+    std::from_chars(most.data(), most.data() + most.size(), high);
     return low <= number && number <= high;
 }
 

@@ -41,7 +41,7 @@ Result<> FrontEnd::start() {
     return {};
 }
 
-void FrontEnd::use_certificates(std::shared_ptr<const net::TlsServer> certificates) {
+void FrontEnd::use_certificates(const std::shared_ptr<const net::TlsServer>& certificates) {
     for (const auto& worker : workers_) worker->use_certificates(certificates);
 }
 

@@ -29,7 +29,7 @@ public:
     /// Binds all listeners, then serves. An error names the listener; nothing then runs.
     Result<> start();
     /// Sessions in progress keep their TLS; new ones get these certificates.
-    void use_certificates(std::shared_ptr<const net::TlsServer> certificates);
+    void use_certificates(const std::shared_ptr<const net::TlsServer>& certificates);
 
     /// No new connections; who is not logged in is sent away. sessions() tells what is left.
     void drain();

@@ -48,7 +48,7 @@ IpAddress made_up_address() {
 
 /// `muster-check-…` in the first domain that lives on the server.
 std::string made_up_name(const cluster::Topology& topology, const ServerName& server) {
-    const std::string name = "muster-check-" + random_name(24);
+    std::string name = "muster-check-" + random_name(24);
     for (const cluster::Domain& domain : topology.parts().domains) {
         if (std::ranges::find(domain.servers, server) != domain.servers.end()) {
             return name + "@" + domain.name.text;

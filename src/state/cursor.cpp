@@ -18,9 +18,8 @@ bool is_incarnation(std::string_view text) {
 /// Decimal without sign or leading zeros.
 bool parse_number(std::string_view text, std::uint64_t& number) {
     if (text.empty() || (text.size() > 1 && text.front() == '0')) return false;
-    const char* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, number);
-    return error == std::errc{} && stopped == end;
+    const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc{} && stopped == text.data() + text.size();
 }
 
 /// The term in which `revision` was written, or nullptr for one before all terms.

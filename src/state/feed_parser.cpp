@@ -27,8 +27,8 @@ public:
     }
     std::uint64_t number(int base = 10) {
         std::uint64_t value = 0;
-        const char* end = rest_.data() + rest_.size();
-        const auto [stopped, error] = std::from_chars(rest_.data(), end, value, base);
+        const auto [stopped, error] =
+            std::from_chars(rest_.data(), rest_.data() + rest_.size(), value, base);
         if (failed_ || error != std::errc{}) return fails(value);
         rest_.remove_prefix(static_cast<std::size_t>(stopped - rest_.data()));
         return value;

@@ -1,7 +1,6 @@
 #include "state/sqlite_bulk.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace muster::state {
@@ -21,7 +20,7 @@ void put_number(std::string& out, Number number) {
 template <typename Number>
 Number take_number(std::string_view& from) {
     Number number;
-    std::memcpy(&number, from.data(), sizeof number);
+    from.substr(0, sizeof number).copy(reinterpret_cast<char*>(&number), sizeof number);
     from.remove_prefix(sizeof number);
     return number;
 }
