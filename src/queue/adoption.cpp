@@ -76,14 +76,14 @@ private:
         std::vector<FoundFile> here;
         std::vector<FoundFile> elsewhere;
         for (const FoundFile& each : some) {
-            const std::string from = place_in(source_.folder(), each.id, each.shelf);
-            if (schedule_.find(each.id)) {
+            const std::string from = place_in(source_.folder(), each.id.id(), each.shelf);
+            if (schedule_.find(each.id.id())) {
                 ++report_.present;
                 ::unlink(from.c_str());
                 continue;
             }
             int error = 0;
-            if (files_.take_over(from, each.id, each.shelf, error)) {
+            if (files_.take_over(from, each.id.id(), each.shelf, error)) {
                 here.push_back(each);
             } else if (error == EXDEV) {
                 elsewhere.push_back(each);
@@ -95,8 +95,8 @@ private:
             if (auto copied = copy(elsewhere); !copied) return copied;
         }
         if (auto synced = files_.sync(); !synced) return synced;
-        for (const FoundFile& each : here) load(each.id);
-        for (const FoundFile& each : elsewhere) load(each.id);
+        for (const FoundFile& each : here) load(each.id.id());
+        for (const FoundFile& each : elsewhere) load(each.id.id());
         return {};
     }
 
@@ -107,17 +107,18 @@ private:
         if (auto made = make_folder(staging); !made) return std::unexpected(made.error());
         if (auto noted = replace_file(staging, "SOURCE", source_.folder()); !noted) return noted;
         for (const FoundFile& each : messages) {
-            const std::string from = place_in(source_.folder(), each.id, each.shelf);
-            const std::string to = staging + "/" + copy_name(each.id, each.shelf);
+            const std::string from = place_in(source_.folder(), each.id.id(), each.shelf);
+            const std::string to = staging + "/" + copy_name(each.id.id(), each.shelf);
             if (auto copied = copy_file(from, to); !copied) return copied;
         }
         if (auto synced = files_.sync(); !synced) return synced;
-        for (const FoundFile& each : messages) (void)source_.remove(each.id);
+        for (const FoundFile& each : messages) (void)source_.remove(each.id.id());
         if (auto synced = source_.sync(); !synced) return synced;
         for (const FoundFile& each : messages) {
             int error = 0;
-            const std::string from = staging + "/" + copy_name(each.id, each.shelf);
-            if (!files_.take_over(from, each.id, each.shelf, error)) return disk_error(error, from);
+            const std::string from = staging + "/" + copy_name(each.id.id(), each.shelf);
+            if (!files_.take_over(from, each.id.id(), each.shelf, error))
+                return disk_error(error, from);
         }
         return {};
     }
@@ -168,10 +169,10 @@ Result<AdoptReport> adopt_spool(const std::string& folder, const Owner& self,
 bool finish_adoption(const SpoolFiles& files) {
     const std::string staging = files.folder() + "/adopting";
     std::vector<FoundFile> copies;
-    for (const auto& [name, inode] : names_in(staging)) {
+    for (const std::string& name : names_in(staging)) {
         const std::string_view id = std::string_view(name).substr(0, kQueueIdLength);
         if (!is_queue_id(id)) continue;
-        copies.push_back({QueueId(id), inode, name.ends_with(kHeld) ? Shelf::Hold : Shelf::Active});
+        copies.push_back({PackedId(id), 0, name.ends_with(kHeld) ? Shelf::Hold : Shelf::Active});
     }
     if (copies.empty()) return true;
     const auto origin = read_small_file(staging + "/SOURCE");
@@ -181,11 +182,11 @@ bool finish_adoption(const SpoolFiles& files) {
         return false;
     }
     for (const FoundFile& each : copies) {
-        const std::string copy = staging + "/" + copy_name(each.id, each.shelf);
+        const std::string copy = staging + "/" + copy_name(each.id.id(), each.shelf);
         int error = 0;
-        if (exists(place_in(*origin, each.id, each.shelf))) {
+        if (exists(place_in(*origin, each.id.id(), each.shelf))) {
             ::unlink(copy.c_str());
-        } else if (!files.take_over(copy, each.id, each.shelf, error)) {
+        } else if (!files.take_over(copy, each.id.id(), each.shelf, error)) {
             return false;
         }
     }

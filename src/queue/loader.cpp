@@ -85,7 +85,7 @@ void Loader::wait() { done_.wait(false); }
 void Loader::run() {
     auto found = files_.list();
     if (found) {
-        std::erase_if(*found, [this](const FoundFile& each) { return ids_.gave(each.id); });
+        std::erase_if(*found, [this](const FoundFile& each) { return ids_.gave(each.id.id()); });
         known_ = found->size();
         listed_ = true;
         std::vector<std::thread> helpers;
@@ -116,7 +116,7 @@ void Loader::load_some(const std::vector<FoundFile>& found) {
         if (first >= found.size()) return;
         const std::size_t end = std::min(first + kTogether, found.size());
         for (std::size_t i = first; i < end && !stop_; ++i) {
-            const Loaded loaded = load_message(files_, schedule_, found[i].id);
+            const Loaded loaded = load_message(files_, schedule_, found[i].id.id());
             corrupt_ += loaded == Loaded::Corrupt ? 1 : 0;
             removed_ += loaded == Loaded::Removed ? 1 : 0;
             ++loaded_;

@@ -1,6 +1,7 @@
 #pragma once
 // Names of queued messages.
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -27,6 +28,16 @@ using QueueId = Name<struct QueueIdTag>;
 inline constexpr std::size_t kQueueIdLength = 20;
 /// The first characters of an id name its folder: about 17 minutes of mail (2^20 ms).
 inline constexpr std::size_t kBucketLength = 6;
+
+/// An id without a heap block of its own, for where there are millions.
+struct PackedId {
+    std::array<char, kQueueIdLength> text{};
+
+    /// Of an id's 20 characters.
+    explicit PackedId(std::string_view id) { id.copy(text.data(), text.size()); }
+    [[nodiscard]] QueueId id() const { return QueueId(std::string_view(text.data(), text.size())); }
+    friend auto operator<=>(const PackedId&, const PackedId&) = default;
+};
 
 /// Gives ids. Thread-safe.
 class QueueIds {

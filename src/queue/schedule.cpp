@@ -61,7 +61,7 @@ struct Schedule::State {
     template <typename Visit>
     std::size_t for_all(Visit visit) {
         std::size_t changed = 0;
-        std::optional<IdKey> at;
+        std::optional<PackedId> at;
         for (;;) {
             bool more = false;
             changed += with([&](ScheduleIndex& messages) {
@@ -281,8 +281,8 @@ std::size_t Schedule::flush_all(Time now) {
 Page Schedule::list(const Filter& filter, const QueueId& cursor, std::size_t limit,
                     std::size_t most_looked_at) {
     Page page;
-    std::optional<IdKey> at;
-    if (!cursor.empty()) at = IdKey(cursor);
+    std::optional<PackedId> at;
+    if (!cursor.empty()) at = PackedId(cursor.view());
     for (;;) {
         const std::scoped_lock lock(state_->mutex);
         auto& messages = state_->index.messages();

@@ -85,14 +85,14 @@ Summary summary_of(const IndexedMessage& message) {
 
 IndexedMessage* ScheduleIndex::find(const QueueId& id) {
     if (id.text.size() != kQueueIdLength) return nullptr;
-    const auto found = messages_.find(IdKey(id));
+    const auto found = messages_.find(PackedId(id.view()));
     return found == messages_.end() ? nullptr : &found->second;
 }
 
 bool ScheduleIndex::add(const Summary& summary) {
     // Most ids are newer than all others.
     const auto [at, added] = [&] {
-        const IdKey key(summary.id);
+        const PackedId key(summary.id.view());
         const std::size_t before = messages_.size();
         const auto place = messages_.try_emplace(messages_.end(), key);
         return std::pair(place, messages_.size() != before);
@@ -123,7 +123,7 @@ void ScheduleIndex::erase(IndexedMessage& message) {
     set_destinations(message, {});
     --counts_[static_cast<std::size_t>(message.state)];
     bytes_ -= message.size;
-    const IdKey key = *message.id;
+    const PackedId key = *message.id;
     messages_.erase(key);
 }
 

@@ -19,16 +19,6 @@ namespace muster::queue {
 
 struct Destination;
 
-struct IdKey {
-    std::array<char, kQueueIdLength> text{};
-
-    explicit IdKey(const QueueId& id) {
-        std::memcpy(text.data(), id.text.data(), std::min(id.text.size(), text.size()));
-    }
-    [[nodiscard]] QueueId id() const { return QueueId(std::string_view(text.data(), text.size())); }
-    friend auto operator<=>(const IdKey&, const IdKey&) = default;
-};
-
 /// Kept small: there may be millions.
 struct IndexedMessage {
     Time when{};  ///< its key in the heap
@@ -41,7 +31,7 @@ struct IndexedMessage {
     Destination* parked_at = nullptr;
     IndexedMessage* before = nullptr;  ///< in the destination's list
     IndexedMessage* behind = nullptr;
-    const IdKey* id = nullptr;
+    const PackedId* id = nullptr;
     std::uint32_t place = DueHeap<IndexedMessage>::kOut;
     std::uint32_t tries = 0;
     std::uint32_t recipients = 0;
@@ -83,7 +73,7 @@ class ScheduleIndex {
 public:
     explicit ScheduleIndex(const RetrySettings& settings) : settings_(settings) {}
 
-    using Messages = std::map<IdKey, IndexedMessage>;
+    using Messages = std::map<PackedId, IndexedMessage>;
 
     [[nodiscard]] IndexedMessage* find(const QueueId& id);
     bool add(const Summary& summary);

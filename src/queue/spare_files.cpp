@@ -21,7 +21,7 @@ Result<> SpareFiles::prepare(const std::string& folder) {
     const std::string path = folder + "/spare";
     const auto made = make_folder(path);
     if (!made) return std::unexpected(made.error());
-    for (const auto& [name, inode] : names_in(path)) ::unlink((path + "/" + name).c_str());
+    for (const std::string& name : names_in(path)) ::unlink((path + "/" + name).c_str());
     return {};
 }
 

@@ -43,6 +43,14 @@ Result<> write_all(int fd, std::string_view head, std::string_view body, std::st
     return {};
 }
 
+template <typename Visit>
+void for_each_entry(const std::string& folder, Visit visit) {
+    DIR* const stream = ::opendir(folder.c_str());
+    if (stream == nullptr) return;
+    while (const dirent* entry = ::readdir(stream)) visit(entry->d_name, entry->d_ino);
+    ::closedir(stream);
+}
+
 bool names_are_durable(int fd) {
     struct statfs file_system{};
     if (::fstatfs(fd, &file_system) != 0) return false;
@@ -97,15 +105,11 @@ Result<> parse_large(std::string_view bytes, const Layout& layout, MessageFile& 
 
 }  // namespace
 
-std::vector<std::pair<std::string, std::uint64_t>> names_in(const std::string& folder) {
-    std::vector<std::pair<std::string, std::uint64_t>> names;
-    DIR* const stream = ::opendir(folder.c_str());
-    if (stream == nullptr) return names;
-    while (const dirent* entry = ::readdir(stream)) {
-        const std::string_view name = entry->d_name;
-        if (name != "." && name != "..") names.emplace_back(name, entry->d_ino);
-    }
-    ::closedir(stream);
+std::vector<std::string> names_in(const std::string& folder) {
+    std::vector<std::string> names;
+    for_each_entry(folder, [&names](std::string_view name, std::uint64_t) {
+        if (name != "." && name != "..") names.emplace_back(name);
+    });
     return names;
 }
 
@@ -344,7 +348,7 @@ void SpoolFiles::repair(const MessageFile& message) {
 
 std::vector<std::string> SpoolFiles::buckets() const {
     std::vector<std::string> buckets;
-    for (auto& [name, inode] : names_in(folder_ + "/active")) {
+    for (std::string& name : names_in(folder_ + "/active")) {
         if (name.size() == kBucketLength) buckets.push_back(std::move(name));
     }
     std::sort(buckets.begin(), buckets.end());
@@ -355,9 +359,9 @@ Result<std::vector<FoundFile>> SpoolFiles::list() const {
     std::vector<FoundFile> found;
     const auto add = [&found](const std::string& folder, Shelf shelf) {
         const std::size_t start = found.size();
-        for (const auto& [name, inode] : names_in(folder)) {
-            if (is_queue_id(name)) found.push_back({QueueId(name), inode, shelf});
-        }
+        for_each_entry(folder, [&](std::string_view name, std::uint64_t inode) {
+            if (is_queue_id(name)) found.push_back({PackedId(name), inode, shelf});
+        });
         std::sort(found.begin() + static_cast<std::ptrdiff_t>(start), found.end(),
                   [](const FoundFile& a, const FoundFile& b) { return a.inode < b.inode; });
     };
@@ -368,10 +372,10 @@ Result<std::vector<FoundFile>> SpoolFiles::list() const {
 
 std::uint64_t SpoolFiles::clean_incoming() const {
     std::uint64_t count = 0;
-    for (const auto& [name, inode] : names_in(incoming())) {
+    for (const std::string& name : names_in(incoming())) {
         if (::unlink((incoming() + "/" + name).c_str()) == 0) ++count;
     }
-    for (const auto& [name, inode] : names_in(folder_ + "/spare")) {
+    for (const std::string& name : names_in(folder_ + "/spare")) {
         if (spare_ == nullptr) ::unlink((folder_ + "/spare/" + name).c_str());
     }
     return count;

@@ -17,9 +17,9 @@ namespace muster::queue {
 
 enum class Shelf : std::uint8_t { Active, Hold };
 
-/// A name in a folder, and where on disk it may lie.
+/// A message's name in a folder, and where on disk it may lie.
 struct FoundFile {
-    QueueId id;
+    PackedId id;
     std::uint64_t inode = 0;
     Shelf shelf = Shelf::Active;
 };
@@ -103,7 +103,7 @@ private:
     std::unique_ptr<SpareFiles> spare_;
 };
 
-/// Names in a folder but `.` and `..`, with their inodes; empty when it cannot be read.
-std::vector<std::pair<std::string, std::uint64_t>> names_in(const std::string& folder);
+/// Names in a folder but `.` and `..`; empty when it cannot be read.
+std::vector<std::string> names_in(const std::string& folder);
 
 }  // namespace muster::queue
