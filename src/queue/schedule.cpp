@@ -32,18 +32,18 @@ struct Schedule::State {
     std::mutex mutex;
     ScheduleIndex index;
     std::minstd_rand random{std::random_device{}()};
-    std::function<void()> wake;
+    std::shared_ptr<const std::function<void()>> wake;
     /// What callers of next_due() know; empty: that nothing is due at all.
     std::optional<Time> told;
 
     double chance() { return std::uniform_real_distribution<double>(0.0, 1.0)(random); }
 
-    /// Whether to call `wake` after the lock is gone.
-    bool earlier() {
+    /// What to call after the lock is gone; nullptr: nothing.
+    std::shared_ptr<const std::function<void()>> earlier() {
         const auto next = index.next_due();
-        if (!next || (told && *told <= *next)) return false;
+        if (!next || (told && *told <= *next)) return nullptr;
         told = next;
-        return wake != nullptr;
+        return wake;
     }
 
     /// Runs `change` on the index under the lock, then wakes whoever should know.
@@ -51,9 +51,9 @@ struct Schedule::State {
     auto with(Change change) {
         std::unique_lock lock(mutex);
         auto result = change(index);
-        const bool call = earlier();
+        const auto call = earlier();
         lock.unlock();
-        if (call) wake();
+        if (call) (*call)();
         return result;
     }
 
@@ -146,7 +146,14 @@ std::optional<Time> Schedule::next_due() {
     return state_->told;
 }
 
-void Schedule::on_earlier(std::function<void()> wake) { state_->wake = std::move(wake); }
+void Schedule::on_earlier(std::function<void()> wake) {
+    auto shared = wake ? std::make_shared<const std::function<void()>>(std::move(wake)) : nullptr;
+    state_->with([&](ScheduleIndex&) {
+        state_->wake = std::move(shared);
+        state_->told.reset();
+        return 0;
+    });
+}
 
 void Schedule::settle(const QueueId& id, std::span<const GroupResult> groups, Time now) {
     state_->with([&](ScheduleIndex& index) {

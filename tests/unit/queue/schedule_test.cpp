@@ -234,6 +234,12 @@ TEST_F(ScheduleTest, TellsWhenSomethingIsDueEarlier) {
     due(kStart + 30s);
     add("x@d", kStart + 30s);
     EXPECT_EQ(calls, 3);
+    int others = 0;
+    schedule_.on_earlier([&] { ++others; });  // what waits already is told
+    EXPECT_EQ(others, 1);
+    schedule_.on_earlier({});
+    add("x@d", kStart);
+    EXPECT_EQ(calls + others, 4);
 }
 
 TEST_F(ScheduleTest, ListsByFilterInPages) {
