@@ -102,7 +102,7 @@ postlog unix-dgram n - n - 1 postlogd
 """)
         subprocess.run(["postfix", "-c", self.config, "check"], check=True, capture_output=True)
         # A group of its own: its master ends the group when it is told to end.
-        self.run([f"{self.DAEMONS}/master", "-d", "-c", self.config], start_new_session=True)
+        self.run([f"{self.DAEMONS}/master", "-d", "-c", self.config], process_group=0)
 
     def recipients(self):
         """The table of its accounts, made once for each size."""
@@ -118,13 +118,20 @@ postlog unix-dgram n - n - 1 postlogd
         return table
 
     def __exit__(self, *_):
-        leaders = self.pids()
+        groups = self.pids()
         super().__exit__()
-        for leader in leaders:
-            try:
-                os.killpg(leader, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        for group in groups:
+            self.end_group(group)
+
+    @staticmethod
+    def end_group(group):
+        """Until nothing of it is left."""
+        try:
+            while True:
+                os.killpg(group, signal.SIGKILL)
+                time.sleep(0.01)
+        except ProcessLookupError:
+            pass
 
 
 class MusterMail(MailPeer):
