@@ -8,7 +8,6 @@ from typing import Callable, Optional, Tuple
 
 from . import processes
 from .mail_peers import Duty, MusterMail
-from .site import DOMAIN
 
 MILLION, TEN_MILLION = 1_000_000, 10_000_000
 LARGE = 25 << 20
@@ -131,7 +130,7 @@ MAIL_MEASURES = {measure.name: measure for measure in (
     MailMeasure("mail-memory", "session with a message in flight", Duty(),
                 memory(4096, (200, 2000)), (Figure("KiB a session", most=64),)),
     MailMeasure("mail-memory-large", "session with 25 MiB in flight", Duty(),
-                memory(LARGE, (40, 40)), (Figure("KiB a session", most=64),)),
+                memory(LARGE, (40, 120)), (Figure("KiB a session", most=64),)),
 )}
 
 
