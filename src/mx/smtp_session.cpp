@@ -38,7 +38,7 @@ const std::array<SmtpSession::Verb, 15> SmtpSession::kVerbs{{
     {"RCPT", &SmtpSession::rcpt, After::Mail},
     {"MAIL", &SmtpSession::mail, After::Hello},
     {"DATA", &SmtpSession::data, After::Recipient},
-    {"BDAT", &SmtpSession::bdat, After::Mail},
+    {"BDAT", &SmtpSession::bdat, After::Anything},  // its chunk is on its way all the same
     {"EHLO", &SmtpSession::ehlo, After::Anything},
     {"HELO", &SmtpSession::helo, After::Anything},
     {"QUIT", &SmtpSession::quit, After::Anything},
@@ -361,8 +361,9 @@ Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
         reply(chunk.error());
         co_return Next::Leave;  // nobody knows where the next command begins
     }
-    // Without a recipient it is read all the same: it is on its way (RFC 3030, 2).
-    const bool wanted = !transaction_->recipients.empty();
+    // Out of order or without a recipient it is read all the same (RFC 3030, 2): it would else be
+    // taken for commands.
+    const bool wanted = transaction_ && !transaction_->recipients.empty();
     if (wanted && !in_message_) {
         in_message_ = true;
         intake_.emplace(service_.new_body(), service_.settings(), trace());

@@ -1,0 +1,288 @@
+"""What the tests of mail share: SMTP conversations (Smtp), a scripted mail server (Sink), a private
+Postfix (Postfix), and looking for messages in mailboxes."""
+import contextlib
+import itertools
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+
+import harness
+from harness import wait_for
+
+markers = itertools.count(1)
+
+
+def new_marker():
+    """A word that stands in one message alone."""
+    return f"marker-{os.getpid()}-{next(markers)}-end"
+
+
+def text_of(marker, *fields, body="hello"):
+    """A message as it goes over the wire, without its last line's end."""
+    head = ["From: somebody@elsewhere.test", "To: somebody", f"Subject: {marker}", *fields]
+    return "\r\n".join([*head, "", body])
+
+
+class Smtp(harness.Line):
+    """A client's side. `command` returns a whole answer: its code and lines."""
+
+    def __init__(self, *arguments, hello=True, **options):
+        super().__init__(*arguments, **options)
+        self.greeting = self.answer()
+        if hello:
+            self.features = self.command("EHLO client.test")
+
+    def answer(self):
+        lines = [self.hear(r"^\d{3}")]
+        while lines[-1][3:4] == "-":
+            lines.append(self.hear(r"^\d{3}"))
+        return "\n".join(lines)
+
+    def command(self, text):
+        self.say(text)
+        return self.answer()
+
+    def raw(self, data):
+        self.socket.sendall(data)
+
+    def upgrade(self, context):
+        answer = self.command("STARTTLS")
+        assert answer.startswith("220"), answer
+        self.start_tls(context)
+        self.features = self.command("EHLO client.test")
+
+    def envelope(self, sender, *recipients, options=""):
+        """The answers to the recipients."""
+        answer = self.command(f"MAIL FROM:<{sender}>{options}")
+        assert answer.startswith("250"), answer
+        return [self.command(f"RCPT TO:<{each}>") for each in recipients]
+
+    def data(self, text):
+        answer = self.command("DATA")
+        assert answer.startswith("354"), answer
+        stuffed = re.sub(r"(?m)^\.", "..", text)
+        return self.command(stuffed + "\r\n.")
+
+    def send(self, sender, recipients, text, options=""):
+        """The answer to the message; every recipient must be accepted."""
+        for answer in self.envelope(sender, *recipients, options=options):
+            assert answer.startswith("250"), answer
+        return self.data(text)
+
+
+def connect(demo, service="smtp", front_end="fe1", **options):
+    context = demo.context if service == "submissions" else None
+    return Smtp(demo.fe[front_end][service], context, harness.MAIL_HOST,
+                source=harness.new_source(), **options)
+
+
+def change_mail_options(demo, front_end, **options):
+    """Restarts a front end with other options of [mail], the last section of its file; returns
+    what puts the former ones back."""
+    file = demo.dir / front_end / "muster.toml"
+    before = file.read_text()
+    file.write_text(before + "".join(f"{name} = {value}\n" for name, value in options.items()))
+    demo.end_node(front_end, signal.SIGTERM)
+    demo.start_node(front_end)
+
+    def restore():
+        file.write_text(before)
+        demo.end_node(front_end, signal.SIGTERM)
+        demo.start_node(front_end)
+    return restore
+
+
+def mails_with(demo, server, account, marker):
+    """The texts of the account's messages on that server in which the marker stands."""
+    found = []
+    for path in demo.mails(server, account["id"]):
+        with contextlib.suppress(FileNotFoundError):  # moved from new to cur
+            text = path.read_bytes()
+            if marker.encode() in text:
+                found.append(text)
+    return found
+
+
+def everywhere(demo, account, marker):
+    """On which servers how many such messages are."""
+    counts = {server: len(mails_with(demo, server, account, marker)) for server in demo.sv}
+    return {server: count for server, count in counts.items() if count}
+
+
+def wait_for_mail(demo, server, account, marker, seconds=20):
+    """The message's text, once it is there."""
+    return wait_for(lambda: mails_with(demo, server, account, marker),
+                    f"{marker} at {account['address']} on {server}", seconds)[0]
+
+
+def queued(demo, front_end, marker):
+    """Queue files of the front end in which the marker stands and that were not done with."""
+    folder = demo.dir / front_end / "state" / "queue"
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and marker.encode() in path.read_bytes():
+                found.append(path)
+    return found
+
+
+class Sink:
+    """A mail server that keeps all it gets. `answers` maps a verb (or "." for the message) to the
+    answer that it gives instead of 250; it may be changed at any time."""
+
+    def __init__(self, answers=None):
+        self.answers = answers or {}
+        self.messages = []  # (sender, recipients, text as bytes)
+        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listening.getsockname()[1]
+        self.thread = threading.Thread(target=self.accept, daemon=True)
+        self.thread.start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = self.listening.accept()
+                sock.settimeout(60)
+                threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
+
+    def serve(self, sock):
+        with sock, contextlib.suppress(OSError):
+            file = sock.makefile("rwb", buffering=0)
+            file.write(b"220 sink ESMTP\r\n")
+            sender, recipients = "", []
+            while line := file.readline():
+                verb = line[:4].decode().upper().strip()
+                answer = self.answers.get(verb, "250 2.0.0 Ok")
+                if verb == "EHLO":
+                    answer = "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 DSN"
+                elif verb == "MAIL":
+                    sender, recipients = re.search(rb"<(.*)>", line)[1].decode(), []
+                elif verb == "RCPT" and answer.startswith("2"):
+                    recipients.append(re.search(rb"<(.*)>", line)[1].decode())
+                elif verb == "DATA" and recipients:
+                    file.write(b"354 go on\r\n")
+                    text = self.read_text(file)
+                    answer = self.answers.get(".", "250 2.0.0 Ok")
+                    if answer.startswith("2"):
+                        self.messages.append((sender, recipients, text))
+                elif verb == "QUIT":
+                    answer = "221 2.0.0 Bye"
+                file.write(answer.encode() + b"\r\n")
+                if verb == "QUIT":
+                    return
+
+    @staticmethod
+    def read_text(file):
+        lines = []
+        while (line := file.readline()) not in (b".\r\n", b""):
+            lines.append(line[1:] if line.startswith(b".") else line)
+        return b"".join(lines)
+
+    def with_marker(self, marker):
+        return [each for each in self.messages if marker.encode() in each[2]]
+
+    def close(self):
+        self.listening.close()
+
+
+MASTER = """
+{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """An instance of its own: configuration, queue, log and processes, on a port of the kernel's
+    choice. `settings` are lines of main.cf; {dir} is its folder."""
+
+    DAEMONS = "/usr/lib/postfix/sbin"
+
+    def __init__(self, settings):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-postfix-"))
+        os.chmod(self.dir, 0o755)
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        for name in ("queue", "data", "etc", "mail"):
+            (self.dir / name).mkdir()
+        shutil.chown(self.dir / "data", "postfix")
+        shutil.chown(self.dir / "mail", "nobody")
+        (self.dir / "etc" / "main.cf").write_text(f"""
+compatibility_level = 3.6
+queue_directory = {self.dir}/queue
+data_directory = {self.dir}/data
+maillog_file = {self.dir}/log
+maillog_file_prefixes = {self.dir}
+mydestination =
+alias_maps =
+alias_database =
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+smtpd_peername_lookup = no
+smtpd_error_sleep_time = 0
+in_flow_delay = 0
+""" + settings.format(dir=self.dir))
+        (self.dir / "etc" / "master.cf").write_text(MASTER.format(port=f"127.0.0.1:{self.port}"))
+        subprocess.run(["postfix", "-c", self.dir / "etc", "check"], check=True,
+                       capture_output=True)
+        # It ends its own process group when it ends.
+        self.master = subprocess.Popen(
+            [f"{self.DAEMONS}/master", "-d", "-c", self.dir / "etc"], start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            wait_for(self.greets, "Postfix to greet")
+        except BaseException:
+            self.close()
+            raise
+
+    def greets(self):
+        with contextlib.suppress(OSError), Smtp(self.port) as line:
+            return line.greeting
+
+    def log(self):
+        path = self.dir / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def delivered(self, marker):
+        """Messages in its mailboxes (virtual_mailbox_base = {dir}/mail) with the marker."""
+        found = []
+        for path in (self.dir / "mail").rglob("new/*"):
+            text = path.read_bytes()
+            if marker.encode() in text:
+                found.append(text)
+        return found
+
+    def close(self):
+        self.master.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.master.wait(20)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.master.pid, signal.SIGKILL)
+        self.master.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
