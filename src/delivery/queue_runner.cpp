@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cluster/route.h"
 #include "delivery/content_body.h"
+#include "net/yield.h"
 #include "wire/smtp.h"
 #include "wire/xtext.h"
 
@@ -114,16 +115,28 @@ void QueueRunner::run() {
 Task<void> QueueRunner::work() {
     while (!stopping_) {
         woken_ = false;
-        cache_.sweep();
-        const std::size_t room = settings_.tries - tries_.running();
+        sweep();
+        const std::size_t room = settings_.tries - std::min(settings_.tries, tries_.running());
         for (const queue::QueueId& id : spool_.schedule().due(queue::now(), room)) {
             tries_.spawn(attempt(id));
         }
-        if (!woken_ && !stopping_) co_await pause();
+        // Others have their turn in any case: what is on its way must get on.
+        if (woken_) {
+            co_await net::Yield(loop_);
+        } else if (!stopping_) {
+            co_await pause();
+        }
     }
     co_await tries_.drained();
     cache_.clear();
     loop_.stop();
+}
+
+void QueueRunner::sweep() {
+    const auto now = net::Clock::now();
+    if (now - swept_ < kLongestPause) return;
+    swept_ = now;
+    cache_.sweep();
 }
 
 Task<void> QueueRunner::pause() {
@@ -276,21 +289,21 @@ void QueueRunner::note(Try& each, std::uint32_t recipient, const RecipientResult
 
 Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
     queue::Schedule& schedule = spool_.schedule();
-    std::size_t& under_way = under_way_[group.destination];
-    const bool waits = schedule.held_until(group.destination, queue::now()) ||
-                       under_way >= settings_.tries_of_destination;
-    if (waits) {
-        each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
+    Traffic& traffic = traffic_[group.destination];
+    if (traffic.waiting.size() >= 2 * settings_.tries_of_destination) {
+        each.left.push_back({group.destination, queue::GroupResult::Kind::Busy});
         co_return;
     }
-    ++under_way;
+    co_await Turn{traffic, settings_.tries_of_destination};
+    // Only now: those before it may have found that nobody is there.
+    if (schedule.held_until(group.destination, queue::now())) {
+        each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
+        co_return leave(group.destination);
+    }
     std::string server;
     const TransactionResult done = co_await send(each, group, server);
-    if (--under_way_[group.destination] == 0) under_way_.erase(group.destination);
-    if (done.reached) {
-        schedule.reached(group.destination, queue::now());
-        schedule.release_parked(group.destination, 1, queue::now());
-    }
+    leave(group.destination);
+    if (done.reached) schedule.reached(group.destination, queue::now());
     bool any_left = false;
     for (std::size_t i = 0; i < group.recipients.size(); ++i) {
         note(each, group.recipients[i], done.recipients[i], server);
@@ -302,6 +315,22 @@ Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
     }
     each.left.push_back({group.destination, done.reached ? queue::GroupResult::Kind::Deferred
                                                          : queue::GroupResult::Kind::Unreachable});
+}
+
+/// The turn goes to the one that has waited longest. When most of them had theirs, as many more
+/// are taken from the queue.
+void QueueRunner::leave(const std::string& destination) {
+    Traffic& traffic = traffic_[destination];
+    const std::size_t waiting = traffic.waiting.size();
+    if (waiting <= settings_.tries_of_destination / 2) {
+        spool_.schedule().release_parked(destination, settings_.tries_of_destination, queue::now());
+    }
+    if (waiting == 0) {
+        if (--traffic.under_way == 0) traffic_.erase(destination);
+        return;
+    }
+    loop_.post([next = traffic.waiting.front()] { next.resume(); });
+    traffic.waiting.pop_front();
 }
 
 Task<TransactionResult> QueueRunner::send(const Try& each, const Group& group,

@@ -1,6 +1,8 @@
 #pragma once
 // What is queued goes on its way: to homes in the cluster, and to the world.
 
+#include <coroutine>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -25,8 +27,8 @@ namespace muster::delivery {
 
 struct RunnerSettings {
     std::string host_name;
-    std::size_t tries = 200;                ///< messages tried at once
-    std::size_t tries_of_destination = 20;  ///< of those that are for one destination
+    std::size_t tries = 400;                ///< messages in hand at once
+    std::size_t tries_of_destination = 50;  ///< of those, on their way to one destination
     std::uint16_t port = 25;                ///< of the world's mail servers
     std::vector<std::string> smart_host;    ///< HOST[:PORT] for all mail to the world; empty: MX
     TlsSetting tls = TlsSetting::Automatic;
@@ -69,9 +71,30 @@ private:
         std::vector<queue::GroupResult> left;
     };
 
+    /// What is on its way to one destination, and what waits for its turn.
+    struct Traffic {
+        std::size_t under_way = 0;
+        std::deque<std::coroutine_handle<>> waiting;
+    };
+    /// `co_await`ed: a turn at the destination, which leave() ends.
+    struct Turn {
+        Traffic& traffic;
+        std::size_t most;
+        [[nodiscard]] bool await_ready() const {
+            if (traffic.under_way >= most) return false;
+            ++traffic.under_way;
+            return true;
+        }
+        void await_suspend(std::coroutine_handle<> waiter) { traffic.waiting.push_back(waiter); }
+        void await_resume() const {}
+    };
+    void leave(const std::string& destination);
+
     void run();
     Task<void> work();
     Task<void> pause();
+    /// Closes connections that wait too long.
+    void sweep();
     Task<void> attempt(queue::QueueId id);
     Task<void> deliver(Try& each);
     Task<void> finish(Try& each);
@@ -101,8 +124,9 @@ private:
     ConnectionCache cache_;
     MailClient client_;
     HomeTargets homes_;
-    std::map<std::string, std::size_t> under_way_;  ///< tries by destination
-    net::BlockingPool fetching_{2};                 ///< MTA-STS policies
+    std::map<std::string, Traffic> traffic_;  ///< by destination
+    net::Clock::time_point swept_{};
+    net::BlockingPool fetching_{2};  ///< MTA-STS policies
     std::unique_ptr<StsCache> sts_;
     std::unique_ptr<WorldClient> world_;  ///< null: mail to the world waits
     TaskGroup tries_;

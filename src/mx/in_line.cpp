@@ -259,7 +259,10 @@ void InLine::log_outcome(const Message& message, const Answer& answer) const {
                                     : answer.code == 250                 ? counters_.queued
                                                                          : counters_.deferred;
         counter.add();
-        log::info(delivered ? "mail-delivered" : "mail-not-delivered",
+        const bool waits = result.outcome == Outcome::Deferred && answer.code == 250;
+        log::info(delivered ? "mail-delivered"
+                  : waits   ? "mail-queued"
+                            : "mail-not-delivered",
                   {{"session", message.client.session},
                    {"id", message.id},
                    {"from", message.transaction.mail.path.text()},

@@ -30,6 +30,7 @@ std::size_t MessageIntake::feed_data(std::string_view chunk) {
     unstuffed_.clear();
     const std::size_t taken = scanner_.feed(chunk, unstuffed_);
     take(unstuffed_);
+    unstuffed_ = std::string();  // nothing is kept while the client is waited for
     return taken;
 }
 

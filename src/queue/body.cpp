@@ -13,6 +13,12 @@
 #include "queue/disk.h"
 
 namespace muster::queue {
+namespace {
+
+/// Of a spilled text is written at once.
+constexpr std::size_t kPiece = std::size_t{16} << 10;
+
+}  // namespace
 
 Content::~Content() {
     if (fd_ >= 0) ::close(fd_);
@@ -90,7 +96,7 @@ Result<> Body::append(std::string_view bytes) {
     if (fd_ < 0) {
         if (auto opened = spill(); !opened) return opened;
     }
-    if (pending_.size() < kChunk) return {};
+    if (pending_.size() < kPiece) return {};
     return write_out();
 }
 
@@ -113,7 +119,7 @@ Result<> Body::spill() {
 Result<> Body::write_out() {
     const std::uint64_t at = kReservedHead + size_ - pending_.size();
     if (auto written = write_at(fd_, at, pending_); !written) return written;
-    pending_.clear();
+    pending_ = std::string();  // a large message costs memory only while a piece of it is written
     return {};
 }
 
