@@ -9,6 +9,7 @@
 #include "admin/alarms.h"
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
+#include "admin/mail_settings.h"
 #include "admin/node_identity.h"
 #include "admin/system_user.h"
 #include "cluster/credential_seal.h"
@@ -92,6 +93,10 @@ void check_listeners(Findings& findings, const NodeConfig& config, bool running)
         if (listener.tls == "none") {
             findings.warn("listener " + listener.address + " takes passwords in clear text");
         }
+    }
+    if (!config.mail.socketmap.empty()) {
+        check_endpoint(findings, "mail.socketmap", config.mail.socketmap, running);
+        if (const auto maps = map_settings(config); !maps) findings.wrong(maps.error().detail);
     }
     if (config.node.roles.frontend && config.listeners.empty()) {
         findings.warn("the role frontend without any [[listener]]");

@@ -95,6 +95,11 @@ Result<frontend::Settings> front_end_settings(const NodeConfig& config) {
         if (!listener) return std::unexpected(listener.error());
         settings.listeners.push_back(std::move(*listener));
     }
+    if (!config.mail.socketmap.empty()) {
+        const auto address = Endpoint::parse(config.mail.socketmap);
+        if (!address) return wrong("mail.socketmap", address.error());
+        settings.maps.emplace().address = *address;
+    }
     settings.upstream.warm = config.upstream.warm;
     settings.upstream.connect_time = milliseconds(config.upstream.connect_time);
     settings.upstream.login_time = milliseconds(config.upstream.login_time);

@@ -7,6 +7,8 @@
 namespace muster::admin {
 namespace {
 
+constexpr std::chrono::minutes kStale{15};  // as in the alarm
+
 Result<std::vector<Network>> networks(std::string_view option,
                                       const std::vector<std::string>& texts) {
     std::vector<Network> found;
@@ -53,6 +55,28 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
                         .xclient_from = std::move(*xclient),
                         .relay_from = std::move(*relay),
                         .store = from.store};
+}
+
+Result<mx::MapSettings> map_settings(const NodeConfig& config) {
+    const MailSettings& from = config.mail;
+    const auto address = Endpoint::parse(from.socketmap);
+    if (!address) return fail(ErrorKind::Syntax, "mail.socketmap: " + address.error().detail);
+    if (!address->address.is_loopback() && from.socketmap_from.empty()) {
+        return fail(ErrorKind::Syntax, "mail.socketmap: " + from.socketmap +
+                                           " can be reached from elsewhere: say in "
+                                           "mail.socketmap_from who may ask");
+    }
+    const auto host = cluster::parse_domain(from.host_name);
+    if (!host) {
+        return fail(ErrorKind::Syntax,
+                    "mail.host_name: \"" + from.host_name + "\": " + host.error().detail);
+    }
+    auto listed = networks("mail.socketmap_from", from.socketmap_from);
+    if (!listed) return std::unexpected(listed.error());
+    return mx::MapSettings{.host_name = host->text,
+                           .from = std::move(*listed),
+                           .idle = from.idle,
+                           .patience = kStale + config.cluster.update_interval};
 }
 
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity) {

@@ -5,6 +5,7 @@
 #include "admin/node_identity.h"
 #include "delivery/queue_runner.h"
 #include "mx/settings.h"
+#include "mx/socketmap_service.h"
 #include "net/dns.h"
 #include "queue/spool.h"
 
@@ -14,6 +15,9 @@ namespace muster::admin {
 bool takes_mail(const NodeConfig& config);
 /// Errors name the option.
 Result<mx::Settings> mail_settings(const NodeConfig& config);
+/// Of `[mail] socketmap`. Errors name the option; one is an address that strangers could reach
+/// when nobody is listed who may ask.
+Result<mx::MapSettings> map_settings(const NodeConfig& config);
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity);
 
 delivery::RunnerSettings runner_settings(const NodeConfig& config);

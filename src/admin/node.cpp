@@ -143,9 +143,15 @@ Result<> Node::prepare_front_end() {
         mail_ = std::move(*mail);
         mail_service = mail_->service();
     }
-    front_end_ = std::make_unique<frontend::FrontEnd>(std::move(*settings), context_.replica,
-                                                      *topology_, health_, &verifier_,
-                                                      pools_.verifying, std::move(mail_service));
+    std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> map_service;
+    if (settings->maps) {
+        auto maps = map_settings(context_.config);
+        if (!maps) return std::unexpected(maps.error());
+        map_service = mx::map_service_of(std::move(*maps));
+    }
+    front_end_ = std::make_unique<frontend::FrontEnd>(
+        std::move(*settings), context_.replica, *topology_, health_, &verifier_, pools_.verifying,
+        std::move(mail_service), std::move(map_service));
     context_.sessions = &front_end_->sessions();
     server_check_ = std::make_unique<frontend::ServerCheck>(loop_, upstream_settings_, *topology_,
                                                             front_end_->hosts());

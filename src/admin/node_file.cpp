@@ -250,6 +250,8 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.source_addresses = values.texts("source_addresses");
     mail.dns_servers = values.texts("dns_servers");
     mail.trust_anchor = values.text("trust_anchor");
+    mail.socketmap = values.text("socketmap");
+    mail.socketmap_from = values.texts("socketmap_from");
     return mail;
 }
 
@@ -355,6 +357,9 @@ std::string contradiction(const NodeConfig& config) {
     if (!roles.master && !roles.frontend && !roles.backend) return "[node] roles is empty";
     if (!config.listeners.empty() && !roles.frontend) {
         return "[[listener]] needs the role frontend";
+    }
+    if (!config.mail.socketmap.empty() && !roles.frontend) {
+        return "[mail] socketmap needs the role frontend";
     }
     for (const ListenerSettings& listener : config.listeners) {
         if (listener.address.empty()) return "a [[listener]] has no address";

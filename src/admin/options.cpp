@@ -160,6 +160,13 @@ constexpr std::array kOptions{
            "Resolvers to ask; empty: those of the system."},
     Option{"mail", "trust_anchor", Path, R"("")", "", "",
            "File with the root's DNSSEC keys, which DANE needs; empty: nothing is validated."},
+    Option{
+        "mail", "socketmap", Text, R"("")", "ADDRESS:PORT", "",
+        "Where other mail servers, such as Postfix, may ask for domains, recipients, aliases and "
+        "homes; empty: nowhere."},
+    Option{"mail", "socketmap_from", TextList, "[]", "NETWORK", "",
+           "Who may ask there, besides this machine itself; needed when the address is not that of "
+           "the machine alone."},
 
     Option{"upstream", "source_addresses", TextList, "[]", "ADDRESS", "",
            "Local addresses of connections to servers, used in turn; empty: the system chooses."},

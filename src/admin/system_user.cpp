@@ -62,6 +62,9 @@ Result<> bind_all(const NodeConfig& config) {
     for (const ListenerSettings& listener : config.listeners) {
         if (auto bound = bind(listener.address, config.node.workers); !bound) return bound;
     }
+    if (!config.mail.socketmap.empty()) {
+        if (auto bound = bind(config.mail.socketmap, config.node.workers); !bound) return bound;
+    }
     if (auto bound = bind(config.cluster.listen, 1); !bound) return bound;
     return bind(config.admin.listen, 1);
 }

@@ -7,7 +7,8 @@ namespace muster::frontend {
 FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
                    const cluster::TopologyTable& topology, cluster::HealthTable& health,
                    Verifier* verifier, net::BlockingPool& pool,
-                   std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service)
+                   std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service,
+                   std::function<std::unique_ptr<RequestService>(Worker&)> make_map_service)
     : settings_(std::move(settings)),
       guard_(settings_.limits, settings_.upstream.connect_time),
       hosts_(topology),
@@ -16,9 +17,19 @@ FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
                 [this](cluster::SessionHandle handle, const std::string& reason) {
                     workers_[handle.shard]->kick(handle, reason);
                 }),
-      shared_{settings_,      std::move(replica), topology, health,
-              sessions_,      accounts_,          guard_,   hosts_,
-              introductions_, verifier,           pool,     std::move(make_mail_service)} {
+      shared_{settings_,
+              std::move(replica),
+              topology,
+              health,
+              sessions_,
+              accounts_,
+              guard_,
+              hosts_,
+              introductions_,
+              verifier,
+              pool,
+              std::move(make_mail_service),
+              std::move(make_map_service)} {
     for (std::size_t i = 0; i < settings_.workers; ++i) {
         workers_.push_back(std::make_unique<Worker>(shared_, i));
     }

@@ -21,7 +21,8 @@ public:
     FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
              const cluster::TopologyTable& topology, cluster::HealthTable& health,
              Verifier* verifier, net::BlockingPool& pool,
-             std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service = {});
+             std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service = {},
+             std::function<std::unique_ptr<RequestService>(Worker&)> make_map_service = {});
     ~FrontEnd();
     FrontEnd(const FrontEnd&) = delete;
     FrontEnd& operator=(const FrontEnd&) = delete;

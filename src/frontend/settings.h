@@ -56,6 +56,7 @@ struct Settings {
     NodeName node;
     std::size_t workers = 1;
     std::vector<ListenerSettings> listeners;
+    std::optional<ListenerSettings> maps{};  ///< where other mail servers ask
     Limits limits;
     UpstreamSettings upstream;
     SealSecret secret;  ///< the cluster's: opens master users' passwords

@@ -45,6 +45,7 @@ Worker::Worker(const Shared& shared, std::size_t number)
     for (const cluster::Service service : cluster::kServices) counters_.emplace_back(service);
     MUSTER_CHECK(getrandom(random_, sizeof random_, 0) == sizeof random_);
     if (shared_.make_mail_service) mail_ = shared_.make_mail_service(*this);
+    if (shared_.make_map_service) maps_ = shared_.make_map_service(*this);
 }
 
 Worker::~Worker() = default;
@@ -61,12 +62,22 @@ Result<> Worker::start() {
 
 Result<> Worker::listen() {
     for (const ListenerSettings& listener : shared_.settings.listeners) {
-        auto made = net::Listener::tcp(
-            loop_, listener.address,
-            [this, &listener](net::Accepted accepted) { accept(accepted, listener); });
-        if (!made) return std::unexpected(made.error());
-        listeners_.push_back(std::move(*made));
+        auto listening = listen_at(listener.address, [this, &listener](net::Accepted accepted) {
+            accept(accepted, listener);
+        });
+        if (!listening) return listening;
     }
+    if (!maps_ || !shared_.settings.maps) return {};
+    const ListenerSettings& maps = *shared_.settings.maps;
+    return listen_at(maps.address, [this, &maps](net::Accepted accepted) {
+        loop_.tasks().spawn(maps_->serve(accepted, maps.address, maps));
+    });
+}
+
+Result<> Worker::listen_at(const Endpoint& endpoint, net::Listener::OnAccepted on_accepted) {
+    auto made = net::Listener::tcp(loop_, endpoint, std::move(on_accepted));
+    if (!made) return std::unexpected(made.error());
+    listeners_.push_back(std::move(*made));
     return {};
 }
 
@@ -125,6 +136,7 @@ void Worker::drain() {
             if (!each->logged_in()) each->dismiss();
         }
         if (mail_) mail_->drain();
+        if (maps_) maps_->drain();
     });
 }
 
@@ -150,6 +162,7 @@ void Worker::stop(net::EndReason reason) {
             each->end(reason);
         }
         if (mail_) mail_->end(reason);
+        if (maps_) maps_->end(reason);
         if (sweeping_ != nullptr) sweeping_->cut_short();
         loop_.stop_when_idle();
     });

@@ -46,6 +46,8 @@ struct Shared {
     net::BlockingPool& pool;
     /// Makes what serves each worker's SMTP listeners; empty: there are none.
     std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service;
+    /// Makes what serves Settings::maps.
+    std::function<std::unique_ptr<RequestService>(Worker&)> make_map_service;
 };
 
 /// Counted without a lock; names and help stand in worker.cpp.
@@ -76,7 +78,8 @@ public:
     void stop(net::EndReason reason);
     void use_certificates(std::shared_ptr<const net::TlsServer> certificates);
     void kick(cluster::SessionHandle handle, std::string reason);
-    /// Where the listeners are, in the order of the settings (ports may be the kernel's choice).
+    /// Where the listeners are, in the order of the settings, then that of the maps (ports may be
+    /// the kernel's choice).
     [[nodiscard]] std::vector<Endpoint> local_endpoints() const;
 
     // For the sessions of this worker.
@@ -123,6 +126,7 @@ private:
     /// Where the connection came in.
     static Endpoint local_end(const net::Accepted& accepted, const ListenerSettings& listener);
     Result<> listen();
+    Result<> listen_at(const Endpoint& endpoint, net::Listener::OnAccepted on_accepted);
     Task<Result<Reached>> reach(std::shared_ptr<const UpstreamTarget> target, cluster::Route route,
                                 Peer peer);
     Task<Result<std::unique_ptr<Upstream>>> connect(std::shared_ptr<const UpstreamTarget> target,
@@ -146,6 +150,7 @@ private:
     std::vector<std::unique_ptr<net::Listener>> closed_listeners_;  // until the loop has turned
     Connection* connections_ = nullptr;  // intrusive list of all that live
     std::unique_ptr<RequestService> mail_;
+    std::unique_ptr<RequestService> maps_;
     net::Sleep* sweeping_ = nullptr;
     std::uint64_t random_[2];
     double unknown_budget_;
