@@ -63,7 +63,9 @@ void tell(const DemoPlan& plan, const json& description, const DemoOptions& opti
                                                        {"IMAP", "imap"},
                                                        {"IMAPS", "imaps"},
                                                        {"POP3S", "pop3s"},
-                                                       {"SIEVE", "sieve"}})
+                                                       {"SIEVE", "sieve"},
+                                                       {"SMTP", "smtp"},
+                                                       {"SUBMISSIONS", "submissions"}})
                    .c_str(),
                stdout);
     std::puts("");
@@ -80,16 +82,25 @@ void tell(const DemoPlan& plan, const json& description, const DemoOptions& opti
                    .c_str(),
                stdout);
     const DemoAccount& kate = plan.accounts[1];
+    const DemoAccount& ada = plan.accounts[0];
+    const std::string& submissions = plan.front_ends.front().endpoints.at("submissions");
     const std::string& imaps = plan.front_ends.front().endpoints.at("imaps");
     std::printf(
         "\nTry it: every front end serves every account.\n"
         "  curl --cacert %s -u %s:%s imaps://%s/\n"
         "  openssl s_client -quiet -CAfile %s -verify_return_error -connect %s\n"
         "  %s --api %s session list\n"
+        "Send kate a message, as ada, and see it arrive:\n"
+        "  printf 'Subject: hello\\n\\nIt works.\\n' | curl --crlf --cacert %s -u %s:%s "
+        "--mail-from %s --mail-rcpt %s -T - smtps://%s\n"
+        "  curl --cacert %s -u %s:%s 'imaps://%s/INBOX;MAILINDEX=*'\n"
         "Any IMAP client does: server %s, TLS, one of the accounts above (authority: %s).\n",
         plan.certificate_authority().c_str(), kate.address.c_str(), kate.password.c_str(),
         imaps.c_str(), plan.certificate_authority().c_str(), imaps.c_str(), options.program.c_str(),
-        plan.api_socket().c_str(), imaps.c_str(), plan.certificate_authority().c_str());
+        plan.api_socket().c_str(), plan.certificate_authority().c_str(), ada.address.c_str(),
+        ada.password.c_str(), ada.address.c_str(), kate.address.c_str(), submissions.c_str(),
+        plan.certificate_authority().c_str(), kate.address.c_str(), kate.password.c_str(),
+        imaps.c_str(), imaps.c_str(), plan.certificate_authority().c_str());
     if (options.detach) {
         std::printf("\nIt goes on; end it with: %s demo --stop --dir %s\n", options.program.c_str(),
                     plan.dir.c_str());

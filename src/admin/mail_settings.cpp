@@ -48,6 +48,7 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
                         .hops = from.hops,
                         .errors = from.errors,
                         .unknown_recipients = from.unknown_recipients,
+                        .account_recipients = from.account_recipients,
                         .tarpit = from.tarpit,
                         .idle = from.idle,
                         .in_line = from.in_line_time,

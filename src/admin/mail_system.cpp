@@ -28,6 +28,7 @@ MailSystem::MailSystem(mx::Settings settings, std::unique_ptr<queue::Spool> spoo
     : settings_(std::move(settings)),
       spool_(std::move(spool)),
       guard_(settings_.unknown_recipients),
+      rate_(settings_.account_recipients),
       ids_(node) {}
 
 MailSystem::~MailSystem() { stop(); }
@@ -44,7 +45,7 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
 void MailSystem::stop() { runner_.reset(); }
 
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
-    return mx::mail_service_of({settings_, spool_.get(), guard_, results_, ids_});
+    return mx::mail_service_of({settings_, spool_.get(), guard_, results_, rate_, ids_});
 }
 
 }  // namespace muster::admin

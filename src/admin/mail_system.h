@@ -39,6 +39,7 @@ private:
     std::unique_ptr<queue::Spool> spool_;
     mx::RecipientGuard guard_;
     mx::ResultCache results_;
+    mx::AccountRate rate_;
     queue::QueueIds ids_;
     std::unique_ptr<net::Resolver> resolver_;
     std::unique_ptr<delivery::QueueRunner> runner_;

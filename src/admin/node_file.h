@@ -90,6 +90,7 @@ struct MailSettings {
     std::size_t errors = 0;
     std::size_t unknown_recipients = 0;
     std::chrono::seconds tarpit{};
+    std::size_t account_recipients = 0;
     std::chrono::seconds idle{};
     std::chrono::seconds in_line_time{};
     std::chrono::seconds stale_after{};

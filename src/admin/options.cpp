@@ -137,6 +137,8 @@ constexpr std::array kOptions{
            "Unknown recipients that one address may name in five minutes; then its answers are "
            "slowed."},
     Option{"mail", "tarpit", Number, "1", kSeconds, "0..60", "How much they are slowed."},
+    Option{"mail", "account_recipients", Number, "2000", "recipients", "1..1000000000",
+           "Recipients that one account may send to in an hour through this node."},
     Option{"mail", "idle", Number, "300", kSeconds, kSomeSeconds,
            "Silence after which a session ends."},
     Option{"mail", "in_line_time", Number, "60", kSeconds, kSomeSeconds,

@@ -10,6 +10,7 @@
 #include "delivery/home_targets.h"
 #include "frontend/request_service.h"
 #include "frontend/worker.h"
+#include "mx/account_rate.h"
 #include "mx/in_line.h"
 #include "mx/recipient_guard.h"
 #include "mx/result_cache.h"
@@ -26,6 +27,7 @@ struct SharedMail {
     queue::Spool* spool;  ///< null: nothing is stored
     RecipientGuard& guard;
     ResultCache& results;
+    AccountRate& rate;
     queue::QueueIds& ids;
 };
 

@@ -17,10 +17,11 @@ struct Settings {
     std::size_t memory_bytes = std::size_t{32} << 10;  ///< of a message; the rest goes to disk
     std::size_t hops = 50;                             ///< `Received` fields; more are a loop
     std::size_t errors = 20;                           ///< of a session, then it is sent away
-    std::size_t unknown_recipients = 100;  ///< of one address in five minutes, then it is slowed
-    net::Duration tarpit{1'000};           ///< for each answer to who is slowed
-    net::Duration idle{300'000};           ///< between commands, and between pieces of a message
-    net::Duration in_line{60'000};         ///< for all servers together to take a message
+    std::size_t unknown_recipients = 100;     ///< of one address in five minutes, then it is slowed
+    std::uint64_t account_recipients = 2000;  ///< that one account may name in an hour
+    net::Duration tarpit{1'000};              ///< for each answer to who is slowed
+    net::Duration idle{300'000};              ///< between commands, and between pieces of a message
+    net::Duration in_line{60'000};            ///< for all servers together to take a message
     net::Duration stale_after{900'000};  ///< a replica silent for so long knows no unknown address
     std::vector<Network> xclient_from;   ///< peers whose XCLIENT is believed
     std::vector<Network> relay_from;     ///< peers that may send to anywhere

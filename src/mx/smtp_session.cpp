@@ -25,6 +25,7 @@ constexpr Refusal kDisabled{550, "5.2.1", "The mailbox takes no mail"};
 constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
 constexpr Refusal kTooManyRecipients{452, "4.5.3", "Too many recipients; send the rest apart"};
 constexpr Refusal kOneHome{452, "4.5.3", "Send to this recipient in a message of its own"};
+constexpr Refusal kTooMuch{452, "4.7.28", "This account has sent to as many as it may in an hour"};
 constexpr Refusal kTryLater{451, "4.3.0", "Cannot be told now; try again later"};
 constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
@@ -287,6 +288,7 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
         return kUnknownRecipient;
     }
     if (const auto refusal = judge_route(*route)) return refusal;
+    if (!login_.empty() && !service_.shared().rate.take(login_)) return kTooMuch;
     // Quoting is only known here.
     const bool in_world = !route->domain || route->domain->kind == cluster::DomainKind::Remote;
     if (in_world) route->targets.front().address = recipient.path.text();
