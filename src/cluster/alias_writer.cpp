@@ -34,6 +34,7 @@ Result<AccountAddress> DirectoryWriter::alias_target(std::string_view text) {
         return parse_address(text, CasePolicy::Keep);
     }
     if (!domain) return std::unexpected(domain.error());
+    if (domain->kind == DomainKind::Remote) return parse_address(text, CasePolicy::Keep);
     auto address = parse_address(text, domain->case_policy);
     if (!address) return std::unexpected(address.error());
     for (const std::string& key : {account_key(*address), alias_key(*address)}) {

@@ -123,11 +123,35 @@ private:
     bool overrun_ = false;
 };
 
-/// Who answers for a domain when nobody has the name.
-std::string fallback(const Topology& topology, const Domain& domain, std::string_view local) {
-    if (!domain.catch_all.empty()) return domain.catch_all;
+/// Who answers for a domain when nobody has the name; `domain` may be null: for the host itself.
+std::string fallback(const Topology& topology, const Domain* domain, std::string_view local) {
+    if (domain && !domain->catch_all.empty()) return domain->catch_all;
     if (!wire::equal_folded(local, kPostmaster)) return {};
     return topology.setting_text(kPostmaster, {});
+}
+
+/// Follows `local` in the domain of `route`, or, where nobody has the name, who answers instead.
+Result<> follow(MailRoute& route, state::ReplicaReader& reader, std::string_view local) {
+    RecipientSearch search(reader, route);
+    Result<bool> found = false;
+    if (route.domain) {
+        const auto address = make_address(local, route.domain->name, route.domain->case_policy);
+        if (!address) return std::unexpected(address.error());
+        found = search.follow_with_detail(*route.domain, *address, 0);
+    }
+    if (found && !*found) {
+        const std::string instead = fallback(*route.topology, route.domain, local);
+        if (!instead.empty()) found = search.follow_text(instead, 1);
+    }
+    if (!found) return std::unexpected(found.error());
+    if (search.overrun() ||
+        (*found && route.targets.empty() && route.verdict != MailVerdict::Disabled)) {
+        route.verdict = MailVerdict::AliasLoop;
+        route.targets.clear();
+    } else if (!route.targets.empty()) {
+        route.verdict = MailVerdict::Accept;
+    }
+    return {};
 }
 
 }  // namespace
@@ -142,27 +166,16 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
     const auto name = parse_domain(domain.empty() ? own_domain : domain);
     if (!name) return std::unexpected(name.error());
     route.domain = route.topology->domain(name->text);
-    if (!route.domain || route.domain->kind == DomainKind::Remote) {
+    const bool is_ours = route.domain && route.domain->kind != DomainKind::Remote;
+    if (!is_ours && !domain.empty()) {
         route.verdict = route.domain ? MailVerdict::Accept : MailVerdict::Foreign;
         route.targets.push_back(
             {.address = std::string(local) + '@' + name->text, .home = {}, .domain = route.domain});
         return route;
     }
-    const auto address = make_address(local, *name, route.domain->case_policy);
-    if (!address) return std::unexpected(address.error());
-    RecipientSearch search(directory.reader(), route);
-    auto found = search.follow_with_detail(*route.domain, *address, 0);
-    if (found && !*found) {
-        const std::string instead = fallback(*route.topology, *route.domain, local);
-        if (!instead.empty()) found = search.follow_text(instead, 1);
-    }
-    if (!found) return std::unexpected(found.error());
-    if (search.overrun() ||
-        (*found && route.targets.empty() && route.verdict != MailVerdict::Disabled)) {
-        route.verdict = MailVerdict::AliasLoop;
-        route.targets.clear();
-    } else if (!route.targets.empty()) {
-        route.verdict = MailVerdict::Accept;
+    if (!is_ours) route.domain = nullptr;  // the host's own postmaster
+    if (auto ok = follow(route, directory.reader(), local); !ok) {
+        return std::unexpected(ok.error());
     }
     return route;
 }

@@ -33,6 +33,16 @@ constexpr Refusal kLoginFirst{530, "5.7.0", "Log in first"};
 constexpr Refusal kTlsFirst{530, "5.7.0", "Use STARTTLS first"};
 constexpr Refusal kNotYours{553, "5.7.1", "The sender's address is not one of this account"};
 
+/// user+detail@domain as user@domain.
+std::string without_detail(const cluster::MailTarget& target) {
+    std::string plain = target.address;
+    if (!target.domain || target.domain->detail.empty()) return plain;
+    const std::size_t cut = plain.find(target.domain->detail, 1);
+    const std::size_t at = plain.rfind('@');
+    if (at != plain.npos && cut < at) plain.erase(cut, at - cut);
+    return plain;
+}
+
 }  // namespace
 
 const std::array<SmtpSession::Verb, 15> SmtpSession::kVerbs{{
@@ -216,9 +226,9 @@ std::optional<Refusal> SmtpSession::judge_sender(const wire::smtp::Path& sender)
     if (!route) return route.error().kind == ErrorKind::Syntax ? kNotYours : kTryLater;
     const auto is_own = [&](const cluster::MailTarget& target) {
         if (target.address == login_) return true;
-        // With a detail (user+detail) it is the account's all the same.
-        const auto plain = service_.worker().directory().locate(target.address, {});
-        return plain && plain->known && plain->address.text == login_;
+        const auto known = service_.worker().directory().locate(target.address, {});
+        if (known && known->known) return known->address.text == login_;
+        return without_detail(target) == login_;
     };
     if (!std::ranges::any_of(route->targets, is_own)) return kNotYours;
     return std::nullopt;
@@ -290,7 +300,8 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
     if (const auto refusal = judge_route(*route)) return refusal;
     if (!login_.empty() && !service_.shared().rate.take(login_)) return kTooMuch;
     // Quoting is only known here.
-    const bool in_world = !route->domain || route->domain->kind == cluster::DomainKind::Remote;
+    const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||
+                          (route->domain && route->domain->kind == cluster::DomainKind::Remote);
     if (in_world) route->targets.front().address = recipient.path.text();
     transaction_->add(std::move(recipient), *route);
     return std::nullopt;

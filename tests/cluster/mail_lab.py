@@ -127,7 +127,7 @@ def queued(demo, front_end, marker):
     found = []
     for path in folder.rglob("*"):
         with contextlib.suppress(OSError):
-            if path.is_file() and marker.encode() in path.read_bytes():
+            if path.parent.name != "spare" and path.is_file() and marker.encode() in path.read_bytes():
                 found.append(path)
     return found
 
