@@ -23,7 +23,8 @@ constexpr std::array kDomain{
     Field{"case", Text, "fold or keep the case of names"},
     Field{"mail", Text, "inline, queue or inline-only: when mail is answered for"},
     Field{"catch_all", Text, "address that gets mail for unknown ones; empty: refused"},
-    Field{"detail", Text, "what begins the detail of a sub-address (user+detail); default +"},
+    Field{"detail", Text,
+          "what begins the detail of a sub-address (user+detail): +, -, _, =, # or none"},
     Field{"route", List, "HOST[:PORT] of a remote domain, in order; empty: its MX"},
 };
 

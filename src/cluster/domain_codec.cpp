@@ -70,12 +70,13 @@ void read_mail(FieldReader& fields, Domain& domain) {
     }
     if (const auto detail = fields.take("detail"); detail.is_string()) {
         domain.detail = detail.get<std::string>();
+        if (domain.detail == "none") domain.detail.clear();
     } else if (!detail.is_null()) {
         fields.reject("detail", "must be text");
     }
     constexpr std::string_view kSeparators = "+-_=#";
     if (domain.detail.size() > 1 || kSeparators.find(domain.detail) == kSeparators.npos) {
-        fields.reject("detail", "can be one of + - _ = #, or empty");
+        fields.reject("detail", "can be one of + - _ = #, or none");
     }
     domain.route = fields.list("route", kMaxDomain + 6);
     for (const std::string& host : domain.route) {
@@ -237,7 +238,9 @@ std::string encode(const Domain& domain) {
     if (domain.case_policy == CasePolicy::Keep) object["case"] = "keep";
     if (domain.mail != MailMode::InLine) object["mail"] = name(domain.mail);
     put_text(object, "catch_all", domain.catch_all);
-    if (domain.detail != Domain{}.detail) object["detail"] = domain.detail;
+    if (domain.detail != Domain{}.detail) {
+        object["detail"] = domain.detail.empty() ? std::string("none") : domain.detail;
+    }
     put_list(object, "route", domain.route);
     return to_text(object);
 }

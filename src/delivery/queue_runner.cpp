@@ -30,7 +30,8 @@ queue::Outcome queue_outcome(Outcome outcome) {
 std::string notify_text(std::uint8_t bits) {
     if (bits == 0) return {};
     if ((bits & queue::notify::kNever) != 0) return "NEVER";
-    return wire::smtp::Notify{.success = (bits & queue::notify::kSuccess) != 0,
+    // Of success the sender hears from us: once.
+    return wire::smtp::Notify{.success = false,
                               .failure = (bits & queue::notify::kFailure) != 0,
                               .delay = (bits & queue::notify::kDelay) != 0}
         .text();
@@ -213,12 +214,15 @@ std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
         const auto verdict = found ? found->verdict : cluster::MailVerdict::Unknown;
         const bool goes_on =
             verdict == cluster::MailVerdict::Accept || verdict == cluster::MailVerdict::Foreign;
+        if (verdict == cluster::MailVerdict::Disabled) {  // until it is enabled, or time is over
+            note(each, i, own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"),
+                 {});
+            each.left.push_back({"disabled", queue::GroupResult::Kind::Deferred});
+            continue;
+        }
         if (!goes_on) {
-            const auto result =
-                verdict == cluster::MailVerdict::Disabled
-                    ? own_result(Outcome::Refused, 550, {5, 2, 1}, "The mailbox takes no mail")
-                    : own_result(Outcome::Refused, 550, {5, 1, 1}, "No such address any more");
-            note(each, i, result, {});
+            note(each, i, own_result(Outcome::Refused, 550, {5, 1, 1}, "No such address any more"),
+                 {});
             continue;
         }
         const bool in_world = found->targets.front().home.empty() && found->targets.size() == 1;

@@ -70,8 +70,7 @@ Task<Answer> InLine::deliver(Message& message) {
         }
     }
     co_await hand_over_all(message, groups);
-    if (!co_await report_refused(message))
-        co_return Answer{554, "5.0.0", std::string(kSomeRefused)};
+    if (!co_await report(message)) co_return Answer{554, "5.0.0", std::string(kSomeRefused)};
     bool queued = intent;
     const auto is_deferred = [](const Target& target) {
         return target.result.outcome == Outcome::Deferred;
@@ -207,33 +206,38 @@ void InLine::close_intent(const Message& message, const std::vector<Group>& grou
     const bool all_done = left.empty() && !std::ranges::any_of(targets, goes_to_queue);
     if (all_done) return shared_.spool->remove(message.id);
     shared_.spool->record(message.id, std::move(results));
-    if (left.empty()) {
-        // Only what was never meant to go in line is left: it is due now.
+    if (left.empty() || std::ranges::any_of(targets, goes_to_queue)) {
+        // What was never meant to go in line is due now.
         shared_.spool->schedule().put_back(message.id, queue::now());
     } else {
         shared_.spool->settle(message.id, std::move(left));
     }
 }
 
-Task<bool> InLine::report_refused(const Message& message) {
+Task<bool> InLine::report(const Message& message) {
     auto& targets = message.transaction.targets;
     const auto is_refused = [](const Target& target) {
         return target.result.outcome == Outcome::Refused;
     };
     const auto refused = std::ranges::count_if(targets, is_refused);
-    if (refused == 0 || refused == std::ssize(targets)) co_return true;  // the client hears it
+    if (refused == std::ssize(targets)) co_return true;  // the client hears it
     queue::Envelope envelope = full_envelope(message);
     envelope.arrived = queue::now();
     std::vector<delivery::ReportItem> items;
     for (const Target& target : targets) {
-        if (!is_refused(target)) continue;
-        items.push_back({.recipient = queued_recipient(message.transaction, target),
-                         .outcome = queue::Outcome::Failed,
+        if (target.result.outcome == Outcome::Deferred) continue;
+        const auto outcome =
+            is_refused(target) ? queue::Outcome::Failed : queue::Outcome::Delivered;
+        queue::Recipient recipient = queued_recipient(message.transaction, target);
+        if (!delivery::is_wanted(recipient, outcome)) continue;
+        items.push_back({.recipient = std::move(recipient),
+                         .outcome = outcome,
                          .status = target.result.enhanced.text(),
                          .server = target.home.text,
                          .diagnostic = target.result.text});
     }
-    if (shared_.spool == nullptr) co_return false;
+    if (shared_.spool == nullptr) co_return refused == 0;
+    if (items.empty()) co_return true;
     const queue::QueueId unique = shared_.spool->new_id();
     for (delivery::ReportMessage& report :
          delivery::make_report(envelope, delivery::beginning_of(message.content), items,

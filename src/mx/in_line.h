@@ -55,9 +55,9 @@ private:
     Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);
     /// The intent record after the fact: results, or its removal.
     void close_intent(const Message& message, const std::vector<Group>& groups);
-    /// Where only some targets were refused: a report to the sender, in the queue. False: there is
-    /// no queue for it.
-    Task<bool> report_refused(const Message& message);
+    /// A report to the sender, in the queue, where only some targets were refused, or success was
+    /// to be told. False: there is no queue for refusals.
+    Task<bool> report(const Message& message);
     static queue::Envelope full_envelope(const Message& message);
     void log_outcome(const Message& message, const Answer& answer) const;
 

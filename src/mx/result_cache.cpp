@@ -12,10 +12,13 @@ constexpr net::Duration kKept{4 * 3600 * 1000};  // mail servers try again well 
 
 }  // namespace
 
-std::string message_key(std::string_view sender, const std::vector<std::string_view>& recipients,
+std::string message_key(const IpAddress& client, std::string_view sender,
+                        const std::vector<std::string_view>& recipients,
                         std::string_view message_id, std::uint64_t size) {
     if (message_id.empty()) return {};
     std::string text(message_id);
+    text += '\n';
+    text += client.text();
     text += '\n';
     text += std::to_string(size);
     text += '\n';

@@ -11,13 +11,16 @@
 #include <string_view>
 #include <vector>
 
+#include "base/endpoint.h"
 #include "net/timer.h"
 
 namespace muster::mx {
 
-/// What makes a message the same one when it comes again. Empty without a Message-ID: then nobody
-/// can tell a second try from a second message.
-std::string message_key(std::string_view sender, const std::vector<std::string_view>& recipients,
+/// What makes a message the same one when its client sends it again. Empty without a Message-ID:
+/// then nobody can tell a second try from a second message. Another client's is never the same, so
+/// that nobody can make mail of others vanish.
+std::string message_key(const IpAddress& client, std::string_view sender,
+                        const std::vector<std::string_view>& recipients,
                         std::string_view message_id, std::uint64_t size);
 
 /// The targets that have a message, by its key, for some hours. Bounded; thread-safe; costs nothing

@@ -21,7 +21,7 @@ constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"}
 constexpr Refusal kUnknownRecipient{550, "5.1.1", "No such address here"};
 constexpr Refusal kUnknownSoFar{450, "4.1.1", "No such address is known here yet; try again later"};
 constexpr Refusal kRelayDenied{550, "5.7.1", "No mail is passed on to that address"};
-constexpr Refusal kDisabled{550, "5.2.1", "The mailbox takes no mail"};
+constexpr Refusal kDisabled{450, "4.2.1", "The mailbox takes no mail now"};
 constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
 constexpr Refusal kTooManyRecipients{452, "4.5.3", "Too many recipients; send the rest apart"};
 constexpr Refusal kOneHome{452, "4.5.3", "Send to this recipient in a message of its own"};
@@ -420,8 +420,8 @@ std::string SmtpSession::key_of_message() const {
     std::vector<std::string> texts;
     for (const Recipient& each : transaction_->recipients) texts.push_back(each.given.path.text());
     const std::vector<std::string_view> recipients(texts.begin(), texts.end());
-    return message_key(transaction_->mail.path.text(), recipients, intake_->message_id(),
-                       intake_->size());
+    return message_key(peer_.client.address, transaction_->mail.path.text(), recipients,
+                       intake_->message_id(), intake_->size());
 }
 
 Task<void> SmtpSession::end_message() {
