@@ -33,8 +33,8 @@ int status_of(ErrorKind kind) {
     return 500;
 }
 
-std::array<std::span<const ApiRoute>, 6> all_routes() {
-    return {object_routes(),  account_routes(), session_routes(),
+std::array<std::span<const ApiRoute>, 7> all_routes() {
+    return {object_routes(),  account_routes(), session_routes(), queue_routes(),
             cluster_routes(), node_routes(),    agent_routes()};
 }
 
@@ -236,6 +236,7 @@ Task<bool> Api::serve_health(net::HttpExchange& exchange) {
     response.content_type = "text/plain; charset=utf-8";
     if (path == "/metrics") {
         response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+        if (node_.hooks.measure_queue) node_.hooks.measure_queue();
         response.body = metrics::exposition();
     } else if (path == "/healthz") {
         response.body = "ok\n";

@@ -66,6 +66,7 @@ struct ApiRoute {
 std::span<const ApiRoute> object_routes();
 std::span<const ApiRoute> account_routes();
 std::span<const ApiRoute> session_routes();
+std::span<const ApiRoute> queue_routes();
 std::span<const ApiRoute> cluster_routes();
 std::span<const ApiRoute> node_routes();
 
@@ -81,6 +82,9 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call);
 
 /// Calls with large bodies, which are streamed; true when it was one and has been answered.
 Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller);
+
+/// The same for a queued message's text and for adoptions.
+Task<bool> serve_queue_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller);
 
 /// Serves the admin socket and the HTTP listener.
 class Api {

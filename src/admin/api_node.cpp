@@ -8,6 +8,7 @@
 #include "admin/node_alarms.h"
 #include "admin/peer_answers.h"
 #include "admin/presence.h"
+#include "admin/queue_report.h"
 #include "base/log.h"
 #include "cluster/entry_keys.h"
 
@@ -55,6 +56,7 @@ json this_node(const NodeContext& node) {
     if (node.presence != nullptr) {
         status["seen"] = node.presence->shown(std::chrono::system_clock::now());
     }
+    if (node.queue != nullptr) status["queue"] = queue_counts(*node.queue);
     if (node.hooks.frontend_status) status["frontend"] = node.hooks.frontend_status();
     if (node.hooks.backend_status) status["backend"] = node.hooks.backend_status();
     return status;

@@ -14,6 +14,7 @@
 #include "admin/backup.h"
 #include "admin/fan_out.h"
 #include "admin/files.h"
+#include "admin/long_job.h"
 #include "admin/state_entries.h"
 #include "base/log.h"
 #include "base/seal.h"
@@ -26,7 +27,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kPiece = 256 * 1024;
-constexpr net::Duration kProgressPause{1'000};
 
 std::unexpected<Error> failed(const char* what) {
     return fail(ErrorKind::Io, std::string(what) + ": " + std::strerror(errno));
@@ -68,85 +68,8 @@ private:
     int fd_;
 };
 
-/// Work on a blocking thread and the exchange that waits for it; each may outlive the other.
-struct Job {
-    std::mutex mutex;
-    json progress;
-    bool fresh = false;
-    std::optional<ApiResult> result;
-    net::HttpExchange* waiting = nullptr;  // on the loop's thread only
-
-    void tell(json now) {
-        const std::scoped_lock lock(mutex);
-        progress = std::move(now);
-        fresh = true;
-    }
-    std::optional<json> news() {
-        const std::scoped_lock lock(mutex);
-        if (!std::exchange(fresh, false)) return std::nullopt;
-        return progress;
-    }
-    bool done() {
-        const std::scoped_lock lock(mutex);
-        return result.has_value();
-    }
-};
-
-using Work = std::function<ApiResult(Job&)>;
-
-/// Nothing else would catch what is thrown on a blocking thread.
-ApiResult attempt(const Work& work, Job& job) {
-    try {
-        return work(job);
-    } catch (const std::exception& exception) {
-        return fail(ErrorKind::Io, "internal error", exception.what());
-    }
-}
-
 // An exchange and the node outlive the handlers of the exchange.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
-
-/// Answers with JSON lines: {"progress": …} about once a second and as it ends, then {"result": …}
-/// or
-/// {"error": …}.
-Task<void> run_with_progress(NodeContext& node, net::HttpExchange& exchange, Work work) {
-    const auto job = std::make_shared<Job>();
-    job->waiting = &exchange;
-    net::Loop* const loop = node.control;
-    node.pools->transfers.submit([job, loop, work = std::move(work)] {
-        ApiResult result = attempt(work, *job);
-        {
-            const std::scoped_lock lock(job->mutex);
-            job->result = std::move(result);
-        }
-        loop->post([job] {
-            if (job->waiting != nullptr) job->waiting->wake();
-        });
-    });
-    const auto leave = [job](net::HttpExchange*) { job->waiting = nullptr; };
-    const std::unique_ptr<net::HttpExchange, decltype(leave)> left(&exchange, leave);
-    net::HttpResponse head;
-    head.content_type = "application/jsonl";
-    co_await exchange.begin(head);
-    while (!job->done()) {
-        if (node.stopping) co_return;  // without finish(): the client learns that it ended early
-        co_await exchange.pause(kProgressPause);
-        const auto news = job->news();
-        if (news) co_await exchange.send(state::json_line(json{{"progress", *news}}) + "\n");
-    }
-    // What was done last is told even of work that was over before anybody looked.
-    if (const auto news = job->news()) {
-        co_await exchange.send(state::json_line(json{{"progress", *news}}) + "\n");
-    }
-    json last = json::object();
-    if (*job->result) {
-        last["result"] = std::move(**job->result);
-    } else {
-        last["error"] = job->result->error().detail;
-    }
-    co_await exchange.send(state::json_line(last) + "\n");
-    co_await exchange.finish();
-}
 
 Task<Result<>> receive(NodeContext& node, net::HttpExchange& exchange, Spool& spool) {
     for (;;) {
@@ -355,6 +278,7 @@ constexpr std::array kStreams{
 }  // namespace
 
 Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller) {
+    if (co_await serve_queue_stream(node, exchange, caller)) co_return true;
     const net::HttpRequest& request = exchange.request();
     const auto* const route = std::ranges::find_if(kStreams, [&request](const StreamRoute& one) {
         return one.method == request.method && one.path == request.path;

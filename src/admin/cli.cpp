@@ -164,6 +164,7 @@ int run_cli(int argc, char** argv) {
     add_node_commands(commands);
     add_account_commands(commands);
     add_session_commands(commands);
+    add_queue_commands(commands);
     add_cluster_commands(commands);
     try {
         app.parse(with_common_options_first(argc, argv));

@@ -72,6 +72,7 @@ Result<> learn_server(Commands& commands, const std::string& name);
 void add_object_commands(Commands& commands);
 void add_account_commands(Commands& commands);
 void add_session_commands(Commands& commands);
+void add_queue_commands(Commands& commands);
 void add_cluster_commands(Commands& commands);
 void add_node_commands(Commands& commands);
 

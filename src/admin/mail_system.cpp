@@ -44,6 +44,17 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
 
 void MailSystem::stop() { runner_.reset(); }
 
+void MailSystem::server_is_back(const ServerName& server) {
+    if (!spool_) return;
+    const std::size_t count =
+        spool_->schedule().flush_destination("server:" + server.text, queue::now());
+    if (count != 0) log::info("queue-flushed", {{"server", server}, {"messages", count}});
+}
+
+void MailSystem::measure() {
+    if (spool_) meters_.measure(*spool_);
+}
+
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
     return mx::mail_service_of({settings_, spool_.get(), guard_, results_, rate_, ids_});
 }

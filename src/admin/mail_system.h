@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "admin/node_context.h"
+#include "admin/queue_report.h"
 #include "delivery/queue_runner.h"
 #include "frontend/front_end.h"
 #include "mx/mail_service.h"
@@ -27,6 +28,12 @@ public:
     /// Ends that; the queue still takes what sessions bring.
     void stop();
 
+    /// What is queued for a server goes at once. Goes through the queue: on a thread that may take
+    /// a while.
+    void server_is_back(const ServerName& server);
+    /// Sets the queue's metrics; thread-safe.
+    void measure();
+
     [[nodiscard]] std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)>
     service();
     [[nodiscard]] queue::Spool* spool() { return spool_.get(); }
@@ -41,6 +48,7 @@ private:
     mx::ResultCache results_;
     mx::AccountRate rate_;
     queue::QueueIds ids_;
+    QueueMeters meters_;
     std::unique_ptr<net::Resolver> resolver_;
     std::unique_ptr<delivery::QueueRunner> runner_;
 };

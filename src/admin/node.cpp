@@ -142,6 +142,7 @@ Result<> Node::prepare_front_end() {
         if (!mail) return std::unexpected(mail.error());
         mail_ = std::move(*mail);
         mail_service = mail_->service();
+        context_.queue = mail_->spool();
     }
     std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> map_service;
     if (settings->maps) {
@@ -164,10 +165,15 @@ Result<> Node::start_front_end() {
     if (auto started = front_end_->start(); !started) return started;
     if (mail_) mail_->start(context_, *front_end_, upstream_settings_);
     topology_->on_change([this](const std::shared_ptr<const cluster::Topology>&) {
-        loop_.post([this] { follow_certificates(); });
+        loop_.post([this] {
+            follow_certificates();
+            follow_servers();
+        });
     });
+    follow_servers();
     health_checks_ = std::make_unique<frontend::HealthChecks>(loop_, upstream_settings_, *topology_,
                                                               health_, front_end_->hosts());
+    health_checks_->on_up([this](const ServerName& server) { serve_again(server); });
     health_checks_->start();
     return {};
 }
@@ -179,6 +185,23 @@ void Node::follow_certificates() {
     } else {
         log::info("certificates", {{"in_state", shown_certificates_.size()}});
     }
+}
+
+void Node::serve_again(const ServerName& server) {
+    if (stopping_ || !mail_) return;
+    pools_.calls.submit([this, server] { mail_->server_is_back(server); });
+}
+
+void Node::follow_servers() {
+    std::set<ServerName> resting;
+    const auto topology = topology_->current();
+    for (const cluster::ServerView& view : topology->servers()) {
+        if (view.server.admin != cluster::AdminState::Up) resting.insert(view.server.name);
+    }
+    for (const ServerName& server : resting_servers_) {
+        if (!resting.contains(server)) serve_again(server);
+    }
+    resting_servers_ = std::move(resting);
 }
 
 Result<> Node::start_agent() {
@@ -212,6 +235,7 @@ void Node::offer_hooks() {
     hooks.check_server = [this](const cluster::Server& server) {
         return prove_server(context_, *server_check_, server);
     };
+    if (mail_) hooks.measure_queue = [this] { mail_->measure(); };
     hooks.drain = [this](bool draining) {
         context_.draining = draining;
         draining ? front_end_->drain() : front_end_->resume();

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "admin/administration.h"
@@ -58,6 +59,9 @@ private:
     Result<> start_agent();
     /// Takes up certificates of the state as soon as they change.
     void follow_certificates();
+    /// Mail that is queued for a server which answers again, or is in use again, goes at once.
+    void serve_again(const ServerName& server);
+    void follow_servers();
     Result<> use_certificates(const NodeConfig& config);
     Result<> use_reloaded_certificates(const NodeConfig& fresh);
     Result<ReloadPlan> read_again();
@@ -84,6 +88,7 @@ private:
     std::unique_ptr<backend::Agent> agent_;
     std::unique_ptr<Administration> administration_;
     std::vector<cluster::Certificate> shown_certificates_;
+    std::set<ServerName> resting_servers_;  ///< drained or down by the administrator
     bool stopping_ = false;
 };
 

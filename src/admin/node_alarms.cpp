@@ -5,6 +5,7 @@
 #include "admin/files.h"
 #include "admin/issued.h"
 #include "admin/presence.h"
+#include "admin/queue_report.h"
 #include "base/log.h"
 #include "base/metrics.h"
 #include "net/pki.h"
@@ -123,6 +124,11 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
         for (Alarm& alarm :
              node.presence->alarms(other_members(node), node.config.cluster.absent_after,
                                    std::chrono::system_clock::now())) {
+            alarms.push_back(std::move(alarm));
+        }
+    }
+    if (node.queue != nullptr) {
+        for (Alarm& alarm : queue_alarms(queue_state(*node.queue))) {
             alarms.push_back(std::move(alarm));
         }
     }

@@ -1,5 +1,6 @@
 #pragma once
-// The alarms of one node: certificates that end, a replica that is behind, servers that are down.
+// The alarms of one node: certificates that end, a replica that is behind, servers that are down,
+// a queue in need.
 
 #include <set>
 #include <string>

@@ -23,6 +23,7 @@
 #include "cluster/topology.h"
 #include "net/blocking_pool.h"
 #include "net/loop.h"
+#include "queue/spool.h"
 #include "state/follower.h"
 #include "state/replica.h"
 #include "state/sqlite_store.h"
@@ -51,6 +52,8 @@ struct NodeHooks {
     std::function<Result<nlohmann::json>()> reload;
     /// Stops taking new sessions, or takes them again.
     std::function<void(bool draining)> drain;
+    /// Brings the metrics of the queue up to date; does not block.
+    std::function<void()> measure_queue;
     std::function<nlohmann::json()> frontend_status;
     std::function<nlohmann::json()> backend_status;
 };
@@ -68,6 +71,7 @@ struct NodeContext {
     cluster::TopologyTable* topology = nullptr;
     cluster::HealthTable* health = nullptr;
     const cluster::SessionTable* sessions = nullptr;  ///< null without the role frontend
+    queue::Spool* queue = nullptr;  ///< null when this node stores no mail
     NodeHooks hooks;
 
     // Filled by Administration.

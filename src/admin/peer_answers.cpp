@@ -76,6 +76,18 @@ constexpr std::array kSession{Field{"id", Is::Text, true},      Field{"node", Is
                               Field{"account", Is::Text, true}, Field{"service", Is::Text, true},
                               Field{"client", Is::Text, true},  Field{"server", Is::Text, true},
                               Field{"since", Is::Number, true}, Field{"tls", Is::Flag, true}};
+constexpr std::array kQueued{Field{"id", Is::Text, true},        Field{"state", Is::Text, true},
+                             Field{"sender", Is::Text, true},    Field{"size", Is::Number, true},
+                             Field{"arrived", Is::Number, true}, Field{"tries", Is::Number, true}};
+constexpr std::array kQueuedRow{Field{"recipients", Is::Texts, true},
+                                Field{"destinations", Is::Texts, true},
+                                Field{"next_try", Is::Number, true}};
+constexpr std::array kQueue{Field{"messages", Is::Number, true}, Field{"bytes", Is::Number, true},
+                            Field{"loading", Is::Flag, true}};
+constexpr std::array kDestination{
+    Field{"destination", Is::Text, true}, Field{"parked", Is::Number, true},
+    Field{"failures", Is::Number, true}, Field{"until", Is::Number}, Field{"reason", Is::Text}};
+constexpr std::array kPage{Field{"next", Is::Text, true}, Field{"looked_at", Is::Number, true}};
 constexpr std::array kProof{Field{"service", Is::Text, true}, Field{"step", Is::Text, true},
                             Field{"result", Is::Text, true}, Field{"ok", Is::Flag, true},
                             Field{"detail", Is::Text, true}};
@@ -97,6 +109,23 @@ bool tells_status(const json& answer) {
 
 bool tells_sessions(const json& answer) {
     return answer.is_object() && answer.contains("sessions") && lists(answer, "sessions", kSession);
+}
+
+bool tells_queue(const json& answer) {
+    return has(answer, kPage) && lists(answer, "messages", kQueued) &&
+           lists(answer, "messages", kQueuedRow) && lists(answer, "queues", kQueue);
+}
+
+bool tells_destinations(const json& answer) {
+    return answer.is_object() && lists(answer, "destinations", kDestination);
+}
+
+bool tells_queued(const json& answer) { return has(answer, kQueued); }
+
+bool tells_changed(const json& answer) {
+    return answer.is_object() && answer.contains("changed") &&
+           answer["changed"].is_number_unsigned() &&
+           answer["changed"].get<std::uint64_t>() <= kMostKicked;
 }
 
 bool tells_proofs(const json& answer) {

@@ -12,6 +12,11 @@ bool tells_kicked(const nlohmann::json& answer);
 bool tells_status(const nlohmann::json& answer);
 /// {"sessions": [...]}
 bool tells_sessions(const nlohmann::json& answer);
+/// The answers to GET /v1/queue?here=1, GET /v1/queue/destinations?here=1, a message's, a change's.
+bool tells_queue(const nlohmann::json& answer);
+bool tells_destinations(const nlohmann::json& answer);
+bool tells_queued(const nlohmann::json& answer);
+bool tells_changed(const nlohmann::json& answer);
 /// The answer to a server check.
 bool tells_proofs(const nlohmann::json& answer);
 

@@ -50,7 +50,9 @@ Task<void> HealthChecks::check(cluster::CheckTarget which,
     if (server == nullptr) co_return;
     const auto outcome = co_await try_service(*server, which.service);
     const std::string error = outcome ? "" : outcome.error().detail;
-    log_change(health_.checked(which, outcome.has_value(), error, net::Clock::now()));
+    const auto change = health_.checked(which, outcome.has_value(), error, net::Clock::now());
+    log_change(change);
+    if (change && change->now == cluster::Observed::Up && on_up_) on_up_(change->server);
 }
 
 void log_change(const std::optional<cluster::HealthChange>& change) {

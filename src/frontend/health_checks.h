@@ -1,6 +1,7 @@
 #pragma once
 // Active checks: does each service of each server greet?
 
+#include <functional>
 #include <memory>
 
 #include "cluster/health.h"
@@ -21,6 +22,8 @@ public:
                  const cluster::TopologyTable& topology, cluster::HealthTable& health,
                  HostAddresses& hosts);
 
+    /// Called on the loop's thread when a service of a server came up. Set before start().
+    void on_up(std::function<void(const ServerName&)> listener) { on_up_ = std::move(listener); }
     /// Spawns the loop of checks; call on the loop's thread.
     void start();
     /// No further checks; those on their way end within the connect time.
@@ -39,6 +42,7 @@ private:
     cluster::HealthTable& health_;
     HostAddresses& hosts_;
     TargetTable targets_;
+    std::function<void(const ServerName&)> on_up_;
     net::Sleep* pausing_ = nullptr;
     bool stopping_ = false;
 };

@@ -29,8 +29,8 @@ TEST(ApiRoutes, EveryCallThatIsNoReadingIsNamedOrKnownToBeHarmless) {
     const std::vector<std::string_view> harmless{
         "/v1/servers/{}/check", "/v1/cluster/diff", "/v1/administrators/verify", "/v1/kick",
         "/v1/end-account",      "/v1/authenticate", "/v1/account-processes"};
-    for (const auto routes :
-         {object_routes(), account_routes(), session_routes(), cluster_routes(), node_routes()}) {
+    for (const auto routes : {object_routes(), account_routes(), session_routes(), queue_routes(),
+                              cluster_routes(), node_routes()}) {
         for (const ApiRoute& route : routes) {
             const bool reads = route.method == "GET" ||
                                std::ranges::find(harmless, route.pattern) != harmless.end();
