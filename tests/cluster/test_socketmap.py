@@ -1,0 +1,287 @@
+"""What docs/postfix.md says, with a real Postfix in front of real Dovecots: its configuration is the
+page's."""
+import atexit
+import contextlib
+import os
+import pathlib
+import re
+import shutil
+import signal
+import smtplib
+import socket
+import subprocess
+import tempfile
+import unittest
+
+import harness
+from harness import ROOT, wait_for
+from nodes_lab import free_port
+
+DAEMONS = "/usr/lib/postfix/sbin"
+PAGE = (ROOT / "docs/postfix.md").read_text()
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+
+def setUpModule():
+    global demo, port
+    demo = harness.Demo()
+    unittest.addModuleCleanup(demo.close)
+    port = free_port()
+    file = demo.dir / "fe1" / "muster.toml"
+    file.write_text(file.read_text().replace("[mail]", f'[mail]\nsocketmap = "127.0.0.1:{port}"'))
+    demo.end_node("fe1", signal.SIGTERM)
+    demo.start_node("fe1")
+
+
+def netstring(text):
+    return b"%d:%s," % (len(text.encode()), text.encode())
+
+
+class Asker:
+    """A client of the socketmap protocol."""
+
+    def __init__(self, at=None, source="127.0.0.1"):
+        self.socket = socket.create_connection(("127.0.0.1", at or port), timeout=20,
+                                               source_address=(source, 0))
+        self.file = self.socket.makefile("rb")
+
+    def say(self, *requests):
+        self.socket.sendall(b"".join(map(netstring, requests)))
+
+    def hear(self):
+        size = b""
+        while not size.endswith(b":"):
+            byte = self.file.read(1)
+            if not byte:
+                raise EOFError(size)
+            size += byte
+        text = self.file.read(int(size[:-1]))
+        assert self.file.read(1) == b","
+        return text.decode()
+
+    def ask(self, request):
+        self.say(request)
+        return self.hear()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.socket.close()
+
+
+class Postfix:
+    """An instance of its own: configuration, queue and processes, nothing in a chroot."""
+
+    def __init__(self):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-postfix-", dir="/tmp"))
+        self.dir.chmod(0o755)
+        self.process = None
+        atexit.register(self.close)
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        self.smtp = free_port()
+        queue, data, self.config = (self.dir / name for name in ("queue", "data", "etc"))
+        for folder in (queue, data, self.config):
+            folder.mkdir()
+        shutil.chown(data, "postfix")
+        said = re.search(r"In `main.cf`.*?```\n(.*?)```", PAGE, re.S)[1]
+        (self.config / "main.cf").write_text(f"""
+compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {data}
+maillog_file = {self.dir}/log
+maillog_file_prefixes = {self.dir}
+myhostname = mx.example
+mynetworks =
+alias_maps =
+alias_database =
+inet_interfaces = loopback-only
+inet_protocols = ipv4
+smtpd_peername_lookup = no
+minimal_backoff_time = 1s
+maximal_backoff_time = 1s
+queue_run_delay = 1s
+""" + said.replace("7781", str(port)))
+        (self.config / "master.cf").write_text(f"""
+127.0.0.1:{self.smtp} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 1 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+lmtp unix - - n - - lmtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+""")
+        subprocess.run(["postfix", "-c", self.config, "check"], check=True, capture_output=True,
+                       env={**os.environ, "PATH": PATH}, timeout=60)
+        self.process = subprocess.Popen([f"{DAEMONS}/master", "-d", "-c", self.config],
+                                        start_new_session=True, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_for(self.greets, "Postfix")
+
+    def greets(self):
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            with self.client():
+                return True
+
+    def close(self):
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait(20)
+            self.process = None
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def client(self):
+        client = smtplib.SMTP("127.0.0.1", self.smtp, "client.example", timeout=30)
+        client.ehlo()
+        return client
+
+    def query(self, name, key):
+        """As postmap asks; None when there is no answer."""
+        done = subprocess.run(["postmap", "-c", self.config, "-q", key,
+                               f"socketmap:inet:127.0.0.1:{port}:{name}"], text=True,
+                              capture_output=True, env={**os.environ, "PATH": PATH}, timeout=60)
+        return done.stdout.strip() or None
+
+    def recipient(self, address):
+        with self.client() as client:
+            client.mail("x@sender.example")
+            code, text = client.rcpt(address)
+            return code, text.decode()
+
+    def log(self):
+        path = self.dir / "log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+class Protocol(unittest.TestCase):
+    def test_pipelined_requests_are_answered_in_order(self):
+        with Asker() as asker:
+            asker.say(*["domain domain1.dom", "domain elsewhere.example"] * 5000)
+            heard = [asker.hear() for _ in range(10_000)]
+        self.assertEqual(heard, ["OK domain1.dom", "NOTFOUND "] * 5000)
+
+    def test_what_is_no_netstring_ends_the_connection(self):
+        for said in (b"GET / HTTP/1.0\r\n\r\n", b"5000000000:", b"3:abcd,"):
+            with self.subTest(said=said), Asker() as asker:
+                asker.socket.sendall(said)
+                with contextlib.suppress(ConnectionError):
+                    self.assertEqual(asker.file.read(), b"")
+
+    def test_many_connections_wait_side_by_side(self):
+        with contextlib.ExitStack() as stack:
+            askers = [stack.enter_context(Asker()) for _ in range(300)]
+            for asker in askers:
+                asker.say("domain domain1.dom")
+            for asker in askers:
+                self.assertEqual(asker.hear(), "OK domain1.dom")
+
+    def test_an_address_for_others_needs_networks(self):
+        file = demo.dir / "open.toml"
+        text = (demo.dir / "fe2" / "muster.toml").read_text()
+        file.write_text(text.replace("[mail]", f'[mail]\nsocketmap = "0.0.0.0:{free_port()}"'))
+        done = subprocess.run([harness.BINARY, "check", "--config", file], text=True,
+                              capture_output=True, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("say in mail.socketmap_from who may ask", done.stdout + done.stderr)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "Postfix is started by root alone")
+class RealPostfix(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.postfix = Postfix()
+        cls.addClassCleanup(cls.postfix.close)
+        cls.kate = demo.show("kate@domain1.dom")
+        cls.ada = demo.show("ada@domain1.dom")
+
+    def check_delivered(self, server, account, subject):
+        def there():
+            return [path for path in demo.mails(server, account["id"])
+                    if f"Subject: {subject}" in path.read_text(errors="replace")]
+        found = wait_for(there, f"{subject} on {server}\n{self.postfix.log()[-3000:]}", 30)
+        self.assertEqual(len(found), 1)
+        return found[0].read_text(errors="replace")
+
+    def send(self, subject, *recipients):
+        with self.postfix.client() as client:
+            refused = client.sendmail("x@sender.example", recipients,
+                                      f"Subject: {subject}\r\n\r\nhello\r\n")
+        self.assertEqual(refused, {})
+
+    def test_mail_reaches_the_homes(self):
+        self.assertNotEqual(self.kate["home"], self.ada["home"])
+        self.send("both", "kate@domain1.dom", "Ada+lists@Domain1.dom")
+        self.check_delivered(self.kate["home"], self.kate, "both")
+        text = self.check_delivered(self.ada["home"], self.ada, "both")
+        self.assertIn("by mx.example (Postfix)", text)
+
+    def test_unknown_recipients_are_refused_at_rcpt(self):
+        code, text = self.postfix.recipient("nobody@domain1.dom")
+        self.assertEqual((code, text[:5]), (550, "5.1.1"))
+        self.assertEqual(self.postfix.recipient("nobody+kate@domain1.dom")[0], 550)
+        code, text = self.postfix.recipient("kate@elsewhere.example")
+        self.assertEqual(code, 554)
+        self.assertIn("Relay access denied", text)
+        self.assertEqual(self.postfix.recipient("kate@sub.domain1.dom")[0], 554)
+        self.assertEqual(self.postfix.recipient("kate@domain1.dom")[0], 250)
+
+    def test_aliases_are_taken_apart(self):
+        demo.cli("alias", "set", "both@domain1.dom", "kate@domain1.dom", "ada@domain1.dom")
+        wait_for(lambda: self.postfix.query("alias", "both@domain1.dom"), "the alias")
+        self.assertEqual(self.postfix.query("alias", "both@domain1.dom"),
+                         "kate@domain1.dom, ada@domain1.dom")
+        self.assertIsNone(self.postfix.query("alias", "kate@domain1.dom"))
+        self.assertIsNone(self.postfix.query("transport", "both@domain1.dom"))
+        self.send("alias", "both@domain1.dom", "kate@domain1.dom")
+        self.check_delivered(self.kate["home"], self.kate, "alias")
+        self.check_delivered(self.ada["home"], self.ada, "alias")
+
+    def test_changes_hold_at_once(self):
+        self.assertEqual(self.postfix.recipient("new@domain2.dom")[0], 550)
+        account = demo.add_account("new@domain2.dom", "secret")
+        self.send("new", "new@domain2.dom")
+        self.check_delivered(account["home"], account, "new")
+        lmtp = demo.sv[account["home"]]["lmtp"].rpartition(":")
+        self.assertEqual(self.postfix.query("transport", "new@domain2.dom"),
+                         f"lmtp:inet:[{lmtp[0]}]:{lmtp[2]}")
+        demo.api("POST", "/v1/accounts/new@domain2.dom/disable")
+        wait_for(lambda: not self.postfix.query("recipient", "new@domain2.dom"), "it to end")
+        self.assertEqual(self.postfix.recipient("new@domain2.dom")[0], 550)
+
+    def test_mail_waits_when_the_front_end_is_gone(self):
+        self.assertEqual(self.postfix.recipient("kate@domain1.dom")[0], 250)
+        demo.end_node("fe1", signal.SIGTERM)
+        try:
+            code, text = self.postfix.recipient("stranger@domain1.dom")
+            self.assertEqual(code, 451, text)
+            self.assertEqual(self.postfix.recipient("kate@domain1.dom")[0], 451)
+        finally:
+            demo.start_node("fe1")
+        self.send("back", "kate@domain1.dom")
+        self.check_delivered(self.kate["home"], self.kate, "back")
+
+
+if __name__ == "__main__":
+    unittest.main()
