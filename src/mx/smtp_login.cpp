@@ -50,6 +50,10 @@ Task<SmtpSession::Next> SmtpSession::auth(std::string_view rest) {
         complain({501, "5.5.4", "AUTH needs a mechanism"});
         co_return Next::Go;
     }
+    if (!wire::sasl::routable(request->mechanism)) {
+        complain({504, "5.5.4", "No such mechanism here"});
+        co_return Next::Go;
+    }
     co_await flush();
     auto login = co_await read_sasl(*request);
     if (!login) {

@@ -308,6 +308,10 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
 }
 
 Task<SmtpSession::Next> SmtpSession::rcpt(std::string_view rest) {
+    if (in_message_) {  // begun with BDAT
+        complain(kOutOfOrder);
+        co_return Next::Go;
+    }
     auto recipient = wire::smtp::parse_rcpt(rest, {.smtputf8 = transaction_->mail.smtputf8});
     if (!recipient) {
         complain(recipient.error());
