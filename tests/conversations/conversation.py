@@ -120,8 +120,8 @@ def steps_of(text, where):
 
 
 def service_of(section):
-    """imap, pop3 or sieve of "imaps", "imap-clear" …"""
-    found = re.match(r"imap|pop3|sieve", section.words[0])
+    """imap, pop3, sieve … of "imaps", "imap-clear" …"""
+    found = re.match(r"imap|pop3|sieve|smtp|submission|lmtp", section.words[0])
     if not found:
         raise Malformed(f"{section.where}: no such service or listener: {section.words[0]}")
     return found.group()

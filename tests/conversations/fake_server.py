@@ -8,7 +8,7 @@ import threading
 from player import Gone, Mismatch, Player
 
 HOST = "127.0.0.1"
-PROBE = re.compile(rb"(\S+ )?(CAPA|CAPABILITY|STLS|STARTTLS)")  # what a check asks, too
+PROBE = re.compile(rb"(\S+ )?(CAPA|CAPABILITY|STLS|STARTTLS)|(LHLO|EHLO) .*|QUIT|NOOP")  # what a check asks, too
 
 
 class ServerSide(Player):

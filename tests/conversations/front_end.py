@@ -33,6 +33,7 @@ LISTENERS = {
     "-balanced": ("none", "", BALANCERS),
     "s-balanced": ("implicit", "", BALANCERS),
 }
+SERVICES = ("imap", "pop3", "sieve", "smtp", "submission")
 numbers = itertools.count(os.getpid() * 256)
 running = set()
 
@@ -171,7 +172,7 @@ class FrontEnd:
         number = next(numbers)
         self.address = f"127.{64 + number // 256 % 64}.{number % 256}.1"
         self.dedicated = self.address[:-1] + "77"
-        self.ports = free_ports([f"{service}{suffix}" for service in ("imap", "pop3", "sieve")
+        self.ports = free_ports([f"{service}{suffix}" for service in SERVICES
                                  for suffix in LISTENERS], self.address)
         file = self.folder / "muster.toml"
         file.write_text(self.node_file(dict(settings)))
@@ -191,7 +192,7 @@ class FrontEnd:
         options = {"node.name": '"front"', "node.roles": '["master", "frontend"]',
                    "node.state_dir": f'"{self.folder}/state"', "node.workers": "2",
                    "node.drain_time": "0", "admin.socket": f'"{self.folder}/admin.sock"',
-                   "node.log_level": '"debug"'}
+                   "node.log_level": '"debug"', "mail.host_name": '"front.example.org"'}
         options.update(settings)
         sections = {}
         for option, value in options.items():
@@ -199,7 +200,7 @@ class FrontEnd:
             sections.setdefault(section, []).append(f"{name} = {value}")
         lines = [f"[{section}]\n" + "\n".join(body) for section, body in sections.items()]
         for name, port in self.ports.items():
-            service = re.match("imap|pop3|sieve", name).group()
+            service = re.match("|".join(SERVICES), name).group()
             tls, domain, balancers = LISTENERS[name[len(service):]]
             address = self.address_of(name)[0]
             lines.append(f'[[listener]]\nprotocol = "{service}"\ntls = "{tls}"\n'

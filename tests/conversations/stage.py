@@ -76,6 +76,8 @@ class Stage:
             if "login" in options:
                 entry["login"] = options["login"]
             self.front_end.kept_warm += int(options.get("cache", 0))
+            if server.service == "lmtp":  # kept for the next message
+                self.front_end.kept_warm += len(server.scripts)
             service = {"port": server.port, "tls": options.get("tls", "none"),
                        "cache": int(options.get("cache", 0))}
             if "log" in options:
