@@ -40,9 +40,8 @@ def netstring(text):
 class Asker:
     """A client of the socketmap protocol."""
 
-    def __init__(self, at=None, source="127.0.0.1"):
-        self.socket = socket.create_connection(("127.0.0.1", at or port), timeout=20,
-                                               source_address=(source, 0))
+    def __init__(self):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
         self.file = self.socket.makefile("rb")
 
     def say(self, *requests):
@@ -205,6 +204,39 @@ class Protocol(unittest.TestCase):
                               capture_output=True, timeout=60)
         self.assertNotEqual(done.returncode, 0)
         self.assertIn("say in mail.socketmap_from who may ask", done.stdout + done.stderr)
+
+
+def own_address():
+    """An address of this machine that is not a loopback one, or None."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, contextlib.suppress(OSError):
+        probe.connect(("192.0.2.1", 9))  # sends nothing
+        return probe.getsockname()[0]
+    return None
+
+
+class Networks(unittest.TestCase):
+    def answers(self, address, at):
+        with socket.create_connection((address, at), timeout=20) as client:
+            with contextlib.suppress(ConnectionError):
+                client.sendall(netstring("domain domain1.dom"))
+                return client.recv(100) == netstring("OK domain1.dom")
+        return False
+
+    def test_only_listed_networks_may_ask(self):
+        address, at = own_address(), free_port()
+        if address is None:
+            self.skipTest("no address but loopback ones")
+        file = demo.dir / "fe2" / "muster.toml"
+        text = file.read_text()
+        self.addCleanup(file.write_text, text)
+        for network, is_listed in (("203.0.113.0/24", False), (f"{address}/32", True)):
+            file.write_text(text.replace("[mail]", f'[mail]\nsocketmap = "0.0.0.0:{at}"\n'
+                                                   f'socketmap_from = ["{network}"]'))
+            demo.end_node("fe2", signal.SIGTERM)
+            demo.start_node("fe2")
+            self.assertTrue(self.answers("127.0.0.1", at))
+            self.assertEqual(self.answers(address, at), is_listed)
+        self.assertIn("not in mail.socketmap_from", demo.log("fe2"))
 
 
 @unittest.skipUnless(os.geteuid() == 0, "Postfix is started by root alone")
