@@ -25,9 +25,11 @@ std::string_view SocketmapService::obstacle(const Endpoint& peer) const {
     return {};
 }
 
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
+// The settings outlive the workers.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> SocketmapService::serve(net::Accepted accepted, Endpoint,
                                    const frontend::ListenerSettings&) {
+    // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
     try {
         co_await converse(accepted);
     } catch (const net::ConversationOver& over) {

@@ -143,6 +143,19 @@ TEST_F(MailMapsTest, NothingIsToldBeforeTheFirstDomain) {
     EXPECT_EQ(ask("domain d.org"), "TEMP the directory was never filled");
 }
 
+TEST_F(MailMapsTest, ADirectoryThatHasHeardOfNoMasterForLongRefusesNobody) {
+    fill();
+    open();
+    maps_ = std::make_unique<MailMaps>(*directory_, "mx.d.org", net::Duration{-1});
+    EXPECT_EQ(ask("recipient kate@d.org"), "OK kate@d.org");
+    EXPECT_EQ(ask("transport kate@d.org"), "OK lmtp:inet:[192.0.2.1]:24");
+    EXPECT_EQ(ask("transport x@e.org"), "NOTFOUND ");
+    EXPECT_EQ(ask("recipient off@d.org"), "NOTFOUND ");
+    for (const std::string map : {"recipient", "transport", "alias"}) {
+        EXPECT_TRUE(ask(map + " nobody@d.org").starts_with("TEMP unknown to a directory")) << map;
+    }
+}
+
 TEST_F(MailMapsTest, OtherMapsAndOtherWordsAreRefusedForGood) {
     fill();
     open();
