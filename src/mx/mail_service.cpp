@@ -35,7 +35,7 @@ MailService::MailService(frontend::Worker& worker, const SharedMail& shared)
 MailService::~MailService() = default;
 
 // The settings outlive the workers.
-// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> MailService::serve(net::Accepted accepted, Endpoint local,
                               const frontend::ListenerSettings& listener) {
     SmtpConnection connection(*this, listener, accepted.fd);
@@ -46,6 +46,7 @@ Task<void> MailService::serve(net::Accepted accepted, Endpoint local,
                    {{"service", cluster::name(listener.service)}, {"reason", error.what()}});
     }
 }
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
 void MailService::drain() {
     for (SmtpConnection* each = connections_; each != nullptr; each = each->next()) {
