@@ -138,7 +138,7 @@ class Recipients(Case):
     def test_a_disabled_account(self):
         one = demo.add_account("in-off@domain1.dom", PASSWORD, home="sv1")
         demo.api("POST", f"/v1/accounts/{one['address']}/disable", {})
-        wait_for(lambda: self.recipient(one["address"]).startswith("550 5.2.1 "), "the refusal")
+        wait_for(lambda: self.recipient(one["address"]).startswith("450 4.2.1 "), "the refusal")
 
     def test_postmaster(self):
         demo.api("PUT", "/v1/settings/postmaster", {"value": address("sv1")})
