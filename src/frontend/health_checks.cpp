@@ -50,9 +50,10 @@ Task<void> HealthChecks::check(cluster::CheckTarget which,
     if (server == nullptr) co_return;
     const auto outcome = co_await try_service(*server, which.service);
     const std::string error = outcome ? "" : outcome.error().detail;
+    const bool was_down = !health_.of(which.server)->usable(which.service);
     const auto change = health_.checked(which, outcome.has_value(), error, net::Clock::now());
     log_change(change);
-    if (change && change->now == cluster::Observed::Up && on_up_) on_up_(change->server);
+    if (change && was_down && on_up_) on_up_(change->server);
 }
 
 void log_change(const std::optional<cluster::HealthChange>& change) {

@@ -22,7 +22,8 @@ public:
                  const cluster::TopologyTable& topology, cluster::HealthTable& health,
                  HostAddresses& hosts);
 
-    /// Called on the loop's thread when a service of a server came up. Set before start().
+    /// Called on the loop's thread when a service of a server that was down is up. Set
+    /// before start().
     void on_up(std::function<void(const ServerName&)> listener) { on_up_ = std::move(listener); }
     /// Spawns the loop of checks; call on the loop's thread.
     void start();

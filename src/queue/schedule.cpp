@@ -247,16 +247,17 @@ bool Schedule::flush(const QueueId& id, Time now) {
 }
 
 std::size_t Schedule::flush_destination(std::string_view destination, Time now) {
-    const bool known = state_->with([&](ScheduleIndex& index) {
+    state_->with([&](ScheduleIndex& index) {
         Destination* const found = index.find_destination(destination);
-        if (found == nullptr) return false;
+        if (found == nullptr) return 0;
         ++found->users;  // forgetting its failures must not forget it
         state_->forget_failures(*found);
         --found->users;
-        return true;
+        return 0;
     });
-    if (!known) return 0;
     return state_->for_all([&](IndexedMessage& message) {
+        // Loaded from disk and not tried since: it may well be for there.
+        if (message.destinations.empty() && message.tries > 0) return state_->flush(message, now);
         for (const Destination* each : message.destinations) {
             if (each->name == destination) return state_->flush(message, now);
         }

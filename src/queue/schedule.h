@@ -92,7 +92,8 @@ public:
     // Operators: due now. Counts are of messages changed. A taken one is due right after its try;
     // held ones are left alone.
     bool flush(const QueueId& id, Time now);
-    /// Forgets the destination's back-off.
+    /// Forgets the destination's back-off. Tried messages whose destinations are not known (since a
+    /// start or an adoption) are due, too.
     std::size_t flush_destination(std::string_view destination, Time now);
     std::size_t flush_domain(std::string_view domain, Time now);
     std::size_t flush_all(Time now);
