@@ -107,7 +107,7 @@ class Verbs(unittest.TestCase):
         self.assertEqual(unsure.returncode, 1)
         self.assertIn(three, unsure.stdout)
         self.assertIn("--yes", unsure.stderr)
-        self.assertEqual(len(listed("--server", "sv2")) + len(listed("--state", "held")), 3)
+        self.assertEqual(len(listed("--recipient", self.address)), 3)
         self.assertIn("1 messages removed", queue("remove", three, "--yes"))
         # What is not there, or not said, is an error.
         self.assertEqual(queue("show", three, check=False).returncode, 1)
@@ -160,7 +160,8 @@ class Verbs(unittest.TestCase):
         self.assertIn("2 of 2 messages taken over", done)
         self.assertIn("node fe1", (folder / "OWNER").read_text())
         self.assertTrue(demo.api("GET", "/v1/nodes/fe2")["revoked"])
-        self.assertEqual({row["id"] for row in listed("--here")}, set(ids))
+        self.assertEqual({row["id"] for row in listed("--here", "--recipient", self.address)},
+                         set(ids))
         self.assertIn("0 of 0", queue("adopt", str(folder), "--yes"))
         # The dead node comes back, and does not run it.
         back = subprocess.run(

@@ -308,5 +308,21 @@ TEST(ScheduleHeap, ManyMessagesInOrder) {
     EXPECT_EQ(count, 2000u);
 }
 
+/// Where a message that was loaded from disk was last tried for is not known before its next try.
+TEST_F(ScheduleTest, FlushOfADestinationTakesLoadedMessagesToo) {
+    Summary summary;
+    summary.id = ids_.next(kStart);
+    summary.arrived = kStart;
+    summary.expires = kStart + 24h;
+    summary.next_try = kStart + 1h;
+    summary.tries = 3;
+    summary.open = summary.recipients = 1;
+    summary.addresses = {"a@example.net"};
+    ASSERT_TRUE(schedule_.add(summary));
+    EXPECT_TRUE(due(kStart).empty());
+    EXPECT_EQ(schedule_.flush_destination("server:sv1", kStart), 1u);
+    EXPECT_EQ(due(kStart), std::vector{summary.id});
+}
+
 }  // namespace
 }  // namespace muster::queue
