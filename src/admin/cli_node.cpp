@@ -46,6 +46,7 @@ void print_status(json status) {
                                        {"ADMIN", "admin"},
                                        {"REPLICA", "replica.phase"},
                                        {"SESSIONS", "sessions"},
+                                       {"QUEUE", "queue.messages"},
                                        {"UP", "uptime"},
                                        {"VERSION", "version"}}));
     say("\n" + format_table(status["servers"], {{"SERVER", "name"},

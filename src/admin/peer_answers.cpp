@@ -103,6 +103,7 @@ bool tells_kicked(const json& answer) {
 bool tells_status(const json& answer) {
     return has(answer, kStatus) &&
            (!answer.contains("replica") || has(answer["replica"], kReplica)) &&
+           (!answer.contains("queue") || has(answer["queue"], kQueue)) &&
            lists(answer, "alarms", kAlarm) && lists(answer, "servers", kServer) &&
            (!answer.contains("seen") || maps(answer["seen"], kSighting));
 }

@@ -100,6 +100,7 @@ class Verbs(unittest.TestCase):
         status = demo.api("GET", "/v1/status", node="sv1")
         counts = next(row for row in status["nodes"] if row["name"] == "fe1")["queue"]
         self.assertEqual((counts["messages"], counts["parked"]), (3, 3))
+        self.assertRegex(demo.cli("status"), r"SESSIONS +QUEUE")
         # Hold one, remove one: only when sure.
         self.assertIn("1 messages held", queue("hold", two))
         self.assertEqual([row["id"] for row in listed("--state", "held")], [two])
@@ -137,6 +138,17 @@ class Verbs(unittest.TestCase):
         removed = next(record for record in map(json.loads, audit.splitlines())
                        if record["action"] == "queue remove")
         self.assertEqual(removed["before"][0]["recipients"], self.address)
+
+    def test_mail_for_a_server_goes_when_that_is_resumed(self):
+        self.stopped("drained")
+        demo.cli("server", "set", "sv2", "admin=down")
+        self.addCleanup(demo.cli, "server", "resume", "sv2")
+        wait_for(lambda: demo.api("GET", "/v1/servers/sv2", node="fe1")["admin"] == "down",
+                 "fe1 to know")
+        demo.start_engine("sv2")
+        demo.cli("server", "resume", "sv2")
+        demo.logged("fe1", "event=queue-flushed server=sv2")
+        wait_for(lambda: subjects("sv2", self.account) == ["drained"], "the mail")
 
     def test_taking_over_revokes_the_dead_node(self):
         ids = self.stopped("left", "behind", front_end="fe2")
