@@ -77,6 +77,8 @@ Task<Answer> InLine::deliver(Message& message) {
     };
     if (intent) {
         close_intent(message, groups);
+        // Before its client hears 250: a front end that dies then would deliver again.
+        co_await shared_.spool->written_on(worker_.loop());
     } else if (may_queue && std::ranges::any_of(transaction.targets, is_deferred)) {
         const auto stored = co_await queue_up(message, false);
         queued = stored.has_value();

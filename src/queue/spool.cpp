@@ -243,6 +243,12 @@ Spool::Commit Spool::commit_on(net::Loop& loop, Envelope envelope,
     return {*this, loop, std::move(envelope), std::move(content), after, std::move(id)};
 }
 
+// The journal works in order.
+void Spool::Written::await_suspend(std::coroutine_handle<> waiter) {
+    spool_.impl_->journal.append(
+        {}, {}, [&loop = loop_, waiter] { loop.post([waiter] { waiter.resume(); }); });
+}
+
 Schedule& Spool::schedule() { return impl_->schedule; }
 
 Result<QueuedMessage> Spool::read(const QueueId& id) {

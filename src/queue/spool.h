@@ -110,6 +110,21 @@ public:
                                    std::shared_ptr<const Content> content, After after = After::Due,
                                    QueueId id = {});
 
+    /// `co_await spool.written_on(loop)`: what was recorded, settled or removed so far survives the
+    /// end of this process; resumed on `loop`.
+    class Written {
+    public:
+        Written(Spool& spool, net::Loop& loop) : spool_(spool), loop_(loop) {}
+        [[nodiscard]] bool await_ready() const noexcept { return false; }
+        void await_suspend(std::coroutine_handle<> waiter);
+        void await_resume() const noexcept {}
+
+    private:
+        Spool& spool_;
+        net::Loop& loop_;
+    };
+    [[nodiscard]] Written written_on(net::Loop& loop) { return {*this, loop}; }
+
     // Delivering. A message is read and changed by its taker (see Schedule), in order.
     [[nodiscard]] Schedule& schedule();
     /// Reads the file on the caller's thread: of a message taken in by this process, from the page

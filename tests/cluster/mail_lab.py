@@ -34,9 +34,13 @@ class Smtp(harness.Line):
 
     def __init__(self, *arguments, hello=True, **options):
         super().__init__(*arguments, **options)
-        self.greeting = self.answer()
-        if hello:
-            self.features = self.command("EHLO client.test")
+        try:
+            self.greeting = self.answer()
+            if hello:
+                self.features = self.command("EHLO client.test")
+        except BaseException:
+            self.close()
+            raise
 
     def answer(self):
         lines = [self.hear(r"^\d{3}")]
