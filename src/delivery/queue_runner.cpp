@@ -72,6 +72,7 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       spool_(spool),
       directory_(std::move(replica), topology),
       targets_(upstream, std::move(node)),
+      cache_({.per_target = settings_.tries_of_destination}),
       client_(loop_, cache_),
       homes_(targets_, hosts, settings_.host_name) {
     if (resolver == nullptr) return;
@@ -90,9 +91,10 @@ QueueRunner::~QueueRunner() { stop(); }
 
 void QueueRunner::start() {
     spool_.schedule().on_earlier([this] {
+        if (was_told_.exchange(true)) return;
         loop_.post([this] {
-            woken_ = true;
-            if (pausing_ != nullptr) pausing_->end_soon();
+            was_told_ = false;
+            look_again();
         });
     });
     thread_ = std::thread([this] { run(); });
@@ -103,7 +105,7 @@ void QueueRunner::stop() {
     spool_.schedule().on_earlier({});
     loop_.post([this] {
         stopping_ = true;
-        if (pausing_ != nullptr) pausing_->end_soon();
+        look_again();
     });
     thread_.join();
 }
@@ -154,6 +156,15 @@ Task<void> QueueRunner::pause() {
     pausing_ = nullptr;
 }
 
+void QueueRunner::look_again() {
+    woken_ = true;
+    if (pausing_ == nullptr || std::exchange(looking_, true)) return;
+    loop_.post([this] {
+        looking_ = false;
+        if (pausing_ != nullptr) pausing_->cut_short();
+    });
+}
+
 Task<void> QueueRunner::attempt(queue::QueueId id) {
     auto message = spool_.read(id);
     if (!message) {
@@ -167,9 +178,7 @@ Task<void> QueueRunner::attempt(queue::QueueId id) {
         co_await deliver(each);
         co_await finish(each);
     }
-    // There is room for another one.
-    woken_ = true;
-    if (pausing_ != nullptr) pausing_->end_soon();
+    look_again();  // there is room for another one
 }
 
 Task<void> QueueRunner::deliver(Try& each) {
@@ -294,6 +303,7 @@ void QueueRunner::note(Try& each, std::uint32_t recipient, const RecipientResult
 Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
     queue::Schedule& schedule = spool_.schedule();
     Traffic& traffic = traffic_[group.destination];
+    if (traffic.coming > 0) --traffic.coming;
     if (traffic.waiting.size() >= 2 * settings_.tries_of_destination) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Busy});
         co_return;
@@ -326,8 +336,11 @@ Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
 void QueueRunner::leave(const std::string& destination) {
     Traffic& traffic = traffic_[destination];
     const std::size_t waiting = traffic.waiting.size();
-    if (waiting <= settings_.tries_of_destination / 2) {
-        spool_.schedule().release_parked(destination, settings_.tries_of_destination, queue::now());
+    // The last one does not trust the count: what was released may have gone elsewhere.
+    if (traffic.under_way == 1) traffic.coming = 0;
+    if (waiting + traffic.coming <= settings_.tries_of_destination / 2) {
+        traffic.coming += spool_.schedule().release_parked(
+            destination, settings_.tries_of_destination, queue::now());
     }
     if (waiting == 0) {
         if (--traffic.under_way == 0) traffic_.erase(destination);
@@ -421,11 +434,16 @@ Task<void> QueueRunner::finish(Try& each) {
         co_return spool_.settle(id, each.left);
     }
     if (std::ranges::none_of(states, is_open)) co_return spool_.remove(id);
-    spool_.record(id, each.results);
+    const bool is_recorded = !each.results.empty();
+    if (is_recorded) spool_.record(id, each.results);
     const bool is_late =
         queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
                                 each.message.delay_notice, queue::now());
-    if (is_late && co_await report(each, true)) spool_.record_delay_notice(id);
+    if (is_late && co_await report(each, true)) {
+        spool_.record_delay_notice(id);
+    } else if (!is_recorded && !queue::counts_as_try(each.left)) {
+        co_return spool_.pass_over(id, each.left);
+    }
     spool_.settle(id, each.left);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // What is queued goes on its way: to homes in the cluster, and to the world.
 
+#include <atomic>
 #include <coroutine>
 #include <deque>
 #include <functional>
@@ -74,6 +75,7 @@ private:
     /// What is on its way to one destination, and what waits for its turn.
     struct Traffic {
         std::size_t under_way = 0;
+        std::size_t coming = 0;  ///< were released to it and have not come yet, as far as known
         std::deque<std::coroutine_handle<>> waiting;
     };
     /// `co_await`ed: a turn at the destination, which leave() ends.
@@ -93,6 +95,8 @@ private:
     void run();
     Task<void> work();
     Task<void> pause();
+    /// There may be something to take from the queue: work() looks after what is ready by then.
+    void look_again();
     /// Closes connections that wait too long.
     void sweep();
     Task<void> attempt(queue::QueueId id);
@@ -132,6 +136,8 @@ private:
     TaskGroup tries_;
     net::Sleep* pausing_ = nullptr;
     bool woken_ = false;
+    bool looking_ = false;                ///< a look_again() is on its way
+    std::atomic<bool> was_told_ = false;  ///< of something due; the loop knows soon
     bool stopping_ = false;
     std::thread thread_;
 };

@@ -7,6 +7,8 @@ namespace {
 
 /// How long files are kept for messages that do not come.
 constexpr auto kTidy = std::chrono::seconds(10);
+/// How long what is to be noted may wait for company.
+constexpr auto kGather = std::chrono::milliseconds(2);
 constexpr auto kLookAtBuckets = std::chrono::seconds(10);
 
 std::string_view bucket_of(const QueueId& id) { return id.view().substr(0, kBucketLength); }
@@ -30,7 +32,7 @@ void Journal::push(Entry entry) {
     bool first = false;
     {
         const std::scoped_lock lock(mutex_);
-        first = entries_.empty();
+        first = entries_.empty() && !resting_;
         entries_.push_back(std::move(entry));
         ++given_;
     }
@@ -46,13 +48,22 @@ void Journal::remove(const QueueId& id) { push({id, {}, {}, true}); }
 void Journal::flush() {
     std::unique_lock lock(mutex_);
     const std::uint64_t until = given_;
+    ++flushing_;
+    wake_.notify_one();
     done_.wait(lock, [&] { return finished_ >= until; });
+    --flushing_;
+}
+
+void Journal::rest(std::unique_lock<std::mutex>& lock) {
+    resting_ = true;
+    wake_.wait_for(lock, kGather, [this] { return closing_ || flushing_ > 0; });
+    resting_ = false;
 }
 
 void Journal::run() {
     std::vector<Entry> mine;
+    std::unique_lock lock(mutex_);
     for (;;) {
-        std::unique_lock lock(mutex_);
         while (!closing_ && entries_.empty()) {
             if (tidied_) {
                 wake_.wait(lock);
@@ -71,6 +82,8 @@ void Journal::run() {
         done_.notify_all();
         mine.clear();
         remove_old_buckets();
+        lock.lock();
+        rest(lock);
     }
 }
 

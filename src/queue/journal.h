@@ -40,6 +40,8 @@ private:
 
     void push(Entry entry);
     void run();
+    /// Lets more come, so that not each costs waking the thread.
+    void rest(std::unique_lock<std::mutex>& lock);
     void carry_out(std::vector<Entry>& entries);
     void remove_message(const QueueId& id);
     void remove_old_buckets();
@@ -51,6 +53,8 @@ private:
     std::vector<Entry> entries_;
     std::uint64_t given_ = 0;
     std::uint64_t finished_ = 0;
+    std::size_t flushing_ = 0;  ///< callers of flush()
+    bool resting_ = false;      ///< looks again by itself
     bool closing_ = false;
     bool tidied_ = true;                       ///< no spare files are left
     std::set<std::string, std::less<>> left_;  ///< buckets that may be empty; the thread's own

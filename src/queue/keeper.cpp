@@ -105,7 +105,7 @@ void Keeper::write(std::unique_lock<std::mutex>& lock) {
             each.done(may);
             return true;
         }
-        auto file = files_.create(each.id, each.shelf, each.envelope, *each.content);
+        auto file = files_.create(each.id, each.shelf, *each.envelope, *each.content);
         if (file) {
             each.file = std::move(*file);
             return false;

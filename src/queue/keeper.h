@@ -17,7 +17,7 @@ namespace muster::queue {
 /// One message on its way to the disk.
 struct Arrival {
     QueueId id;
-    Envelope envelope;
+    std::shared_ptr<const Envelope> envelope;
     std::shared_ptr<const Content> content;
     Shelf shelf = Shelf::Active;
     std::function<void(Result<>)> done;  ///< on a keeper thread, after the sync or a failure

@@ -221,11 +221,11 @@ void Schedule::unreachable(std::string_view destination, std::string_view reason
     });
 }
 
-void Schedule::release_parked(std::string_view destination, std::size_t count, Time now) {
-    state_->with([&](ScheduleIndex& index) {
+std::size_t Schedule::release_parked(std::string_view destination, std::size_t count, Time now) {
+    return state_->with([&](ScheduleIndex& index) {
         Destination* const found = index.find_destination(destination);
-        if (found != nullptr && found->until <= now) index.unpark(*found, count, now);
-        return 0;
+        if (found == nullptr || found->until > now) return std::size_t{0};
+        return index.unpark(*found, count, now);
     });
 }
 

@@ -85,8 +85,9 @@ public:
     void reached(std::string_view destination, Time now);
     /// A connection failed: back-off. Several failures within one back-off count once.
     void unreachable(std::string_view destination, std::string_view reason, Time now);
-    /// `count` of the messages that were Busy there are due now: it has room again.
-    void release_parked(std::string_view destination, std::size_t count, Time now);
+    /// Up to `count` of the messages that were Busy there are due now: it has room again. Returns
+    /// how many.
+    std::size_t release_parked(std::string_view destination, std::size_t count, Time now);
     [[nodiscard]] std::vector<DestinationState> destinations(std::size_t limit);
 
     // Operators: due now. Counts are of messages changed. A taken one is due right after its try;

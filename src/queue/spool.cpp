@@ -1,5 +1,6 @@
 #include "queue/spool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "queue/checksum.h"
 #include "queue/journal.h"
 #include "queue/keeper.h"
+#include "queue/recent.h"
 #include "queue/room.h"
 #include "queue/spool_owner.h"
 
@@ -83,6 +85,7 @@ struct Spool::Impl {
           schedule(settings.retry),
           ids(settings.owner.node),
           room(files, settings.reserve),
+          recent(settings.recent_bytes),
           journal(files),
           keeper(files, settings.threads - std::min<std::size_t>(settings.threads, 1),
                  [this] { return may_run(); }),
@@ -106,13 +109,16 @@ struct Spool::Impl {
         return room.check(size);
     }
 
-    void finished(Summary summary, const Result<>& kept, const Done& done) {
+    void finished(const Summary& summary, Recent::Message message, const Result<>& kept,
+                  const Done& done) {
         if (!kept) {
             ++failed;
             return done(std::unexpected(kept.error()));
         }
         ++commits;
         QueueId id = summary.id;
+        // Whoever delivers in line has it in hand; whoever holds it, for long.
+        if (summary.state == MessageState::Waiting) recent.add(id, std::move(message));
         schedule.add(summary);
         done(std::move(id));
     }
@@ -148,6 +154,7 @@ struct Spool::Impl {
     Schedule schedule;
     QueueIds ids;
     Room room;
+    Recent recent;
     Journal journal;
     Keeper keeper;
     Loader loader;
@@ -210,12 +217,14 @@ void Spool::commit(Envelope envelope, std::shared_ptr<const Content> content, Af
     Arrival arrival;
     arrival.id = id;
     arrival.shelf = envelope.hold ? Shelf::Hold : Shelf::Active;
-    arrival.done = [impl = impl_.get(), summary = summary_of(id, envelope, content->size(), after),
-                    done = std::move(done)](const Result<>& kept) mutable {
-        impl->finished(std::move(summary), kept, done);
-    };
-    arrival.envelope = std::move(envelope);
+    Summary summary = summary_of(id, envelope, content->size(), after);
+    arrival.envelope = std::make_shared<const Envelope>(std::move(envelope));
     arrival.content = std::move(content);
+    arrival.done = [impl = impl_.get(), summary = std::move(summary),
+                    message = Recent::Message{arrival.envelope, arrival.content},
+                    done = std::move(done)](const Result<>& kept) mutable {
+        impl->finished(summary, std::move(message), kept, done);
+    };
     impl_->keeper.keep(std::move(arrival));
 }
 
@@ -253,6 +262,13 @@ Schedule& Spool::schedule() { return impl_->schedule; }
 
 Result<QueuedMessage> Spool::read(const QueueId& id) {
     if (auto may = impl_->may_run(); !may) return std::unexpected(may.error());
+    if (auto recent = impl_->recent.find(id)) {
+        return QueuedMessage{
+            .id = id,
+            .envelope = *recent->envelope,
+            .states = std::vector<RecipientState>(recent->envelope->recipients.size()),
+            .content = std::move(recent->content)};
+    }
     auto message = impl_->files.read(id, kReadAtOnce);
     if (!message) return std::unexpected(impl_->set_aside(id, message.error()));
     auto content = impl_->content_of(*message);
@@ -268,6 +284,8 @@ Result<QueuedMessage> Spool::read(const QueueId& id) {
 }
 
 void Spool::record(const QueueId& id, std::vector<RecipientResult> results) {
+    if (results.empty()) return;
+    impl_->recent.forget(id);
     std::string lines;
     std::uint32_t closed = 0;
     for (RecipientResult& each : results) {
@@ -281,15 +299,26 @@ void Spool::record(const QueueId& id, std::vector<RecipientResult> results) {
 
 void Spool::settle(const QueueId& id, std::vector<GroupResult> groups) {
     std::string lines;
-    if (counts_as_try(groups)) append_mark(lines, Mark::Attempt, now());
+    if (counts_as_try(groups)) {
+        append_mark(lines, Mark::Attempt, now());
+        impl_->recent.forget(id);
+    }
     impl_->journal.append(id, std::move(lines),
                           [impl = impl_.get(), id, groups = std::move(groups)] {
                               impl->schedule.settle(id, groups, now());
                           });
 }
 
+void Spool::pass_over(const QueueId& id, std::span<const GroupResult> groups) {
+    const bool is_next = std::ranges::all_of(
+        groups, [](const GroupResult& each) { return each.kind == GroupResult::Kind::Busy; });
+    if (!is_next) impl_->recent.forget(id);  // that may last
+    impl_->schedule.settle(id, groups, now());
+}
+
 void Spool::record_delay_notice(const QueueId& id) {
     std::string line;
+    impl_->recent.forget(id);
     append_mark(line, Mark::DelayNotice, now());
     impl_->schedule.delay_notice_sent(id);
     impl_->journal.append(id, std::move(line));
@@ -297,6 +326,7 @@ void Spool::record_delay_notice(const QueueId& id) {
 
 void Spool::remove(const QueueId& id) {
     impl_->schedule.erase(id);
+    impl_->recent.forget(id);
     ++impl_->removals;
     impl_->journal.remove(id);
 }
@@ -305,6 +335,7 @@ Result<std::size_t> Spool::hold(std::span<const QueueId> ids) {
     std::size_t count = 0;
     for (const QueueId& id : ids) {
         if (!impl_->schedule.set_held(id, true, now())) continue;
+        impl_->recent.forget(id);
         const auto moved = impl_->files.move(id, Shelf::Active, Shelf::Hold);
         if (!moved && moved.error().kind != ErrorKind::NotFound) {  // else: held already
             impl_->schedule.set_held(id, false, now());
@@ -335,6 +366,7 @@ Result<std::size_t> Spool::discard(std::span<const QueueId> ids) {
     for (const QueueId& id : ids) {
         if (!impl_->schedule.set_held(id, true, now())) continue;
         impl_->schedule.erase(id);
+        impl_->recent.forget(id);
         auto removed = impl_->files.remove(id);
         if (!removed && removed.error().kind != ErrorKind::NotFound) {
             return std::unexpected(removed.error());

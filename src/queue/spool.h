@@ -30,7 +30,9 @@ struct SpoolSettings {
     std::uint64_t reserve = std::uint64_t{256} << 20;
     std::uint64_t most_messages = 10'000'000;
     std::uint64_t most_bytes = 0;  ///< of texts; 0: as the disk has room
-    std::size_t threads = 3;       ///< that write and sync
+    /// Of messages just taken in that are kept in memory for their first try.
+    std::uint64_t recent_bytes = std::uint64_t{16} << 20;
+    std::size_t threads = 3;  ///< that write and sync
 };
 
 /// Who has the message after commit().
@@ -127,14 +129,18 @@ public:
 
     // Delivering. A message is read and changed by its taker (see Schedule), in order.
     [[nodiscard]] Schedule& schedule();
-    /// Reads the file on the caller's thread: of a message taken in by this process, from the page
-    /// cache. NotFound, Io; Corrupt (it is then moved to corrupt/); Unavailable: !owned(). A
-    /// message without open recipients is one that was not removed in time: remove it.
+    /// What was just taken in is given from memory. Else reads the file on the caller's thread: of
+    /// a message taken in by this process, from the page cache. NotFound, Io; Corrupt (it is then
+    /// moved to corrupt/); Unavailable: !owned(). A message without open recipients is one that was
+    /// not removed in time: remove it.
     Result<QueuedMessage> read(const QueueId& id);
     /// Appends results. Needs no call before remove().
     void record(const QueueId& id, std::vector<RecipientResult> results);
     /// The taker ends its try: `groups` as Schedule::settle; the try is noted in the file.
     void settle(const QueueId& id, std::vector<GroupResult> groups);
+    /// The same at once, for a try that recorded nothing and counts for none: all `groups`, one or
+    /// more, were Held or Busy.
+    void pass_over(const QueueId& id, std::span<const GroupResult> groups);
     void record_delay_notice(const QueueId& id);
     /// All recipients are done (and DSNs committed): the message leaves the queue.
     void remove(const QueueId& id);

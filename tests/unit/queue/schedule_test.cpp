@@ -155,7 +155,7 @@ TEST_F(ScheduleTest, BusyMessagesWaitForRoom) {
     settle(first, Group::Busy, kStart);
     settle(second, Group::Busy, kStart);
     EXPECT_TRUE(due(kStart + 1s).empty());
-    schedule_.release_parked("mx:d", 1, kStart + 1s);
+    EXPECT_EQ(schedule_.release_parked("mx:d", 1, kStart + 1s), 1u);
     EXPECT_EQ(due(kStart + 1s), std::vector{first});
     EXPECT_EQ(due(kStart + 10s), std::vector{second});  // if nobody told
 }

@@ -169,6 +169,67 @@ TEST_F(SpoolTest, CutAnywhereAMessageIsAbsentOrWhole) {
     }
 }
 
+TEST_F(SpoolTest, TheFirstTryReadsNoFile) {
+    const auto spool = open();
+    const QueueId id = put(*spool, "hello\r\n");
+    const std::string path = (folder_ / "spool/active/") + id.text.substr(0, 6) + "/" + id.text;
+    fs::rename(path, path + ".away");
+    const auto expect_the_message = [&] {
+        ASSERT_EQ(all_due(*spool), std::vector{id});
+        const auto message = spool->read(id);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message->envelope.sender, "s@example.org");
+        EXPECT_EQ(message->envelope.recipients.size(), 2u);
+        EXPECT_EQ(message->states.size(), 2u);
+        EXPECT_EQ(text_of(message->content), "hello\r\n");
+    };
+    expect_the_message();
+    // There was no room for it: nothing was tried.
+    spool->pass_over(id, std::vector<GroupResult>{{"mx:d", GroupResult::Kind::Busy}});
+    expect_the_message();
+    // Left alone with its destination: that may last.
+    spool->pass_over(id, std::vector<GroupResult>{{"mx:d", GroupResult::Kind::Held}});
+    ASSERT_EQ(all_due(*spool).size(), 1u);
+    EXPECT_EQ(spool->read(id).error().kind, ErrorKind::NotFound);
+}
+
+TEST_F(SpoolTest, WhatATryRecordedIsReadFromTheFile) {
+    const auto spool = open();
+    const QueueId recorded = put(*spool);
+    const QueueId settled = put(*spool);
+    const QueueId noticed = put(*spool);
+    ASSERT_EQ(all_due(*spool).size(), 3u);
+    spool->record(recorded, {{.recipient = 1, .outcome = Outcome::Delivered, .status = "2.0.0"}});
+    spool->settle(settled, {{"mx:d", GroupResult::Kind::Deferred}});
+    spool->record_delay_notice(noticed);
+    spool->flush_writes();
+    EXPECT_EQ(spool->read(recorded)->states[1].kind, RecipientState::Kind::Delivered);
+    EXPECT_EQ(spool->read(settled)->tries, 1u);
+    EXPECT_TRUE(spool->read(noticed)->delay_notice);
+}
+
+TEST_F(SpoolTest, WhatIsKeptForTheFirstTryIsBounded) {
+    auto small = settings();
+    small.recent_bytes = 4000;  // two messages' worth
+    const auto spool = open(small);
+    std::vector<QueueId> ids;
+    for (int i = 0; i < 3; ++i) ids.push_back(put(*spool));
+    const auto in_memory = [&](const QueueId& id) {
+        const std::string path = (folder_ / "spool/active/") + id.text.substr(0, 6) + "/" + id.text;
+        fs::rename(path, path + ".away");
+        const auto message = spool->read(id);
+        fs::rename(path + ".away", path);
+        return message.has_value();
+    };
+    // First: a file that is not found takes its message out of the index.
+    EXPECT_TRUE(in_memory(ids[0]));
+    EXPECT_TRUE(spool->read(ids[2]));
+    EXPECT_FALSE(in_memory(ids[2]));
+    // Who goes makes room.
+    spool->remove(ids[0]);
+    EXPECT_TRUE(in_memory(put(*spool)));
+}
+
 TEST_F(SpoolTest, AChangedMessageIsSetAside) {
     QueueId small;
     QueueId large;
