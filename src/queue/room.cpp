@@ -7,6 +7,10 @@ constexpr std::chrono::nanoseconds kAskAgain = std::chrono::milliseconds(100);
 
 }  // namespace
 
+Room::Room(const SpoolFiles& files, std::uint64_t reserve) : files_(files), reserve_(reserve) {
+    if (const auto free = files.free_bytes()) free_ = static_cast<std::int64_t>(*free);
+}
+
 Result<> Room::check(std::uint64_t size) {
     const std::int64_t time = std::chrono::steady_clock::now().time_since_epoch().count();
     std::int64_t asked = asked_.load();

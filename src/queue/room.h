@@ -12,7 +12,8 @@ namespace muster::queue {
 /// Asks the system ten times a second at most and counts in between. Thread-safe.
 class Room {
 public:
-    Room(const SpoolFiles& files, std::uint64_t reserve) : files_(files), reserve_(reserve) {}
+    /// Asks the system: whoever comes next need not wait for an answer that another waits for.
+    Room(const SpoolFiles& files, std::uint64_t reserve);
 
     /// Limit when `size` bytes would go into the reserve, or the last inodes.
     Result<> check(std::uint64_t size);

@@ -5,11 +5,15 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <future>
+#include <latch>
 #include <thread>
 
 #include "base/log.h"
 #include "queue/keeper.h"
+#include "queue/room.h"
+#include "queue/spool_files.h"
 #include "queue/spool_owner.h"
 #include "unit/queue/folder.h"
 
@@ -228,6 +232,24 @@ TEST_F(SpoolTest, WhatIsKeptForTheFirstTryIsBounded) {
     // Who goes makes room.
     spool->remove(ids[0]);
     EXPECT_TRUE(in_memory(put(*spool)));
+}
+
+TEST_F(SpoolTest, TheFirstToAskAtOnceAllFindRoom) {
+    const auto files = SpoolFiles::open(folder_ / "spool");
+    ASSERT_TRUE(files);
+    std::atomic<int> refused = 0;
+    for (int i = 0; i < 20; ++i) {
+        Room room(*files, 0);
+        std::latch start(4);
+        std::vector<std::jthread> threads;
+        for (int each = 0; each < 4; ++each) {
+            threads.emplace_back([&] {
+                start.arrive_and_wait();
+                if (!room.check(1)) ++refused;
+            });
+        }
+    }
+    EXPECT_EQ(refused, 0);
 }
 
 TEST_F(SpoolTest, AChangedMessageIsSetAside) {
