@@ -91,7 +91,7 @@ ApiResult adopt(NodeContext& node, const std::string& dir, bool revoke, const Ca
     const auto report =
         adopt_queue(node, dir, revoke, caller,
                     [&job](const queue::AdoptReport& progress) { job.tell(shown(progress)); });
-    const json result = report ? shown(*report) : json();
+    json result = report ? shown(*report) : json();
     auto noted =
         note(node, caller, "queue adopt", dir, result, report ? "done" : report.error().detail);
     if (!report) return std::unexpected(report.error());
