@@ -279,10 +279,12 @@ def children_of(pid):
 
 
 def is_alive(pid):
+    """Also while only some of its threads have ended: the others still hold its locks."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return False
+    return fields[0] != "Z" or int(fields[17]) > 1
 
 
 _sources = itertools.count(1)
