@@ -394,6 +394,7 @@ Task<TransactionResult> QueueRunner::send_home(const Group& group, Transaction t
     server = group.home.text;
     const auto home = cluster::mail_server(*topology, group.home);
     if (!home) co_return all(group, deferred(home.error().detail));
+    transaction.smtp_utf8 = needs_utf8(transaction.sender, transaction.recipients);
     const auto target = homes_.find(*home);
     if (!target) co_return all(group, deferred(target.error().detail));
     co_return co_await client_.send(*target, transaction);

@@ -1,5 +1,7 @@
 #include "delivery/transaction.h"
 
+#include <algorithm>
+
 namespace muster::delivery {
 
 Task<Result<std::string_view>> PiecesBody::next() {
@@ -14,6 +16,15 @@ std::uint64_t PiecesBody::size() const {
     std::uint64_t sum = 0;
     for (const std::string_view piece : pieces_) sum += piece.size();
     return sum;
+}
+
+bool needs_utf8(std::string_view sender, std::span<const Recipient> recipients) {
+    const auto is_utf8 = [](std::string_view text) {
+        return std::ranges::any_of(text, [](char c) { return (c & 0x80) != 0; });
+    };
+    return is_utf8(sender) || std::ranges::any_of(recipients, [&](const Recipient& recipient) {
+               return is_utf8(recipient.address);
+           });
 }
 
 RecipientResult from_reply(const wire::smtp::Reply& reply) {

@@ -123,6 +123,9 @@ struct TransactionResult {
     bool stale = false;
 };
 
+/// Whether an address among these is not ASCII. A home takes mail whose header alone is UTF-8 as it
+/// is: nobody behind it has to be asked.
+bool needs_utf8(std::string_view sender, std::span<const Recipient> recipients);
 /// `code` with the outcome that its first digit means (others than 2, 4 and 5: Deferred).
 RecipientResult from_reply(const wire::smtp::Reply& reply);
 /// A finding of our own, e.g. own_result(Outcome::Refused, 556, {5, 1, 10}, "…").

@@ -132,13 +132,14 @@ Task<void> InLine::hand_over(const Message& message, const Group& group,
         recipients.push_back({.address = targets[i].address});
     }
     delivery::ContentBody body(message.content);
-    delivery::Transaction transaction{.sender = envelope.sender,
-                                      .recipients = recipients,
-                                      .body = &body,
-                                      .client = &message.client,
-                                      .eight_bit = envelope.body8bit,
-                                      .smtp_utf8 = envelope.smtputf8,
-                                      .until = until};
+    delivery::Transaction transaction{
+        .sender = envelope.sender,
+        .recipients = recipients,
+        .body = &body,
+        .client = &message.client,
+        .eight_bit = envelope.body8bit,
+        .smtp_utf8 = delivery::needs_utf8(envelope.sender, recipients),
+        .until = until};
     const auto done = co_await client_.send(*target, transaction);
     for (std::size_t i = 0; i < group.targets.size(); ++i) {
         targets[group.targets[i]].result = done.recipients[i];
