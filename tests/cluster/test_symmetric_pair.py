@@ -1,6 +1,7 @@
 """Two nodes with all roles, each beside its own Dovecot: logins cross both ways, the loss of one
 leaves the other's accounts served; domains of one node, dedicated addresses and TLS names."""
 import json
+import contextlib
 import os
 import re
 import signal
@@ -90,7 +91,8 @@ mail_gid = {run.user.pw_gid}
         for name in (self.name, self.engine):
             process = self.run.processes.pop(name)
             for child in harness.children_of(process.pid):
-                os.kill(child, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):  # it has ended by itself
+                    os.kill(child, signal.SIGKILL)
             process.kill()
             process.wait()
 
