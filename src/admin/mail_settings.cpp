@@ -92,6 +92,7 @@ delivery::RunnerSettings runner_settings(const NodeConfig& config) {
     delivery::RunnerSettings settings;
     settings.host_name = config.mail.host_name;
     settings.smart_host = config.mail.smart_host;
+    settings.stale_after = config.mail.stale_after;
     for (const ListenerSettings& listener : config.listeners) {
         const auto endpoint = Endpoint::parse(listener.address);
         const bool is_one = endpoint && !endpoint->address.is_unspecified();

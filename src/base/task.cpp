@@ -64,8 +64,17 @@ void TaskGroup::spawn(Task<void> task) {
     handle.resume();
 }
 
-void detail::spawned_task_ended(TaskGroup& group, bool by_exception) noexcept {
-    if (by_exception) bug("a spawned task let an exception out", __FILE__, __LINE__);
+void detail::spawned_task_ended(TaskGroup& group, const std::exception_ptr& exception) noexcept {
+    if (exception) {
+        try {
+            std::rethrow_exception(exception);
+        } catch (const std::exception& error) {
+            const std::string what = std::string("a spawned task let an exception out: ");
+            bug(what + error.what(), __FILE__, __LINE__);
+        } catch (...) {
+            bug("a spawned task let an exception out", __FILE__, __LINE__);
+        }
+    }
     if (--group.running_ == 0 && group.waiter_) std::exchange(group.waiter_, nullptr).resume();
 }
 

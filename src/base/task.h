@@ -24,7 +24,7 @@ class TaskGroup;
 
 namespace detail {
 
-void spawned_task_ended(TaskGroup& group, bool by_exception) noexcept;
+void spawned_task_ended(TaskGroup& group, const std::exception_ptr& exception) noexcept;
 
 struct TaskPromiseBase {
     std::coroutine_handle<> continuation = std::noop_coroutine();
@@ -37,9 +37,9 @@ struct TaskPromiseBase {
         std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) noexcept {
             if constexpr (requires { self.promise().group; }) {
                 if (TaskGroup* const group = self.promise().group) {
-                    const bool by_exception = self.promise().exception != nullptr;
+                    const std::exception_ptr escaped = std::move(self.promise().exception);
                     self.destroy();
-                    spawned_task_ended(*group, by_exception);
+                    spawned_task_ended(*group, escaped);
                     return std::noop_coroutine();
                 }
             }
@@ -161,7 +161,8 @@ public:
     }
 
 private:
-    friend void detail::spawned_task_ended(TaskGroup& group, bool by_exception) noexcept;
+    friend void detail::spawned_task_ended(TaskGroup& group,
+                                           const std::exception_ptr& exception) noexcept;
 
     std::size_t running_ = 0;
     std::coroutine_handle<> waiter_;

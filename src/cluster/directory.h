@@ -34,6 +34,8 @@ public:
     /// `topology` must outlive the directory.
     Directory(std::shared_ptr<state::Replica> replica, const TopologyTable& topology);
 
+    /// False until the replica was read once: every domain would look like a stranger's.
+    [[nodiscard]] bool has_topology() const { return table_.version() != 0; }
     /// The current snapshot, kept until a newer one stands.
     const std::shared_ptr<const Topology>& topology();
 

@@ -20,7 +20,7 @@ public:
     /// False: nobody has the address.
     Result<bool> follow(const Domain& domain, const AccountAddress& address,
                         std::string_view detail, std::size_t depth) {
-        auto found = account(domain, address, detail);
+        auto found = account(domain, address, detail, depth);
         if (!found || *found) return found;
         return alias(address, depth);
     }
@@ -53,7 +53,7 @@ public:
 
 private:
     Result<bool> account(const Domain& domain, const AccountAddress& address,
-                         std::string_view detail) {
+                         std::string_view detail, std::size_t depth) {
         key_.assign(kAccountPrefix);
         key_ += address.text;
         const auto row = reader_.find(key_);
@@ -64,14 +64,16 @@ private:
             reader_.replica()->report_damage(key_);
             return std::unexpected(account.error());
         }
-        if (account->disabled) {
-            if (route_.verdict == MailVerdict::Unknown) route_.verdict = MailVerdict::Disabled;
+        if (account->disabled && depth == 0) {
+            route_.verdict = MailVerdict::Disabled;
             return true;
         }
         std::string whole = address.text;
         whole.insert(local_of(address).size(), detail);
-        return add(
-            {.address = std::move(whole), .home = ServerName(account->home), .domain = &domain});
+        return add({.address = std::move(whole),
+                    .home = ServerName(account->home),
+                    .domain = &domain,
+                    .waits = account->disabled});
     }
 
     Result<bool> alias(const AccountAddress& address, std::size_t depth) {
@@ -160,7 +162,8 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
                                  std::string_view domain, std::string_view own_domain) {
     MailRoute route;
     route.topology = directory.topology();
-    if (!directory.reader().replica()->filled()) {
+    // A copy that has just become whole is read into the topology a moment later.
+    if (!directory.reader().replica()->filled() || !directory.has_topology()) {
         return fail(ErrorKind::Unavailable, "try again later", "directory-never-filled");
     }
     const auto name = parse_domain(domain.empty() ? own_domain : domain);

@@ -20,6 +20,7 @@ struct MailTarget {
     std::string address;
     ServerName home;                 ///< of the account; empty: outside of the cluster
     const Domain* domain = nullptr;  ///< ours or remote; null: an address in the world
+    bool waits = false;              ///< a disabled account among others: it gets its mail later
 
     friend bool operator==(const MailTarget&, const MailTarget&) = default;
 };

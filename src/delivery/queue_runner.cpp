@@ -203,6 +203,11 @@ void QueueRunner::fail_all(Try& each, const char* status, std::string_view text)
     }
 }
 
+bool QueueRunner::knows_all_addresses() {
+    const auto age = directory_.reader().replica()->age();
+    return age && *age < settings_.stale_after;
+}
+
 std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
     std::vector<Group> groups;
     const queue::Envelope& envelope = each.message.envelope;
@@ -221,6 +226,11 @@ std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
             continue;
         }
         const auto verdict = found ? found->verdict : cluster::MailVerdict::Unknown;
+        if (verdict == cluster::MailVerdict::Unknown && !knows_all_addresses()) {
+            note(each, i, own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"), {});
+            each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
+            continue;
+        }
         const bool goes_on =
             verdict == cluster::MailVerdict::Accept || verdict == cluster::MailVerdict::Foreign;
         if (verdict == cluster::MailVerdict::Disabled) {  // until it is enabled, or time is over
@@ -309,6 +319,10 @@ Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
         co_return;
     }
     co_await Turn{traffic, settings_.tries_of_destination};
+    if (stopping_) {
+        each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
+        co_return leave(group.destination);
+    }
     // Only now: those before it may have found that nobody is there.
     if (schedule.held_until(group.destination, queue::now())) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
@@ -417,8 +431,26 @@ Task<TransactionResult> QueueRunner::send_out(const Group& group, Transaction tr
     co_return last;
 }
 
+/// One result for each recipient: of one that stands for several targets the least final one, so
+/// that nobody is left out. Those who have the message may then get it again.
+void QueueRunner::fold_results(Try& each) {
+    std::vector<queue::RecipientResult> folded;
+    for (queue::RecipientResult& result : each.results) {
+        const auto same =
+            std::ranges::find(folded, result.recipient, &queue::RecipientResult::recipient);
+        if (same == folded.end()) {
+            folded.push_back(std::move(result));
+        } else if (same->outcome != queue::Outcome::Deferred &&
+                   result.outcome != queue::Outcome::Delivered) {
+            *same = std::move(result);
+        }
+    }
+    each.results = std::move(folded);
+}
+
 Task<void> QueueRunner::finish(Try& each) {
     std::vector<queue::RecipientState>& states = each.message.states;
+    fold_results(each);
     for (const queue::RecipientResult& result : each.results) {
         queue::RecipientState& state = states[result.recipient];
         state.last = result;
@@ -432,6 +464,10 @@ Task<void> QueueRunner::finish(Try& each) {
     // The report first: a crash in between repeats it, and loses none.
     if (!co_await report(each, false)) {
         log::error("report-not-queued", {{"id", id}, {"next", "the message is tried again"}});
+        std::erase_if(each.results, [](const queue::RecipientResult& result) {
+            return result.outcome == queue::Outcome::Failed;
+        });
+        if (!each.results.empty()) spool_.record(id, each.results);
         co_return spool_.settle(id, each.left);
     }
     if (std::ranges::none_of(states, is_open)) co_return spool_.remove(id);

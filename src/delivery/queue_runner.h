@@ -33,6 +33,7 @@ struct RunnerSettings {
     std::uint16_t port = 25;                ///< of the world's mail servers
     std::vector<std::string> smart_host;    ///< HOST[:PORT] for all mail to the world; empty: MX
     TlsSetting tls = TlsSetting::Automatic;
+    net::Duration stale_after{900'000};       ///< a replica silent for so long knows of no loss
     std::vector<IpAddress> source_addresses;  ///< towards the world; empty: the kernel chooses
     std::vector<IpAddress>
         own_addresses;  ///< on which this node takes mail itself: no MX of others
@@ -101,7 +102,10 @@ private:
     void sweep();
     Task<void> attempt(queue::QueueId id);
     Task<void> deliver(Try& each);
+    static void fold_results(Try& each);
     Task<void> finish(Try& each);
+    /// The replica has heard of its master lately enough to say that an address is gone.
+    [[nodiscard]] bool knows_all_addresses();
     Task<bool> report(const Try& each, bool delays);
 
     /// Where the open recipients go. Those that nobody has (any more) fail at once.

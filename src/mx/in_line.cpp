@@ -48,7 +48,8 @@ std::vector<InLine::Group> InLine::groups_of(const MailTransaction& transaction)
     std::vector<Group> groups;
     for (std::uint32_t i = 0; i < transaction.targets.size(); ++i) {
         const Target& target = transaction.targets[i];
-        if (goes_to_queue(target) || target.result.outcome != Outcome::Deferred) continue;
+        const bool waits = shared_.spool != nullptr && goes_to_queue(target);
+        if (waits || target.result.outcome != Outcome::Deferred) continue;
         auto group = std::ranges::find(groups, target.home, &Group::home);
         if (group == groups.end()) group = groups.insert(groups.end(), {target.home, {}});
         group->targets.push_back(i);
@@ -76,9 +77,11 @@ Task<Answer> InLine::deliver(Message& message) {
         return target.result.outcome == Outcome::Deferred;
     };
     if (intent) {
-        close_intent(message, groups);
-        // Before its client hears 250: a front end that dies then would deliver again.
+        const bool is_due = close_intent(message, groups);
+        // Before its client hears 250, and before others try it: who reads the file without the
+        // results would deliver again.
         co_await shared_.spool->written_on(worker_.loop());
+        if (is_due) shared_.spool->schedule().put_back(message.id, queue::now());
     } else if (may_queue && std::ranges::any_of(transaction.targets, is_deferred)) {
         const auto stored = co_await queue_up(message, false);
         queued = stored.has_value();
@@ -180,7 +183,7 @@ Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool inten
 }
 
 // The record holds those targets, in their order, that had no result when it was made.
-void InLine::close_intent(const Message& message, const std::vector<Group>& groups) {
+bool InLine::close_intent(const Message& message, const std::vector<Group>& groups) {
     const auto& targets = message.transaction.targets;
     std::vector<queue::RecipientResult> results;
     std::vector<queue::GroupResult> left;
@@ -207,14 +210,15 @@ void InLine::close_intent(const Message& message, const std::vector<Group>& grou
         left.push_back({"server:" + group.home.text, queue::GroupResult::Kind::Deferred});
     }
     const bool all_done = left.empty() && !std::ranges::any_of(targets, goes_to_queue);
-    if (all_done) return shared_.spool->remove(message.id);
-    shared_.spool->record(message.id, std::move(results));
-    if (left.empty() || std::ranges::any_of(targets, goes_to_queue)) {
-        // What was never meant to go in line is due now.
-        shared_.spool->schedule().put_back(message.id, queue::now());
-    } else {
-        shared_.spool->settle(message.id, std::move(left));
+    if (all_done) {
+        shared_.spool->remove(message.id);
+        return false;
     }
+    shared_.spool->record(message.id, std::move(results));
+    // What was never meant to go in line is due now.
+    if (left.empty() || std::ranges::any_of(targets, goes_to_queue)) return true;
+    shared_.spool->settle(message.id, std::move(left));
+    return false;
 }
 
 Task<bool> InLine::report(const Message& message) {

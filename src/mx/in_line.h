@@ -54,7 +54,8 @@ private:
     /// Puts the targets on disk that have no result yet.
     Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);
     /// The intent record after the fact: results, or its removal.
-    void close_intent(const Message& message, const std::vector<Group>& groups);
+    /// True: the message is to be given back to the schedule, once that is written.
+    [[nodiscard]] bool close_intent(const Message& message, const std::vector<Group>& groups);
     /// A report to the sender, in the queue, where only some targets were refused, or success was
     /// to be told. False: there is no queue for refusals.
     Task<bool> report(const Message& message);

@@ -37,7 +37,8 @@ void MailTransaction::add(wire::smtp::Recipient given, const cluster::MailRoute&
         const auto there = std::ranges::find(targets, to.address, &Target::address);
         recipient.targets.push_back(static_cast<std::uint32_t>(there - targets.begin()));
         if (there != targets.end()) continue;
-        const auto mode = route.domain ? route.domain->mail : cluster::MailMode::InLine;
+        auto mode = route.domain ? route.domain->mail : cluster::MailMode::InLine;
+        if (to.waits) mode = cluster::MailMode::Queue;
         targets.push_back(
             {.address = to.address, .home = to.home, .mode = mode, .recipient = number});
     }

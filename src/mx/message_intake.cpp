@@ -14,10 +14,10 @@ constexpr Refusal kLoop{554, "5.4.6", "Too many hops: this message goes round in
 constexpr Refusal kHeaderTooLarge{552, "5.3.4", "The header is larger than is taken here"};
 constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
 
-/// Where the header ends in `text`, which begins inside of it: behind the empty line.
-std::size_t end_of_header(std::string_view text) {
+/// Where the header of `text` ends, behind the empty line, looking from `from` on.
+std::size_t end_of_header(std::string_view text, std::size_t from) {
     if (text.starts_with("\r\n")) return 2;
-    const std::size_t at = text.find("\r\n\r\n");
+    const std::size_t at = text.find("\r\n\r\n", from);
     return at == text.npos ? text.npos : at + 4;
 }
 
@@ -48,9 +48,9 @@ void MessageIntake::take(std::string_view text) {
     // The empty line may lie across two pieces.
     const std::size_t before = header_.size() < 3 ? 0 : header_.size() - 3;
     header_ += text;
-    const std::size_t end = end_of_header(std::string_view(header_).substr(before));
-    if (end != std::string_view::npos && (before == 0 || end > 2)) {
-        return close_header(std::string_view(header_).substr(before + end));
+    const std::size_t end = end_of_header(header_, before);
+    if (end != std::string_view::npos) {
+        return close_header(std::string_view(header_).substr(end));
     }
     if (header_.size() > wire::kMaxHeaderBlock) refuse(kHeaderTooLarge);
 }

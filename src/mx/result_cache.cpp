@@ -36,7 +36,11 @@ void ResultCache::remember(const std::string& key, const Targets& targets) {
     const std::lock_guard lock(mutex_);
     if (known_.size() >= kMost) forget_old(now);
     Known& known = known_[key];
-    known.targets.insert(known.targets.end(), targets.begin(), targets.end());
+    for (const std::string& target : targets) {
+        if (std::ranges::find(known.targets, target) == known.targets.end()) {
+            known.targets.push_back(target);
+        }
+    }
     known.until = now + kKept;
     size_ = known_.size();
 }

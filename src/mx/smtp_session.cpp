@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "mx/mail_service.h"
+#include "net/yield.h"
 #include "wire/ascii.h"
 #include "wire/message.h"
 
@@ -13,6 +14,8 @@ using wire::smtp::Refusal;
 
 namespace {
 
+constexpr unsigned kCommandsATurn = 32;     ///< then other sessions have theirs
+constexpr std::size_t kMostTargets = 5000;  ///< of a message, after aliases
 constexpr std::size_t kDataChunk = std::size_t{16} << 10;
 
 constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
@@ -116,7 +119,12 @@ Task<void> SmtpSession::serve() {
         }
         const auto line = co_await reader_.line(wire::smtp::kMaxAuthLine);
         if (!line) co_return;
-        unheard_.reset();
+        // A line that was on its way before the answer says nothing of it.
+        if (sent_ahead_ > 0) {
+            --sent_ahead_;
+        } else {
+            unheard_.reset();
+        }
         if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
         Next next = Next::Leave;
         if (line->fault == net::LineFault::None) {
@@ -133,6 +141,7 @@ Task<void> SmtpSession::serve() {
         }
         if (next == Next::Leave) co_return co_await flush();
         if (out_.size() > kDataChunk) co_await flush();
+        if (++commands_ % kCommandsATurn == 0) co_await net::Yield(service_.worker().loop());
     }
 }
 
@@ -277,6 +286,14 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
     const bool stores_nothing =
         service_.shared().spool == nullptr || transaction_->is_in_line_only() ||
         (route.domain && route.domain->mail == cluster::MailMode::InLineOnly);
+    if (transaction_->targets.size() + route.targets.size() > kMostTargets) {
+        return kTooManyRecipients;
+    }
+    // A domain whose mail may be stored goes with none that stores nothing.
+    const bool only_in_line = route.domain && route.domain->mail == cluster::MailMode::InLineOnly;
+    if (!transaction_->targets.empty() && transaction_->is_in_line_only() != only_in_line) {
+        return kOneHome;
+    }
     if (stores_nothing && !transaction_->keeps_one_home(route)) {
         return transaction_->targets.empty() ? kRelayDenied : kOneHome;
     }
@@ -448,6 +465,8 @@ Task<void> SmtpSession::end_message() {
                     .key = key_of_message()};
     client_.expire_never();  // each server has a deadline of its own
     const Answer answer = co_await service_.in_line().deliver(message);
+    client_.expire_after(service_.settings().idle);
+    sent_ahead_ = reader_.has_more() ? 1 : 0;
     if (answer.code == 250) {
         unheard_ = Unheard{std::move(message.key), taken_targets(*transaction_, true)};
     }
@@ -509,6 +528,10 @@ Task<SmtpSession::Next> SmtpSession::xclient(std::string_view rest) {
         complain(facts.error());
         co_return Next::Go;
     }
+    // What is said to be unknown is nobody's: not the client's before.
+    login_.clear();
+    if (facts->address.said != wire::smtp::Said::Nothing) changeable_peer_.client = {};
+    if (facts->name.said != wire::smtp::Said::Nothing) client_name_.clear();
     if (facts->address.given()) changeable_peer_.client.address = facts->address.value;
     if (facts->port.given()) changeable_peer_.client.port = facts->port.value;
     if (facts->name.given()) client_name_ = facts->name.value;

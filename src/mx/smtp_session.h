@@ -116,6 +116,8 @@ private:
     std::optional<MessageIntake> intake_;  ///< while a message is read
     queue::QueueId id_;
     std::size_t mistakes_ = 0;
+    unsigned commands_ = 0;
+    unsigned sent_ahead_ = 0;    ///< lines that came before the last message was answered
     std::uint32_t unknown_ = 0;  ///< recipients since the last flush
     bool in_message_ = false;
     /// The last message, answered with 250, as long as nothing shows that the client has heard it.
