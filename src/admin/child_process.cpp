@@ -7,9 +7,9 @@
 
 #include <csignal>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <thread>
+
+#include "base/proc_file.h"
 
 namespace muster::admin {
 namespace {
@@ -42,8 +42,7 @@ constexpr std::chrono::milliseconds kLook{20};
 }
 
 std::string proc_file(pid_t pid, const char* name) {
-    std::ifstream file("/proc/" + std::to_string(pid) + "/" + name, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
+    return read_proc_file("/proc/" + std::to_string(pid) + "/" + name);
 }
 
 }  // namespace

@@ -11,8 +11,9 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <fstream>
 #include <optional>
+
+#include "base/proc_file.h"
 
 namespace muster::backend {
 namespace {
@@ -48,11 +49,6 @@ bool connect_to(const Socket& socket, const fs::path& path) {
     return ::connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
 }
 
-std::string read_small(const fs::path& path) {
-    std::ifstream file(path, std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
-
 template <typename Number>
 std::optional<Number> number(std::string_view text) {
     Number value{};
@@ -62,7 +58,7 @@ std::optional<Number> number(std::string_view text) {
 }
 
 std::optional<pid_t> master_of(const fs::path& base_dir) {
-    return number<pid_t>(read_small(base_dir / "master.pid"));
+    return number<pid_t>(read_proc_file(base_dir / "master.pid"));
 }
 
 struct Status {
@@ -72,7 +68,7 @@ struct Status {
 
 /// proc(5): `PID (COMMAND) STATE PPID …`, where COMMAND may hold anything.
 std::optional<Status> status_of(pid_t pid) {
-    const std::string text = read_small("/proc/" + std::to_string(pid) + "/stat");
+    const std::string text = read_proc_file("/proc/" + std::to_string(pid) + "/stat");
     const auto close = text.rfind(')');
     if (close == std::string::npos || close + 4 >= text.size()) return std::nullopt;
     const auto parent = number<pid_t>(std::string_view(text).substr(close + 4));
@@ -81,7 +77,7 @@ std::optional<Status> status_of(pid_t pid) {
 }
 
 std::string title_of(pid_t pid) {
-    std::string title = read_small("/proc/" + std::to_string(pid) + "/cmdline");
+    std::string title = read_proc_file("/proc/" + std::to_string(pid) + "/cmdline");
     title.erase(std::ranges::find(title, '\0'), title.end());
     return title;
 }
