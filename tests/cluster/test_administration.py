@@ -369,6 +369,7 @@ class Backups(unittest.TestCase):
         set_up_directory(master)
         front_end = lab.member(master, "fe1", ["frontend"], "frontend")
         master.do("account", "add", "kate@domain1.dom", "--home", "sv1", "--no-password")
+        wait_for(lambda: front_end.knows("kate@domain1.dom"), 5)  # it follows, and is reached
         backup = lab.folder / "backup"
         master.do("cluster", "backup", str(backup), "--password-stdin", stdin="passphrase\n")
         self.assertNotIn(b"kate@domain1.dom", backup.read_bytes())
