@@ -1,6 +1,7 @@
 """Administration of a cluster by the command line and the API, with real processes."""
 import json
 import re
+import socket
 import shutil
 import subprocess
 import unittest
@@ -623,8 +624,9 @@ key = "/nowhere.key"
                 ("deaf", "", "--master HOST:PORT --pin sha256//"),
                 ("wide", "0.0.0.0:0", None)):
             node = self.lab.node(name, ["master"])
-            port = node.cluster.rsplit(":", 1)[1]
             if expected is None:
+                with socket.create_server(("0.0.0.0", 0)) as free:  # on every address
+                    port = free.getsockname()[1]
                 listen, expected = f"0.0.0.0:{port}", f"--master HOST:{port} --pin sha256//"
             node.file.write_text(node.file.read_text().replace(node.cluster, listen))
             node.do("cluster", "init", "--administrator", "root", "--password-stdin",
