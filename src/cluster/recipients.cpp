@@ -183,4 +183,9 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
     return route;
 }
 
+bool knows_all_addresses(Directory& directory, std::chrono::milliseconds limit) {
+    const auto age = directory.reader().replica()->age();
+    return age && *age < limit;
+}
+
 }  // namespace muster::cluster

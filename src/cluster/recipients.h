@@ -2,6 +2,7 @@
 // Where mail for an address goes: accounts, aliases for one or many addresses in or out of the
 // cluster, sub-addresses, catch-all, remote domains.
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,5 +51,9 @@ inline constexpr std::size_t kMaxAliasTargets = 1000;  ///< one address leads to
 /// filled), Corrupt, Io.
 Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
                                  std::string_view domain, std::string_view own_domain);
+
+/// Whether the replica has heard of its master within `limit`: only then an address that nobody has
+/// there is nobody's.
+bool knows_all_addresses(Directory& directory, std::chrono::milliseconds limit);
 
 }  // namespace muster::cluster

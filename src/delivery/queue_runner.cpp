@@ -37,13 +37,6 @@ std::string notify_text(std::uint8_t bits) {
         .text();
 }
 
-std::string orcpt_text(const std::string& orcpt) {
-    const std::size_t semicolon = orcpt.find(';');
-    if (semicolon == orcpt.npos) return {};
-    return orcpt.substr(0, semicolon + 1) +
-           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
-}
-
 std::string_view ret_text(queue::Return ret) {
     switch (ret) {
         case queue::Return::Unsaid: return {};
@@ -203,11 +196,6 @@ void QueueRunner::fail_all(Try& each, const char* status, std::string_view text)
     }
 }
 
-bool QueueRunner::knows_all_addresses() {
-    const auto age = directory_.reader().replica()->age();
-    return age && *age < settings_.stale_after;
-}
-
 std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
     std::vector<Group> groups;
     const queue::Envelope& envelope = each.message.envelope;
@@ -226,7 +214,8 @@ std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
             continue;
         }
         const auto verdict = found ? found->verdict : cluster::MailVerdict::Unknown;
-        if (verdict == cluster::MailVerdict::Unknown && !knows_all_addresses()) {
+        if (verdict == cluster::MailVerdict::Unknown &&
+            !cluster::knows_all_addresses(directory_, settings_.stale_after)) {
             note(each, i, own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"), {});
             each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
             continue;
@@ -373,7 +362,7 @@ Task<TransactionResult> QueueRunner::send(const Try& each, const Group& group,
     for (std::size_t i = 0; i < group.recipients.size(); ++i) {
         const queue::Recipient& queued = envelope.recipients[group.recipients[i]];
         const std::string& notify = texts.emplace_back(notify_text(queued.notify));
-        const std::string& orcpt = texts.emplace_back(orcpt_text(queued.orcpt));
+        const std::string& orcpt = texts.emplace_back(encoded_orcpt(queued.orcpt));
         recipients.push_back(
             {.address = group.addresses[i], .notify = notify, .original_recipient = orcpt});
     }
@@ -434,15 +423,17 @@ Task<TransactionResult> QueueRunner::send_out(const Group& group, Transaction tr
 /// One result for each recipient: of one that stands for several targets the least final one, so
 /// that nobody is left out. Those who have the message may then get it again.
 void QueueRunner::fold_results(Try& each) {
+    constexpr std::size_t kNone = SIZE_MAX;
+    std::vector<std::size_t> places(each.message.states.size(), kNone);
     std::vector<queue::RecipientResult> folded;
     for (queue::RecipientResult& result : each.results) {
-        const auto same =
-            std::ranges::find(folded, result.recipient, &queue::RecipientResult::recipient);
-        if (same == folded.end()) {
+        std::size_t& place = places[result.recipient];
+        if (place == kNone) {
+            place = folded.size();
             folded.push_back(std::move(result));
-        } else if (same->outcome != queue::Outcome::Deferred &&
+        } else if (folded[place].outcome != queue::Outcome::Deferred &&
                    result.outcome != queue::Outcome::Delivered) {
-            *same = std::move(result);
+            folded[place] = std::move(result);
         }
     }
     each.results = std::move(folded);
@@ -501,14 +492,13 @@ Task<bool> QueueRunner::report(const Try& each, bool delays) {
     };
     if (envelope.sender.empty() || std::ranges::none_of(items, is_due)) co_return true;
     const queue::QueueId unique = spool_.new_id();
-    for (ReportMessage& made : make_report(envelope, beginning_of(each.message.content), items,
-                                           settings_.host_name, unique, queue::now())) {
-        const auto queued = co_await spool_.commit_on(loop_, std::move(made.envelope),
-                                                      queue::Content::of(std::move(made.text)),
-                                                      queue::After::Due, unique);
-        if (!queued) co_return false;
-    }
-    co_return true;
+    auto made = make_report(envelope, beginning_of(each.message.content), items,
+                            settings_.host_name, unique, queue::now());
+    if (!made) co_return true;
+    const auto queued = co_await spool_.commit_on(loop_, std::move(made->envelope),
+                                                  queue::Content::of(std::move(made->text)),
+                                                  queue::After::Due, unique);
+    co_return queued.has_value();
 }
 
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

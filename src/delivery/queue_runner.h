@@ -60,7 +60,7 @@ public:
 private:
     /// Recipients of a message that go the same way.
     struct Group {
-        std::string destination;  ///< "server:NAME", "domain:NAME", "host:NAME"
+        std::string destination;  ///< "server:NAME" or "domain:NAME"
         ServerName home;          ///< of the cluster; empty: the world
         std::vector<Destination> remote;
         std::vector<std::uint32_t> recipients;
@@ -104,8 +104,6 @@ private:
     Task<void> deliver(Try& each);
     static void fold_results(Try& each);
     Task<void> finish(Try& each);
-    /// The replica has heard of its master lately enough to say that an address is gone.
-    [[nodiscard]] bool knows_all_addresses();
     Task<bool> report(const Try& each, bool delays);
 
     /// Where the open recipients go. Those that nobody has (any more) fail at once.

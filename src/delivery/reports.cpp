@@ -23,28 +23,29 @@ Action action_of(Outcome outcome) {
     return Action::Failed;
 }
 
-/// `type;xtext`, as RCPT wants it.
-std::optional<std::string> encoded_orcpt(const std::string& orcpt) {
-    const std::size_t semicolon = orcpt.find(';');
-    if (semicolon == orcpt.npos) return std::nullopt;
-    return orcpt.substr(0, semicolon + 1) +
-           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
-}
-
 wire::dsn::RecipientStatus status_of(const ReportItem& item, const queue::Envelope& about,
                                      queue::Time now) {
     wire::dsn::RecipientStatus status{.final_recipient = item.recipient.address,
-                                      .orcpt = encoded_orcpt(item.recipient.orcpt),
                                       .action = action_of(item.outcome),
                                       .status = item.status,
                                       .remote_mta = item.server,
                                       .diagnostic = item.diagnostic,
                                       .last_attempt = seconds(now)};
+    if (std::string orcpt = encoded_orcpt(item.recipient.orcpt); !orcpt.empty()) {
+        status.orcpt = std::move(orcpt);
+    }
     if (item.outcome == Outcome::Deferred) status.retry_until = seconds(about.expires);
     return status;
 }
 
 }  // namespace
+
+std::string encoded_orcpt(const std::string& orcpt) {
+    const std::size_t semicolon = orcpt.find(';');
+    if (semicolon == orcpt.npos) return {};
+    return orcpt.substr(0, semicolon + 1) +
+           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
+}
 
 bool is_wanted(const queue::Recipient& recipient, Outcome outcome) {
     const std::uint8_t bits = recipient.notify;
@@ -57,11 +58,11 @@ bool is_wanted(const queue::Recipient& recipient, Outcome outcome) {
     return false;
 }
 
-std::vector<ReportMessage> make_report(const queue::Envelope& about, std::string_view beginning,
-                                       const std::vector<ReportItem>& items,
-                                       std::string_view host_name, const queue::QueueId& unique,
-                                       queue::Time now) {
-    if (about.sender.empty()) return {};
+std::optional<ReportMessage> make_report(const queue::Envelope& about, std::string_view beginning,
+                                         const std::vector<ReportItem>& items,
+                                         std::string_view host_name, const queue::QueueId& unique,
+                                         queue::Time now) {
+    if (about.sender.empty()) return std::nullopt;
     wire::dsn::Report report{.reporting_mta = std::string(host_name),
                              .sender = about.sender,
                              .unique = unique.text,
@@ -75,15 +76,13 @@ std::vector<ReportMessage> make_report(const queue::Envelope& about, std::string
             report.recipients.push_back(status_of(item, about, now));
         }
     }
-    if (report.recipients.empty()) return {};
+    if (report.recipients.empty()) return std::nullopt;
     queue::Envelope envelope;
     envelope.recipients.push_back({.address = about.sender, .notify = 0, .orcpt = {}});
     envelope.kind = queue::Kind::Dsn;
     envelope.route_class = "report";
     envelope.smtputf8 = wire::dsn::needs_utf8(report);
-    std::vector<ReportMessage> reports;
-    reports.push_back({std::move(envelope), wire::dsn::write(report)});
-    return reports;
+    return ReportMessage{std::move(envelope), wire::dsn::write(report)};
 }
 
 std::string beginning_of(const std::shared_ptr<const queue::Content>& content) {

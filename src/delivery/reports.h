@@ -1,6 +1,7 @@
 #pragma once
 // What senders are told of their messages (RFC 3461, 3464), as messages for the queue.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,10 +32,13 @@ bool is_wanted(const queue::Recipient& recipient, queue::Outcome outcome);
 /// The report on those items that are wanted; empty without any, and for the null sender, whom
 /// nobody may tell anything (RFC 5321, 4.5.5). `beginning` is the message, or as much of its
 /// beginning as shall go back. Pure.
-std::vector<ReportMessage> make_report(const queue::Envelope& about, std::string_view beginning,
-                                       const std::vector<ReportItem>& items,
-                                       std::string_view host_name, const queue::QueueId& unique,
-                                       queue::Time now);
+std::optional<ReportMessage> make_report(const queue::Envelope& about, std::string_view beginning,
+                                         const std::vector<ReportItem>& items,
+                                         std::string_view host_name, const queue::QueueId& unique,
+                                         queue::Time now);
+
+/// An original recipient (RFC 3461, 4.2) as RCPT takes it, `type;xtext`; empty without.
+std::string encoded_orcpt(const std::string& orcpt);
 
 /// As much of the message as a report may return.
 std::string beginning_of(const std::shared_ptr<const queue::Content>& content);

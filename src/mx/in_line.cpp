@@ -1,7 +1,6 @@
 #include "mx/in_line.h"
 
 #include <algorithm>
-#include <array>
 
 #include "base/log.h"
 #include "cluster/route.h"
@@ -228,8 +227,11 @@ Task<bool> InLine::report(const Message& message) {
     };
     const auto refused = std::ranges::count_if(targets, is_refused);
     if (refused == std::ssize(targets)) co_return true;  // the client hears it
-    queue::Envelope envelope = full_envelope(message);
-    envelope.arrived = queue::now();
+    const bool success_is_wanted =
+        std::ranges::any_of(message.transaction.recipients, [](const Recipient& recipient) {
+            return recipient.given.notify && recipient.given.notify->success;
+        });
+    if (refused == 0 && !success_is_wanted) co_return true;
     std::vector<delivery::ReportItem> items;
     for (const Target& target : targets) {
         if (target.result.outcome == Outcome::Deferred) continue;
@@ -245,18 +247,19 @@ Task<bool> InLine::report(const Message& message) {
     }
     if (shared_.spool == nullptr) co_return refused == 0;
     if (items.empty()) co_return true;
+    queue::Envelope envelope = full_envelope(message);
+    envelope.arrived = queue::now();
     const queue::QueueId unique = shared_.spool->new_id();
-    for (delivery::ReportMessage& report :
-         delivery::make_report(envelope, delivery::beginning_of(message.content), items,
-                               shared_.settings.host_name, unique, queue::now())) {
-        const auto queued = co_await shared_.spool->commit_on(
-            worker_.loop(), std::move(report.envelope), queue::Content::of(std::move(report.text)),
-            queue::After::Due, unique);
-        if (queued) continue;
-        // They are tried once more from the queue, and reported then.
-        for (Target& target : targets) {
-            if (is_refused(target)) target.result.outcome = Outcome::Deferred;
-        }
+    auto made = delivery::make_report(envelope, delivery::beginning_of(message.content), items,
+                                      shared_.settings.host_name, unique, queue::now());
+    if (!made) co_return true;
+    const auto queued = co_await shared_.spool->commit_on(worker_.loop(), std::move(made->envelope),
+                                                          queue::Content::of(std::move(made->text)),
+                                                          queue::After::Due, unique);
+    if (queued) co_return true;
+    // They are tried once more from the queue, and reported then.
+    for (Target& target : targets) {
+        if (is_refused(target)) target.result.outcome = Outcome::Deferred;
     }
     co_return true;
 }

@@ -30,13 +30,4 @@ bool RecipientGuard::note_unknown(const IpAddress& client, std::uint32_t count) 
     return record.unknown > unknown_;
 }
 
-bool RecipientGuard::is_slowed(const IpAddress& client) {
-    const IpAddress network = client_network(client);
-    Stripe& stripe = this->stripe(network);
-    const std::lock_guard lock(stripe.mutex);
-    const auto found = stripe.records.find(network);
-    return found != stripe.records.end() && found->second.unknown > unknown_ &&
-           found->second.window_ends > net::Clock::now();
-}
-
 }  // namespace muster::mx

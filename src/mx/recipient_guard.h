@@ -20,7 +20,6 @@ public:
 
     /// Notes `count` unknown recipients; true: too many by now.
     bool note_unknown(const IpAddress& client, std::uint32_t count);
-    [[nodiscard]] bool is_slowed(const IpAddress& client);
 
 private:
     struct Record {

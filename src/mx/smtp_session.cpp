@@ -220,11 +220,6 @@ bool SmtpSession::is_trusted_to_relay() const {
     });
 }
 
-bool SmtpSession::knows_all_addresses() const {
-    const auto age = service_.worker().directory().reader().replica()->age();
-    return age && *age < service_.settings().stale_after;
-}
-
 std::optional<Refusal> SmtpSession::judge_sender(const wire::smtp::Path& sender) {
     if (submits() && !is_trusted_to_relay()) {
         return passwords_allowed() ? kLoginFirst : kTlsFirst;
@@ -276,16 +271,16 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
         case cluster::MailVerdict::Accept: break;
         case cluster::MailVerdict::Unknown:
             ++unknown_;
-            return knows_all_addresses() ? kUnknownRecipient : kUnknownSoFar;
+            return cluster::knows_all_addresses(service_.worker().directory(),
+                                                service_.settings().stale_after)
+                       ? kUnknownRecipient
+                       : kUnknownSoFar;
         case cluster::MailVerdict::Foreign:
             if (!is_trusted_to_relay()) return kRelayDenied;
             break;
         case cluster::MailVerdict::Disabled: return kDisabled;
         case cluster::MailVerdict::AliasLoop: return kAliasLoop;
     }
-    const bool stores_nothing =
-        service_.shared().spool == nullptr || transaction_->is_in_line_only() ||
-        (route.domain && route.domain->mail == cluster::MailMode::InLineOnly);
     if (transaction_->targets.size() + route.targets.size() > kMostTargets) {
         return kTooManyRecipients;
     }
@@ -294,6 +289,7 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
     if (!transaction_->targets.empty() && transaction_->is_in_line_only() != only_in_line) {
         return kOneHome;
     }
+    const bool stores_nothing = service_.shared().spool == nullptr || only_in_line;
     if (stores_nothing && !transaction_->keeps_one_home(route)) {
         return transaction_->targets.empty() ? kRelayDenied : kOneHome;
     }

@@ -83,8 +83,6 @@ private:
 
     [[nodiscard]] bool submits() const { return listener_.service == cluster::Service::Submission; }
     [[nodiscard]] bool is_trusted_to_relay() const;
-    /// The replica has heard of its master lately enough to say that an address does not exist.
-    [[nodiscard]] bool knows_all_addresses() const;
     /// Whether mail may come from this address: an account's own only, where one is logged in.
     std::optional<wire::smtp::Refusal> judge_sender(const wire::smtp::Path& sender);
     /// The answer to a recipient; none: it was accepted.
