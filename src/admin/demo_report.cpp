@@ -91,7 +91,7 @@ void tell(const DemoPlan& plan, const json& description, const DemoOptions& opti
         "  openssl s_client -quiet -CAfile %s -verify_return_error -connect %s\n"
         "  %s --api %s session list\n"
         "Send kate a message, as ada, and see it arrive:\n"
-        "  printf 'Subject: hello\\n\\nIt works.\\n' | curl --crlf --cacert %s -u %s:%s "
+        "  printf 'Subject: hello\\n\\nIt works.\\n' | curl -sS --crlf --cacert %s -u %s:%s "
         "--mail-from %s --mail-rcpt %s -T - smtps://%s\n"
         "  curl --cacert %s -u %s:%s 'imaps://%s/INBOX;MAILINDEX=*'\n"
         "Any IMAP client does: server %s, TLS, one of the accounts above (authority: %s).\n",

@@ -14,37 +14,14 @@ using wire::smtp::Refusal;
 
 namespace {
 
-constexpr unsigned kCommandsATurn = 32;     ///< then other sessions have theirs
-constexpr std::size_t kMostTargets = 5000;  ///< of a message, after aliases
+constexpr unsigned kCommandsATurn = 32;  ///< then other sessions have theirs
 constexpr std::size_t kDataChunk = std::size_t{16} << 10;
 
 constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
 constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
 constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"};
-constexpr Refusal kUnknownRecipient{550, "5.1.1", "No such address here"};
-constexpr Refusal kUnknownSoFar{450, "4.1.1", "No such address is known here yet; try again later"};
-constexpr Refusal kRelayDenied{550, "5.7.1", "No mail is passed on to that address"};
-constexpr Refusal kDisabled{450, "4.2.1", "The mailbox takes no mail now"};
-constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
-constexpr Refusal kTooManyRecipients{452, "4.5.3", "Too many recipients; send the rest apart"};
-constexpr Refusal kOneHome{452, "4.5.3", "Send to this recipient in a message of its own"};
-constexpr Refusal kTooMuch{452, "4.7.28", "This account has sent to as many as it may in an hour"};
-constexpr Refusal kTryLater{451, "4.3.0", "Cannot be told now; try again later"};
 constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
-constexpr Refusal kLoginFirst{530, "5.7.0", "Log in first"};
-constexpr Refusal kTlsFirst{530, "5.7.0", "Use STARTTLS first"};
-constexpr Refusal kNotYours{553, "5.7.1", "The sender's address is not one of this account"};
-
-/// user+detail@domain as user@domain.
-std::string without_detail(const cluster::MailTarget& target) {
-    std::string plain = target.address;
-    if (!target.domain || target.domain->detail.empty()) return plain;
-    const std::size_t cut = plain.find(target.domain->detail, 1);
-    const std::size_t at = plain.rfind('@');
-    if (at != plain.npos && cut < at) plain.erase(cut, at - cut);
-    return plain;
-}
 
 }  // namespace
 
@@ -207,37 +184,6 @@ Task<SmtpSession::Next> SmtpSession::ehlo(std::string_view rest) {
     co_return Next::Go;
 }
 
-bool SmtpSession::is_trusted_to_relay() const {
-    if (!login_.empty()) return true;
-    const IpAddress& client = peer_.client.address;
-    if (any_contains(service_.settings().relay_from, client)) return true;
-    // The cluster's own servers send what is made there: redirects, vacation notices, reports.
-    const auto& servers = service_.worker().directory().topology()->servers();
-    return std::ranges::any_of(servers, [&](const cluster::ServerView& view) {
-        if (view.server.kind != cluster::ServerKind::Dovecot) return false;
-        const auto address = IpAddress::parse(view.server.host);
-        return address && *address == client;
-    });
-}
-
-std::optional<Refusal> SmtpSession::judge_sender(const wire::smtp::Path& sender) {
-    if (submits() && !is_trusted_to_relay()) {
-        return passwords_allowed() ? kLoginFirst : kTlsFirst;
-    }
-    if (login_.empty() || sender.is_null()) return std::nullopt;
-    const auto route = cluster::find_recipient(service_.worker().directory(), sender.local,
-                                               sender.domain, service_.settings().host_name);
-    if (!route) return route.error().kind == ErrorKind::Syntax ? kNotYours : kTryLater;
-    const auto is_own = [&](const cluster::MailTarget& target) {
-        if (target.address == login_) return true;
-        const auto known = service_.worker().directory().locate(target.address, {});
-        if (known && known->known) return known->address.text == login_;
-        return without_detail(target) == login_;
-    };
-    if (!std::ranges::any_of(route->targets, is_own)) return kNotYours;
-    return std::nullopt;
-}
-
 Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
     if (transaction_) {
         complain(kOutOfOrder);
@@ -264,60 +210,6 @@ Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
     transaction_.emplace(MailTransaction{std::move(*mail)});
     reply(250, "2.1.0", "Ok");
     co_return Next::Go;
-}
-
-std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route) {
-    switch (route.verdict) {
-        case cluster::MailVerdict::Accept: break;
-        case cluster::MailVerdict::Unknown:
-            ++unknown_;
-            return cluster::knows_all_addresses(service_.worker().directory(),
-                                                service_.settings().stale_after)
-                       ? kUnknownRecipient
-                       : kUnknownSoFar;
-        case cluster::MailVerdict::Foreign:
-            if (!is_trusted_to_relay()) return kRelayDenied;
-            break;
-        case cluster::MailVerdict::Disabled: return kDisabled;
-        case cluster::MailVerdict::AliasLoop: return kAliasLoop;
-    }
-    if (transaction_->targets.size() + route.targets.size() > kMostTargets) {
-        return kTooManyRecipients;
-    }
-    // A domain whose mail may be stored goes with none that stores nothing.
-    const bool only_in_line = route.domain && route.domain->mail == cluster::MailMode::InLineOnly;
-    if (!transaction_->targets.empty() && transaction_->is_in_line_only() != only_in_line) {
-        return kOneHome;
-    }
-    const bool stores_nothing = service_.shared().spool == nullptr || only_in_line;
-    if (stores_nothing && !transaction_->keeps_one_home(route)) {
-        return transaction_->targets.empty() ? kRelayDenied : kOneHome;
-    }
-    return std::nullopt;
-}
-
-std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recipient) {
-    if (transaction_->recipients.size() >= service_.settings().recipients) {
-        return kTooManyRecipients;
-    }
-    auto route = cluster::find_recipient(service_.worker().directory(), recipient.path.local,
-                                         recipient.path.domain, service_.settings().host_name);
-    if (!route) {
-        // What no address of ours can look like is nobody's.
-        if (route.error().kind != ErrorKind::Syntax && route.error().kind != ErrorKind::Limit) {
-            return kTryLater;
-        }
-        ++unknown_;
-        return kUnknownRecipient;
-    }
-    if (const auto refusal = judge_route(*route)) return refusal;
-    if (!login_.empty() && !service_.shared().rate.take(login_)) return kTooMuch;
-    // Quoting is only known here.
-    const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||
-                          (route->domain && route->domain->kind == cluster::DomainKind::Remote);
-    if (in_world) route->targets.front().address = recipient.path.text();
-    transaction_->add(std::move(recipient), *route);
-    return std::nullopt;
 }
 
 Task<SmtpSession::Next> SmtpSession::rcpt(std::string_view rest) {
