@@ -86,6 +86,7 @@ Task<bool> LineReader::fill(std::size_t chunk) {
         buffer_.resize(size + attempt.bytes);
         if (attempt.state == Attempt::State::Moved) co_return true;
         if (attempt.state == Attempt::State::End) co_return false;
+        if (buffer_.empty() && buffer_.capacity() > 2 * kChunk) buffer_ = std::string();
         co_await stream_.ready(attempt.state == Attempt::State::WantRead ? Direction::Read
                                                                          : Direction::Write);
     }

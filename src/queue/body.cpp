@@ -15,8 +15,8 @@
 namespace muster::queue {
 namespace {
 
-/// Of a spilled text is written at once.
-constexpr std::size_t kPiece = std::size_t{16} << 10;
+/// Smaller pieces of a spilled text are gathered: a page is written once.
+constexpr std::size_t kPiece = std::size_t{4} << 10;
 
 }  // namespace
 
@@ -91,13 +91,15 @@ Body::~Body() {
 Result<> Body::append(std::string_view bytes) {
     checksum_ = crc32c(checksum_, bytes);
     size_ += bytes.size();
-    pending_.append(bytes);
-    if (fd_ < 0 && size_ <= memory_limit_) return {};
-    if (fd_ < 0) {
+    if (fd_ < 0 && size_ > memory_limit_) {
         if (auto opened = spill(); !opened) return opened;
     }
-    if (pending_.size() < kPiece) return {};
-    return write_out();
+    if (fd_ < 0 || pending_.size() + bytes.size() < kPiece) {
+        pending_.append(bytes);
+        return {};
+    }
+    // What is large goes to the file from where it is: many sessions may wait at this point.
+    return write_out(bytes);
 }
 
 Result<> Body::spill() {
@@ -116,18 +118,20 @@ Result<> Body::spill() {
     return {};
 }
 
-Result<> Body::write_out() {
-    const std::uint64_t at = kReservedHead + size_ - pending_.size();
-    if (auto written = write_at(fd_, at, pending_); !written) return written;
-    pending_ = std::string();  // a large message costs memory only while a piece of it is written
-    return {};
+Result<> Body::write_out(std::string_view rest) {
+    const std::uint64_t at = kReservedHead + size_ - rest.size();
+    if (!pending_.empty()) {
+        if (auto written = write_at(fd_, at - pending_.size(), pending_); !written) return written;
+        pending_ = std::string();
+    }
+    return write_at(fd_, at, rest);
 }
 
 Result<std::shared_ptr<const Content>> Body::finish() {
     Body taken(memory_limit_, folder_);
     std::swap(taken, *this);
     if (taken.fd_ >= 0) {
-        if (auto written = taken.write_out(); !written) return std::unexpected(written.error());
+        if (auto written = taken.write_out({}); !written) return std::unexpected(written.error());
     }
     std::shared_ptr<Content> content(new Content);
     content->fd_ = std::exchange(taken.fd_, -1);

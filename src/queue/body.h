@@ -69,8 +69,8 @@ private:
     std::string buffer_;
 };
 
-/// Takes a message in. Memory up to a limit; past it everything goes to a file, written in pieces
-/// of kChunk. Not thread-safe; destroyed unfinished, it leaves nothing behind.
+/// Takes a message in. Memory up to a limit; past it everything goes to a file, and no more than a
+/// page waits in memory. Not thread-safe; destroyed unfinished, it leaves nothing behind.
 class Body {
 public:
     /// Spills to a file in `folder` (a spool's `incoming/`: use Spool::new_body), or, with an empty
@@ -90,7 +90,8 @@ public:
 
 private:
     Result<> spill();
-    Result<> write_out();
+    /// What is pending and `rest`, which is the end of the text so far.
+    Result<> write_out(std::string_view rest);
 
     std::size_t memory_limit_;
     std::string folder_;
