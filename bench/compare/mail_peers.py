@@ -2,15 +2,18 @@
 accounts of one domain, refuse all others, and hand it on. Each has all cores."""
 
 import os
-import shutil
-import signal
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import processes
 from .peers import BareForwarder, Peer
 from .site import DOMAIN
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "tests/cluster"))
+import postfix_lab
 
 
 @dataclass(frozen=True)
@@ -37,72 +40,28 @@ class MailForwarder(MailPeer, BareForwarder):
 
 
 class Postfix(MailPeer):
-    """An instance of its own: configuration, queue and processes, nothing in a chroot."""
-
     name = "postfix"
-    DAEMONS = "/usr/lib/postfix/sbin"
+    instance = None
 
     def start(self):
-        self.choose_ports()
-        queue, data, self.config = (self.directory / name for name in ("queue", "data", "etc"))
-        for folder in (queue, data, self.config):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-        shutil.chown(data, "postfix")
-        self.write("etc/main.cf", f"""
-compatibility_level = 3.6
-queue_directory = {queue}
-data_directory = {data}
-maillog_file = {self.directory}/log
-maillog_file_prefixes = {self.directory}
+        self.instance = postfix_lab.Postfix(f"""
 myhostname = mx.{DOMAIN}
-mydestination =
-alias_maps =
-alias_database =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
 disable_dns_lookups = yes
-smtpd_peername_lookup = no
 smtpd_relay_restrictions = reject_unauth_destination
-smtpd_error_sleep_time = 0
 smtpd_soft_error_limit = 1000000
 smtpd_hard_error_limit = 1000000
 message_size_limit = 52428800
 mailbox_size_limit = 0
-in_flow_delay = 0
 default_process_limit = 250
 relay_domains = {DOMAIN}
 relay_recipient_maps = lmdb:{self.recipients()}
 relay_transport = lmtp:inet:127.0.0.1:{self.site.lmtp_port}
 lmtp_destination_concurrency_limit = 50
-""")
-        self.write("etc/master.cf", f"""
-127.0.0.1:{self.ports['plain']} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-""")
-        subprocess.run(["postfix", "-c", self.config, "check"], check=True, capture_output=True)
-        # A group of its own: its master ends the group when it is told to end.
-        self.run([f"{self.DAEMONS}/master", "-d", "-c", self.config], process_group=0)
+""", self.launch)
+        self.ports = {"plain": self.instance.port}
+
+    def launch(self, command):
+        return self.run(command, process_group=0)
 
     def recipients(self):
         """The table of its accounts, made once for each size."""
@@ -117,21 +76,10 @@ postlog unix-dgram n - n - 1 postlogd
             table.unlink()
         return table
 
-    def __exit__(self, *_):
-        groups = self.pids()
-        super().__exit__()
-        for group in groups:
-            self.end_group(group)
-
-    @staticmethod
-    def end_group(group):
-        """Until nothing of it is left."""
-        try:
-            while True:
-                os.killpg(group, signal.SIGKILL)
-                time.sleep(0.01)
-        except ProcessLookupError:
-            pass
+    def __exit__(self, *arguments):
+        if self.instance:
+            self.instance.close()
+        super().__exit__(*arguments)
 
 
 class MusterMail(MailPeer):

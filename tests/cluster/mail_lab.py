@@ -1,15 +1,11 @@
-"""What the tests of mail share: SMTP conversations (Smtp), a scripted mail server (Sink), a private
-Postfix (Postfix), and looking for messages in mailboxes."""
+"""What the tests of mail share: SMTP conversations (Smtp), a scripted mail server (Sink), and looking
+for messages in mailboxes."""
 import contextlib
 import itertools
 import os
-import pathlib
 import re
-import shutil
 import signal
 import socket
-import subprocess
-import tempfile
 import threading
 
 import harness
@@ -193,100 +189,3 @@ class Sink:
 
     def close(self):
         self.listening.close()
-
-
-MASTER = """
-{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-virtual unix - n n - - virtual
-lmtp unix - - n - - lmtp
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-
-
-class Postfix:
-    """An instance of its own: configuration, queue, log and processes, on a port of the kernel's
-    choice. `settings` are lines of main.cf; {dir} is its folder."""
-
-    DAEMONS = "/usr/lib/postfix/sbin"
-
-    def __init__(self, settings):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-postfix-"))
-        os.chmod(self.dir, 0o755)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = probe.getsockname()[1]
-        for name in ("queue", "data", "etc", "mail"):
-            (self.dir / name).mkdir()
-        shutil.chown(self.dir / "data", "postfix")
-        shutil.chown(self.dir / "mail", "nobody")
-        (self.dir / "etc" / "main.cf").write_text(f"""
-compatibility_level = 3.6
-queue_directory = {self.dir}/queue
-data_directory = {self.dir}/data
-maillog_file = {self.dir}/log
-maillog_file_prefixes = {self.dir}
-mydestination =
-alias_maps =
-alias_database =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-smtpd_peername_lookup = no
-smtpd_error_sleep_time = 0
-in_flow_delay = 0
-""" + settings.format(dir=self.dir))
-        (self.dir / "etc" / "master.cf").write_text(MASTER.format(port=f"127.0.0.1:{self.port}"))
-        subprocess.run(["postfix", "-c", self.dir / "etc", "check"], check=True,
-                       capture_output=True)
-        # It ends its own process group when it ends.
-        self.master = subprocess.Popen(
-            [f"{self.DAEMONS}/master", "-d", "-c", self.dir / "etc"], start_new_session=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            wait_for(self.greets, "Postfix to greet")
-        except BaseException:
-            self.close()
-            raise
-
-    def greets(self):
-        with contextlib.suppress(OSError), Smtp(self.port) as line:
-            return line.greeting
-
-    def log(self):
-        path = self.dir / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def delivered(self, marker):
-        """Messages in its mailboxes (virtual_mailbox_base = {dir}/mail) with the marker."""
-        found = []
-        for path in (self.dir / "mail").rglob("new/*"):
-            text = path.read_bytes()
-            if marker.encode() in text:
-                found.append(text)
-        return found
-
-    def close(self):
-        self.master.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.master.wait(20)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.master.pid, signal.SIGKILL)
-        self.master.wait()
-        shutil.rmtree(self.dir, ignore_errors=True)

@@ -7,13 +7,13 @@ import collections
 import email
 import os
 import re
-import shutil
 import signal
 import threading
 import unittest
 
 import harness
 import mail_lab
+import postfix_lab
 from harness import wait_for
 from mail_lab import connect, everywhere, mails_with, new_marker, queued, text_of, wait_for_mail
 
@@ -262,13 +262,12 @@ class Modes(Case):
         self.assertEqual(queued(demo, "fe1", marker), [])
 
 
+@postfix_lab.needs_root
 class World(Case):
     """A real Postfix is another site's server."""
 
     def setUp(self):
-        if not shutil.which("postfix", path="/usr/sbin:/usr/bin") or os.getuid() != 0:
-            self.skipTest("no Postfix, or not root")
-        self.postfix = mail_lab.Postfix("""
+        self.postfix = postfix_lab.Postfix("""
 myhostname = mx.partner.test
 virtual_mailbox_domains = partner.test
 virtual_mailbox_base = {dir}/mail

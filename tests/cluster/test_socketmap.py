@@ -1,25 +1,19 @@
 """What docs/postfix.md says, with a real Postfix in front of real Dovecots: its configuration is the
 page's."""
-import atexit
 import contextlib
-import os
-import pathlib
 import re
-import shutil
 import signal
 import smtplib
 import socket
 import subprocess
-import tempfile
 import unittest
 
 import harness
+import postfix_lab
 from harness import ROOT, wait_for
 from nodes_lab import free_port
 
-DAEMONS = "/usr/lib/postfix/sbin"
 PAGE = (ROOT / "docs/postfix.md").read_text()
-PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 def setUpModule():
@@ -70,97 +64,27 @@ class Asker:
         self.socket.close()
 
 
-class Postfix:
-    """An instance of its own: configuration, queue and processes, nothing in a chroot."""
+class Postfix(postfix_lab.Postfix):
+    """Set up as the page says."""
 
     def __init__(self):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-postfix-", dir="/tmp"))
-        self.dir.chmod(0o755)
-        self.process = None
-        atexit.register(self.close)
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-
-    def start(self):
-        self.smtp = free_port()
-        queue, data, self.config = (self.dir / name for name in ("queue", "data", "etc"))
-        for folder in (queue, data, self.config):
-            folder.mkdir()
-        shutil.chown(data, "postfix")
         said = re.search(r"In `main.cf`.*?```\n(.*?)```", PAGE, re.S)[1]
-        (self.config / "main.cf").write_text(f"""
-compatibility_level = 3.6
-queue_directory = {queue}
-data_directory = {data}
-maillog_file = {self.dir}/log
-maillog_file_prefixes = {self.dir}
+        super().__init__("""
 myhostname = mx.example
 mynetworks =
-alias_maps =
-alias_database =
-inet_interfaces = loopback-only
-inet_protocols = ipv4
-smtpd_peername_lookup = no
 minimal_backoff_time = 1s
 maximal_backoff_time = 1s
 queue_run_delay = 1s
 """ + said.replace("7781", str(port)))
-        (self.config / "master.cf").write_text(f"""
-127.0.0.1:{self.smtp} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 1 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-lmtp unix - - n - - lmtp
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-discard unix - - n - - discard
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-""")
-        subprocess.run(["postfix", "-c", self.config, "check"], check=True, capture_output=True,
-                       env={**os.environ, "PATH": PATH}, timeout=60)
-        self.process = subprocess.Popen([f"{DAEMONS}/master", "-d", "-c", self.config],
-                                        start_new_session=True, stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(self.greets, "Postfix")
-
-    def greets(self):
-        with contextlib.suppress(OSError, smtplib.SMTPException):
-            with self.client():
-                return True
-
-    def close(self):
-        if self.process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait(20)
-            self.process = None
-        shutil.rmtree(self.dir, ignore_errors=True)
 
     def client(self):
-        client = smtplib.SMTP("127.0.0.1", self.smtp, "client.example", timeout=30)
+        client = smtplib.SMTP("127.0.0.1", self.port, "client.example", timeout=30)
         client.ehlo()
         return client
 
     def query(self, name, key):
         """As postmap asks; None when there is no answer."""
-        done = subprocess.run(["postmap", "-c", self.config, "-q", key,
-                               f"socketmap:inet:127.0.0.1:{port}:{name}"], text=True,
-                              capture_output=True, env={**os.environ, "PATH": PATH}, timeout=60)
+        done = self.tool("postmap", "-q", key, f"socketmap:inet:127.0.0.1:{port}:{name}")
         return done.stdout.strip() or None
 
     def recipient(self, address):
@@ -168,10 +92,6 @@ postlog unix-dgram n - n - 1 postlogd
             client.mail("x@sender.example")
             code, text = client.rcpt(address)
             return code, text.decode()
-
-    def log(self):
-        path = self.dir / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
 
 
 class Protocol(unittest.TestCase):
@@ -239,7 +159,7 @@ class Networks(unittest.TestCase):
         self.assertIn("not in mail.socketmap_from", demo.log("fe2"))
 
 
-@unittest.skipUnless(os.geteuid() == 0, "Postfix is started by root alone")
+@postfix_lab.needs_root
 class RealPostfix(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
