@@ -46,9 +46,10 @@ void EventLoop::listen(Fd listener, std::function<void(Fd)> on_accept) {
     add(fd, EPOLLIN, listeners_.back().get());
 }
 
-void EventLoop::turn() {
+void EventLoop::turn(int milliseconds) {
     std::array<epoll_event, 256> events;
-    const int count = epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), -1);
+    const int count =
+        epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), milliseconds);
     if (count < 0 && errno != EINTR) die("epoll_wait");
     for (int i = 0; i < count; ++i) {
         const epoll_event& event = events[static_cast<std::size_t>(i)];

@@ -28,8 +28,8 @@ public:
     void retire(std::unique_ptr<Watched> object) { retired_.push_back(std::move(object)); }
     /// Calls `on_accept` for each connection, for ever.
     void listen(Fd listener, std::function<void(Fd)> on_accept);
-    /// Waits for events once and serves them.
-    void turn();
+    /// Waits for events once, at most for `milliseconds` (-1: for ever), and serves them.
+    void turn(int milliseconds = -1);
     [[noreturn]] void run();
 
 private:

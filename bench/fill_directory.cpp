@@ -1,13 +1,14 @@
 // Makes the directory of a node that serves the fake server's accounts.
 //
 //   fill_directory --state DIR --server ADDRESS:PORT --domain DOMAIN --accounts N [--front-end DIR]
-//                  [--service imap|lmtp|smtp] [--mail inline|queue|inline-only] [--xclient 1]
+//                  [--service imap|lmtp|smtp] [--imap PORT] [--mail inline|queue|inline-only]
+//                  [--xclient 1]
 //
 // makes the state folder of a node "bench", its own cluster, with one domain, one server (of IMAP,
-// if nothing else is asked for) and the accounts user0@DOMAIN …, and if asked that of a front end
-// "bench-fe" with its copy of all that, whose master does not answer. Its mail server is not told
-// for whom a message is, except with --xclient 1. It uses Muster's own code: it prepares, and is
-// not measured.
+// if nothing else is asked for; of IMAP, too, with --imap) and the accounts user0@DOMAIN …, and if
+// asked that of a front end "bench-fe" with its copy of all that, whose master does not answer. Its
+// mail server is not told for whom a message is, except with --xclient 1. It uses Muster's own
+// code: it prepares, and is not measured.
 
 #include <arpa/inet.h>
 
@@ -53,6 +54,10 @@ cluster::Server fake_server(const Options& options) {
     settings.port = ntohs(parse_endpoint(endpoint).sin_port);
     settings.tls = cluster::TlsMode::None;
     server.services[static_cast<std::size_t>(*service)] = settings;
+    if (options.has("imap")) {
+        settings.port = static_cast<std::uint16_t>(options.number("imap", 0));
+        server.services[static_cast<std::size_t>(cluster::Service::Imap)] = settings;
+    }
     if (*service == cluster::Service::Imap || options.number("xclient", 0) != 0) return server;
     server.kind = cluster::ServerKind::Foreign;
     server.introduce = cluster::Introduce::None;

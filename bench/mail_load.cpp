@@ -8,7 +8,8 @@
 //                                               for its final dot: first F, the others after a line
 //                                               on standard input; held until that ends
 // and for each: --concurrency C (clients at a time), --users U (user0@DOMAIN to userU-1), --domain
-// DOMAIN, --sources S (loopback addresses to connect from).
+// DOMAIN, --sources S (loopback addresses to connect from), --rate R (at most so many messages or
+// guesses a second; a client begins when its share is due).
 //
 // One thread: it shall never be what a server waits for, nor cost it a wake-up a client.
 
@@ -33,8 +34,8 @@ using Clock = std::chrono::steady_clock;
 /// Runs clients, a few at a time, until `count` messages have come to their end.
 class MailLoad {
 public:
-    MailLoad(const MailWork& work, std::uint32_t each, int concurrency)
-        : work_(work), each_(each), concurrency_(concurrency) {}
+    MailLoad(const MailWork& work, std::uint32_t each, int concurrency, std::uint32_t rate)
+        : work_(work), each_(each), concurrency_(concurrency), rate_(rate) {}
 
     void run_until(std::uint32_t count);
     void print() const;
@@ -43,12 +44,17 @@ public:
     [[nodiscard]] std::uint32_t failed() const { return failed_; }
 
 private:
+    /// As many clients as there is room for, and as are due.
+    void start_more();
+    [[nodiscard]] bool due() const;
     void start_next();
     void ended(const MailClient& client, const std::string& failure);
 
     const MailWork& work_;
     const std::uint32_t each_;
     const int concurrency_;
+    const std::uint32_t rate_;  // 0: as fast as they are answered
+    int running_ = 0;
     EventLoop loop_;
     std::vector<std::unique_ptr<MailClient>> clients_;
     std::uint32_t started_ = 0;  // messages
@@ -63,12 +69,26 @@ private:
 void MailLoad::run_until(std::uint32_t count) {
     began_ = Clock::now();
     wanted_ = count;
-    for (int i = 0; i < concurrency_ && started_ < wanted_; ++i) start_next();
-    while (done_ + failed_ < wanted_) loop_.turn();
+    start_more();
+    while (done_ + failed_ < wanted_) {
+        loop_.turn(rate_ == 0 ? -1 : 1);
+        start_more();
+    }
     seconds_ += std::chrono::duration<double>(Clock::now() - began_).count();
 }
 
+void MailLoad::start_more() {
+    while (running_ < concurrency_ && started_ < wanted_ && due()) start_next();
+}
+
+bool MailLoad::due() const {
+    if (rate_ == 0) return true;
+    const std::chrono::duration<double> elapsed = Clock::now() - began_;
+    return started_ < elapsed.count() * rate_;
+}
+
 void MailLoad::start_next() {
+    ++running_;
     const std::uint32_t share = std::min(each_, wanted_ - started_);
     const std::size_t place = clients_.size();
     clients_.push_back(
@@ -88,7 +108,7 @@ void MailLoad::ended(const MailClient& client, const std::string& failure) {
         if (failed_ == 0) first_failure_ = failure;
         failed_ += client.share();
     }
-    if (started_ < wanted_) start_next();
+    --running_;
 }
 
 void MailLoad::print() const {
@@ -139,7 +159,8 @@ int main(int argc, char** argv) {
                         .stays = verb == "hold"};
     const std::uint32_t count = positive(options, "count", 1);
     MailLoad load(work, verb == "hold" ? 1 : positive(options, "each", 1),
-                  options.number("concurrency", 50));
+                  options.number("concurrency", 50),
+                  static_cast<std::uint32_t>(options.number("rate", 0)));
     if (verb == "hold") return hold(load, std::min(positive(options, "first", 10), count), count);
     load.run_until(count);
     load.print();

@@ -2,6 +2,7 @@
 gives several figures at once, by name."""
 
 import os
+import statistics
 import time
 from dataclasses import dataclass
 from typing import Callable, Optional, Tuple
@@ -155,6 +156,56 @@ def restart(site, effort, _rounds):
             "delivered by then": taken}
 
 
+ATTACKERS, GUESSES_EACH, GUESSES_A_SECOND = 10_000, 100, 20_000
+
+
+def attack(site, effort, rounds):
+    """A dictionary attack of a million unknown recipients: what logins and messages of others take
+    meanwhile, one after the other, beside what they took before. Spread over so many addresses that
+    none is slowed down; then from few, which are."""
+    site.start_imap()
+    site.users = MILLION
+    peer = MusterMail(site, Duty(MILLION, guarded=True))
+    guesses = ATTACKERS * GUESSES_EACH
+    spread = {"each": GUESSES_EACH, "sources": ATTACKERS, "batch": 10,
+              "rate": GUESSES_A_SECOND, "concurrency": 100}
+    with peer:
+        _others(site, peer, 500)
+        calm = [_others(site, peer, 500) for _ in range(max(rounds, 3))]
+        used = processes.settled_cpu_seconds(peer.pids())
+        log = peer.log_bytes()
+        attackers = site.start_mail("unknown", peer.port(False), guesses, **spread)
+        attacked = []
+        while attackers.poll() is None:
+            attacked.append(_others(site, peer, 500))
+        outcome = site.outcome(attackers, guesses, attackers.stdout.read())
+        used = processes.settled_cpu_seconds(peer.pids()) - used
+        log = peer.log_bytes() - log
+        few = site.start_mail("unknown", peer.port(False), guesses, each=1000, batch=10,
+                              sources=50, concurrency=500)
+        _others(site, peer, 500)  # by then all are slowed down
+        slowed = [_others(site, peer, 500) for _ in range(max(rounds, 3))]
+        processes.stop(few)
+    figures = {"guesses a second": guesses / outcome["seconds"],
+               "CPU s of all, attack and others": used,
+               "bytes of log a guess": log / guesses}
+    for what in ("login", "message"):
+        before = statistics.median(each[what] for each in calm)
+        figures[f"ms a {what} before"] = before * 1000
+        figures[f"{what} under attack to before"] = statistics.median(
+            each[what] for each in attacked) / before
+        figures[f"{what} with few attackers to before"] = statistics.median(
+            each[what] for each in slowed) / before
+    return figures
+
+
+def _others(site, peer, count):
+    """Seconds a login and a message, of a client that waits for each."""
+    logins = site.load("logins", peer.ports["imap"], False, count, concurrency=1, sources=1)
+    mail = site.mail("messages", peer.port(False), count, concurrency=1, sources=1)
+    return {"login": logins["seconds"] / count, "message": mail["seconds"] / count}
+
+
 def _empty_cache():
     os.sync()
     try:
@@ -165,7 +216,7 @@ def _empty_cache():
     return True
 
 
-MAIL_OWN_MEASURES = {"mail-restart": restart}
+MAIL_OWN_MEASURES = {"mail-restart": restart, "mail-attack": attack}
 MAIL_PROMISES = {("mail-restart", "s to the first delivery"): 5,
                  ("mail-restart", "s to the first answer"): 5,
                  ("mail-restart", "s until loaded"): 60}

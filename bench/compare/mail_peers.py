@@ -23,6 +23,7 @@ class Duty:
 
     accounts: int = 100
     mail: str = "inline"
+    guarded: bool = False  # as it is out of the box: who guesses addresses is slowed down
 
 
 class MailPeer(Peer):
@@ -99,8 +100,29 @@ class MusterMail(MailPeer):
         subprocess.run(
             [self.site.tools / "fill_directory", "--state", self.state,
              "--server", f"127.0.0.1:{self.site.lmtp_port}", "--service", "lmtp",
-             "--mail", self.duty.mail, "--domain", DOMAIN, "--accounts", str(self.duty.accounts)],
+             "--mail", self.duty.mail, "--domain", DOMAIN, "--accounts", str(self.duty.accounts),
+             *(["--imap", str(self.site.imap_port)] if self.site.imap else [])],
             check=True)
+
+    # Measures of other things guess from few addresses.
+    UNGUARDED = """
+unknown_recipients = 1000000000
+tarpit = 0
+errors = 100000
+"""
+
+    def choose_ports(self):
+        super().choose_ports()
+        if self.site.imap:
+            self.ports["imap"] = processes.free_port()
+
+    def imap_listener(self):
+        return f"""
+[[listener]]
+protocol = "imap"
+address = "127.0.0.1:{self.ports['imap']}"
+tls = "none"
+""" if self.site.imap else ""
 
     def start(self):
         self.choose_ports()
@@ -120,16 +142,16 @@ connections_per_address = 9900
 [mail]
 host_name = "mx.{DOMAIN}"
 queue_dir = "{self.queue}"
-unknown_recipients = 1000000000
-tarpit = 0
-errors = 100000
-
+{"" if self.duty.guarded else self.UNGUARDED}
 [[listener]]
 protocol = "smtp"
 address = "127.0.0.1:{self.ports['plain']}"
 tls = "none"
-""")
+{self.imap_listener()}""")
         self.run([self.site.muster, "serve", "--config", config])
+
+    def log_bytes(self):
+        return (self.directory / self.log).stat().st_size
 
     def wait_for_log(self, event, seconds):
         """Until its log tells of `event`."""

@@ -11,12 +11,26 @@ from .site import DOMAIN, Site
 
 
 class MailSite(Site):
+    imap = None
+    imap_port = 0
+
     def start_server(self):
         self.load_cores = os.sched_getaffinity(0)
         self.server = processes.start([self.tools / "mail_sink"], self.load_cores,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         ports = processes.announced_ports(self.server, 2)
         self.lmtp_port, self.server_port = ports["lmtp"], ports["smtp"]
+
+    def start_imap(self):
+        """The site's server takes logins, too."""
+        self.imap = processes.start([self.tools / "fake_server"], self.load_cores,
+                                    stdout=subprocess.PIPE, text=True)
+        self.imap_port = processes.announced_ports(self.imap, 1)["port"]
+
+    def __exit__(self, *details):
+        if self.imap:
+            processes.stop(self.imap)
+        super().__exit__(*details)
 
     def arrived(self):
         """What the server took so far: messages, bytes, and when the first and the last came."""

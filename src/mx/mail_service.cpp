@@ -69,6 +69,7 @@ Task<void> MailService::sweep() {
         co_await pause;
         sweeping_ = nullptr;
         cache_.sweep();
+        refusal_log_.sum_up();
     }
     cache_.clear();
 }

@@ -13,6 +13,7 @@
 #include "mx/account_rate.h"
 #include "mx/in_line.h"
 #include "mx/recipient_guard.h"
+#include "mx/refusal_log.h"
 #include "mx/result_cache.h"
 #include "mx/settings.h"
 #include "queue/spool.h"
@@ -59,6 +60,7 @@ public:
     [[nodiscard]] const Settings& settings() const { return shared_.settings; }
     [[nodiscard]] MailCounters& counters() { return counters_; }
     [[nodiscard]] InLine& in_line() { return in_line_; }
+    [[nodiscard]] RefusalLog& refusal_log() { return refusal_log_; }
     [[nodiscard]] queue::QueueId new_id();
     [[nodiscard]] queue::Body new_body() const;
 
@@ -72,6 +74,7 @@ private:
     delivery::ConnectionCache cache_;
     delivery::HomeTargets homes_;
     InLine in_line_;
+    RefusalLog refusal_log_;
     SmtpConnection* connections_ = nullptr;  // intrusive list of all that live
     net::Sleep* sweeping_ = nullptr;
     bool stopping_ = false;

@@ -52,6 +52,7 @@ SmtpSession::SmtpSession(MailService& service, const frontend::ListenerSettings&
 
 SmtpSession::~SmtpSession() {
     if (unheard_) service_.shared().results.remember(unheard_->key, unheard_->targets);
+    service_.refusal_log().tell(refusals_, peer_.session, peer_.client, helo_);
 }
 
 void SmtpSession::reply(int code, std::string_view enhanced, std::string_view text) {
@@ -79,6 +80,7 @@ Task<void> SmtpSession::slow_down_guessing() {
     service_.counters().unknown.add(unknown);
     const bool too_many = service_.shared().guard.note_unknown(peer_.client.address, unknown);
     if (!too_many || service_.settings().tarpit.count() == 0) co_return;
+    refusals_.slow_down();
     co_await net::Sleep(service_.worker().loop(), service_.settings().tarpit);
     client_.descriptor().throw_if_ended();
 }
@@ -224,6 +226,7 @@ Task<SmtpSession::Next> SmtpSession::rcpt(std::string_view rest) {
     }
     if (const auto refusal = judge_recipient(*recipient)) {
         reply(*refusal);
+        refusals_.add(refusals_.count() == 0 ? recipient->path.text() : std::string(), *refusal);
     } else {
         reply(250, "2.1.5", "Ok");
     }

@@ -12,6 +12,7 @@
 #include "frontend/client_session.h"
 #include "mx/mail_transaction.h"
 #include "mx/message_intake.h"
+#include "mx/refusal_log.h"
 #include "mx/settings.h"
 
 namespace muster::mx {
@@ -117,6 +118,7 @@ private:
     unsigned commands_ = 0;
     unsigned sent_ahead_ = 0;    ///< lines that came before the last message was answered
     std::uint32_t unknown_ = 0;  ///< recipients since the last flush
+    Refusals refusals_;
     bool in_message_ = false;
     /// The last message, answered with 250, as long as nothing shows that the client has heard it.
     struct Unheard {
