@@ -49,6 +49,8 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
                         .errors = from.errors,
                         .unknown_recipients = from.unknown_recipients,
                         .account_recipients = from.account_recipients,
+                        .client_connections = from.client_connections,
+                        .client_messages = from.client_messages,
                         .tarpit = from.tarpit,
                         .idle = from.idle,
                         .in_line = from.in_line_time,

@@ -25,11 +25,7 @@ Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context)
 
 MailSystem::MailSystem(mx::Settings settings, std::unique_ptr<queue::Spool> spool,
                        const NodeName& node)
-    : settings_(std::move(settings)),
-      spool_(std::move(spool)),
-      guard_(settings_.unknown_recipients),
-      rate_(settings_.account_recipients),
-      ids_(node) {}
+    : settings_(std::move(settings)), spool_(std::move(spool)), rates_(settings_), ids_(node) {}
 
 MailSystem::~MailSystem() { stop(); }
 
@@ -56,7 +52,7 @@ void MailSystem::measure() {
 }
 
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
-    return mx::mail_service_of({settings_, spool_.get(), guard_, results_, rate_, ids_});
+    return mx::mail_service_of({settings_, spool_.get(), rates_, results_, ids_});
 }
 
 }  // namespace muster::admin

@@ -8,7 +8,7 @@
 #include "delivery/queue_runner.h"
 #include "frontend/front_end.h"
 #include "mx/mail_service.h"
-#include "mx/recipient_guard.h"
+#include "mx/rates.h"
 #include "mx/settings.h"
 #include "queue/spool.h"
 
@@ -44,9 +44,8 @@ private:
 
     const mx::Settings settings_;
     std::unique_ptr<queue::Spool> spool_;
-    mx::RecipientGuard guard_;
+    mx::Rates rates_;
     mx::ResultCache results_;
-    mx::AccountRate rate_;
     queue::QueueIds ids_;
     QueueMeters meters_;
     std::unique_ptr<net::Resolver> resolver_;

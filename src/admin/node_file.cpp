@@ -240,6 +240,8 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.unknown_recipients = values.number("unknown_recipients");
     mail.tarpit = values.seconds("tarpit");
     mail.account_recipients = values.number("account_recipients");
+    mail.client_connections = values.number("client_connections");
+    mail.client_messages = values.number("client_messages");
     mail.idle = values.seconds("idle");
     mail.in_line_time = values.seconds("in_line_time");
     mail.stale_after = values.seconds("stale_after");

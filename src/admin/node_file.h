@@ -91,6 +91,8 @@ struct MailSettings {
     std::size_t unknown_recipients = 0;
     std::chrono::seconds tarpit{};
     std::size_t account_recipients = 0;
+    std::size_t client_connections = 0;
+    std::size_t client_messages = 0;
     std::chrono::seconds idle{};
     std::chrono::seconds in_line_time{};
     std::chrono::seconds stale_after{};

@@ -139,6 +139,12 @@ constexpr std::array kOptions{
     Option{"mail", "tarpit", Number, "1", kSeconds, "0..60", "How much they are slowed."},
     Option{"mail", "account_recipients", Number, "2000", "recipients", "1..1000000000",
            "Recipients that one account may send to in an hour through this node."},
+    Option{"mail", "client_connections", Number, "0", "connections", "0..1000000000",
+           "Connections of one client address (IPv6: one /64) in a minute; 0: any number. Not for "
+           "xclient_from and relay_from."},
+    Option{"mail", "client_messages", Number, "0", "messages", "0..1000000000",
+           "Messages of one client address in a minute; 0: any number. Not for logins, relay_from "
+           "and the cluster's servers."},
     Option{"mail", "idle", Number, "300", kSeconds, kSomeSeconds,
            "Silence after which a session ends."},
     Option{"mail", "in_line_time", Number, "60", kSeconds, kSomeSeconds,

@@ -10,9 +10,8 @@
 #include "delivery/home_targets.h"
 #include "frontend/request_service.h"
 #include "frontend/worker.h"
-#include "mx/account_rate.h"
 #include "mx/in_line.h"
-#include "mx/recipient_guard.h"
+#include "mx/rates.h"
 #include "mx/refusal_log.h"
 #include "mx/result_cache.h"
 #include "mx/settings.h"
@@ -26,9 +25,8 @@ class SmtpConnection;
 struct SharedMail {
     const Settings& settings;
     queue::Spool* spool;  ///< null: nothing is stored
-    RecipientGuard& guard;
+    Rates& rates;
     ResultCache& results;
-    AccountRate& rate;
     queue::QueueIds& ids;
 };
 

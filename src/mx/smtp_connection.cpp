@@ -63,13 +63,33 @@ Task<bool> SmtpConnection::arrive() {
         log::info("connection-refused", {{"session", peer_.session},
                                          {"client", peer_.client.text()},
                                          {"reason", "too many connections or failed logins"}});
-        if (listener_.tls == cluster::TlsMode::Implicit) co_return false;
-        co_await client_.write("421 4.7.0 " + service_.settings().host_name +
-                               " Too many connections; try again later\r\n");
+        co_await turn_away();
+        co_return false;
+    }
+    if (!may_connect()) {
+        service_.worker().counters(listener_.service).refused.add();
+        log::info("connection-refused", {{"session", peer_.session},
+                                         {"client", peer_.client.text()},
+                                         {"reason", "too many connections in a minute"}});
+        co_await turn_away();
         co_return false;
     }
     co_return co_await frontend::accept_implicit_tls(client_, listener_,
                                                      service_.worker().certificates(), peer_);
+}
+
+bool SmtpConnection::may_connect() const {
+    const Settings& settings = service_.settings();
+    const IpAddress& client = peer_.client.address;
+    return settings.client_connections == 0 || any_contains(settings.xclient_from, client) ||
+           any_contains(settings.relay_from, client) ||
+           service_.shared().rates.take_connection(client);
+}
+
+Task<void> SmtpConnection::turn_away() {
+    if (listener_.tls == cluster::TlsMode::Implicit) co_return;
+    co_await client_.write("421 4.7.0 " + service_.settings().host_name +
+                           " Too many connections; try again later\r\n");
 }
 
 void SmtpConnection::dismiss() {

@@ -24,6 +24,9 @@ public:
 private:
     /// PROXY header, limits, TLS. False: sent away.
     Task<bool> arrive();
+    /// The client has not come too often lately.
+    [[nodiscard]] bool may_connect() const;
+    Task<void> turn_away();
 
     MailService& service_;
     const frontend::ListenerSettings& listener_;

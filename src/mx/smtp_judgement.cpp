@@ -50,6 +50,11 @@ bool SmtpSession::is_trusted_to_relay() const {
     });
 }
 
+bool SmtpSession::may_send_now() const {
+    if (service_.settings().client_messages == 0 || is_trusted_to_relay()) return true;
+    return service_.shared().rates.take_message(peer_.client.address);
+}
+
 std::optional<Refusal> SmtpSession::judge_sender(const wire::smtp::Path& sender) {
     if (submits() && !is_trusted_to_relay()) {
         return passwords_allowed() ? kLoginFirst : kTlsFirst;
@@ -113,7 +118,7 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
         return kUnknownRecipient;
     }
     if (const auto refusal = judge_route(*route)) return refusal;
-    if (!login_.empty() && !service_.shared().rate.take(login_)) return kTooMuch;
+    if (!login_.empty() && !service_.shared().rates.take_recipient(login_)) return kTooMuch;
     // Quoting is only known here.
     const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||
                           (route->domain && route->domain->kind == cluster::DomainKind::Remote);

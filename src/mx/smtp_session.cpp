@@ -21,6 +21,7 @@ constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
 constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
 constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"};
 constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
+constexpr Refusal kTooOften{450, "4.7.1", "Too many messages from your address; try again later"};
 constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
 
 }  // namespace
@@ -78,7 +79,7 @@ Task<void> SmtpSession::flush() {
 Task<void> SmtpSession::slow_down_guessing() {
     const std::uint32_t unknown = std::exchange(unknown_, 0);
     service_.counters().unknown.add(unknown);
-    const bool too_many = service_.shared().guard.note_unknown(peer_.client.address, unknown);
+    const bool too_many = service_.shared().rates.note_unknown(peer_.client.address, unknown);
     if (!too_many || service_.settings().tarpit.count() == 0) co_return;
     refusals_.slow_down();
     co_await net::Sleep(service_.worker().loop(), service_.settings().tarpit);
@@ -198,6 +199,10 @@ Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
     }
     if (const auto refusal = judge_sender(mail->path)) {
         complain(*refusal);
+        co_return Next::Go;
+    }
+    if (!may_send_now()) {
+        reply(kTooOften);
         co_return Next::Go;
     }
     const std::uint64_t size = mail->size.value_or(0);

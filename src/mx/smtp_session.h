@@ -84,6 +84,8 @@ private:
 
     [[nodiscard]] bool submits() const { return listener_.service == cluster::Service::Submission; }
     [[nodiscard]] bool is_trusted_to_relay() const;
+    /// The client has not sent too many messages lately.
+    [[nodiscard]] bool may_send_now() const;
     /// Whether mail may come from this address: an account's own only, where one is logged in.
     std::optional<wire::smtp::Refusal> judge_sender(const wire::smtp::Path& sender);
     /// The answer to a recipient; none: it was accepted.
