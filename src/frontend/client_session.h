@@ -82,6 +82,8 @@ public:
     /// What the client sent ahead of our answer; goes to its server.
     [[nodiscard]] std::string take_rest() { return reader_.take_rest(); }
     [[nodiscard]] net::SocketStream& client() { return client_; }
+    /// What the connection says of the domain of names without one. `tls_name` must outlive it.
+    [[nodiscard]] cluster::LoginContext context(std::string_view tls_name) const;
 
 protected:
     /// Turns AUTH/AUTHENTICATE with an optional initial response (base64) into a Login, asking
@@ -111,8 +113,6 @@ protected:
     const Peer& peer_;
 
 private:
-    /// `tls_name` must outlive what is returned.
-    [[nodiscard]] cluster::LoginContext context(std::string_view tls_name) const;
     Task<Result<Login>> read_login_mechanism(std::optional<std::string> user);
 
     std::size_t commands_ = 0;

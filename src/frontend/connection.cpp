@@ -13,6 +13,18 @@ namespace {
 
 constexpr net::Duration kFarewellTime{2'000};
 
+/// Names the login that is being judged, for who ends the session.
+class UnderWay {
+public:
+    UnderWay(LoginAttempt*& place, LoginAttempt& attempt) : place_(place) { place = &attempt; }
+    UnderWay(const UnderWay&) = delete;
+    UnderWay& operator=(const UnderWay&) = delete;
+    ~UnderWay() { place_ = nullptr; }
+
+private:
+    LoginAttempt*& place_;
+};
+
 }  // namespace
 
 // Phases of one story: what they refer to lives in log_in(), which awaits them.
@@ -39,9 +51,6 @@ Connection::Connection(Worker& worker, const ListenerSettings& listener, int fd)
 }
 
 Connection::~Connection() {
-    if (attempt_ != ClientGuard::Attempt::None) {
-        worker_.shared().guard.withdrawn(counted_, attempt_);
-    }
     if (is_counted_) worker_.shared().guard.leave(counted_);
     if (handle_) worker_.sessions().remove(*handle_);
     (previous_ == nullptr ? worker_.connections_ : previous_->next_) = next_;
@@ -108,27 +117,27 @@ Task<Connection::Server> Connection::identify_and_hand_over(ClientSession& sessi
     for (;;) {
         auto login = co_await session.identify();
         if (!login) co_return nullptr;
-        auto server = co_await hand_over(session, peer, *login);
+        LoginAttempt attempt(worker_, session, peer);
+        const UnderWay under_way(attempt_, attempt);
+        auto server = co_await hand_over(session, peer, *login, attempt);
         if (server) co_return std::move(*server);
-        co_await answer_failure(session, peer, *login, server.error());
+        co_await answer_failure(session, peer, *login, attempt, server.error());
     }
 }
 
 Task<void> Connection::answer_failure(ClientSession& session, const Peer& peer, const Login& login,
-                                      Error error) {
+                                      LoginAttempt& attempt, Error error) {
     Counters& counters = worker_.counters(listener_.service);
     net::Duration delay{0};
-    ClientGuard& guard = worker_.shared().guard;
-    const auto attempt = std::exchange(attempt_, ClientGuard::Attempt::None);
     if (error.kind == ErrorKind::Refused) {
         counters.denied.add();
-        delay = guard.failed(counted_, attempt);
+        delay = attempt.failed();
     } else if (error.kind == ErrorKind::Syntax) {
         // A client that breaks off an exchange has used up an attempt, but has waited for nobody.
-        if (attempt != ClientGuard::Attempt::None) guard.failed(counted_, attempt);
+        if (attempt.under_way()) attempt.failed();
     } else {
         counters.unavailable.add();
-        guard.withdrawn(counted_, attempt);
+        attempt.withdrawn();
     }
     // What is not the client's fault is more than information.
     const auto level =
@@ -204,7 +213,7 @@ void Connection::failed(std::string_view why) {
 void Connection::end(net::EndReason reason) {
     if (pump_ != nullptr) return pump_->abort(reason);
     client_.abort(reason);
-    if (server_ != nullptr) server_->abort(reason);
+    if (attempt_ != nullptr) attempt_->end(reason);
     if (penalty_ != nullptr) penalty_->end_soon();
 }
 
@@ -212,7 +221,7 @@ void Connection::end(net::EndReason reason) {
 void Connection::dismiss() {
     if (penalty_ != nullptr) penalty_->end_soon();
     client_.expire_after(net::Duration{0});
-    if (server_ != nullptr) server_->expire_after(net::Duration{0});
+    if (attempt_ != nullptr) attempt_->hurry();
 }
 
 void Connection::kick(std::string_view reason) {

@@ -8,6 +8,7 @@
 #include "cluster/route.h"
 #include "cluster/session_table.h"
 #include "frontend/client_session.h"
+#include "frontend/login_attempt.h"
 #include "frontend/upstream.h"
 #include "frontend/verifier.h"
 #include "frontend/worker.h"
@@ -58,35 +59,17 @@ private:
 
     Task<bool> admit(const Peer& peer);
     Task<Server> identify_and_hand_over(ClientSession& session, const Peer& peer);
-    Task<Result<Server>> hand_over(ClientSession& session, const Peer& peer, const Login& login);
+    Task<Result<Server>> hand_over(ClientSession& session, const Peer& peer, const Login& login,
+                                   LoginAttempt& attempt);
     /// What the server is entered with when that is not what the client sent: has the client's
     /// credentials judged at a back end first.
-    Task<Result<Judged>> verify(ClientSession& session, const Peer& peer, const Login& login,
+    Task<Result<Judged>> verify(LoginAttempt& attempt, const Login& login,
                                 const cluster::Route& route);
-    /// Relays the exchange with the back end until it has decided: whose credentials they were.
-    Task<Result<VerifyStep>> judge(ClientSession& session, VerifyRequest request);
     /// The first message for the server, and by which mechanism.
-    Task<Result<Entry>> entry_for(ClientSession& session, const Peer& peer, const Login& login,
+    Task<Result<Entry>> entry_for(LoginAttempt& attempt, const Login& login,
                                   const cluster::Route& route);
-    struct Entered {
-        std::unique_ptr<Upstream> upstream;
-        std::string success;  ///< for the protocol's success line
-    };
-    /// Reaches the server and logs in there; anew where a warm connection had died unnoticed.
-    Task<Result<Entered>> enter(ClientSession& session, const Peer& peer,
-                                const cluster::Route& route, UpstreamLogin login);
-    /// Relays the SASL exchange; the text for the protocol's success line.
-    Task<Result<std::string>> converse(ClientSession& session, Worker::Reached& server,
-                                       UpstreamLogin login);
-    void note_introduction(const Upstream& upstream);
-    /// The client's answer to a challenge; empty when it cancels.
-    Task<std::optional<std::string>> ask(ClientSession& session, const std::string& challenge);
-    Result<cluster::Route> find_route(const Peer& peer, const Login& login);
-    /// Waits for this client address's turn to have credentials judged at `server`: whether it had
-    /// to wait, or an error: it has failed too often.
-    Task<Result<bool>> begin_attempt(std::string server);
     Task<void> answer_failure(ClientSession& session, const Peer& peer, const Login& login,
-                              Error error);
+                              LoginAttempt& attempt, Error error);
     void record(const Peer& peer, const cluster::Route& route);
     /// Whether a line about this session is wanted: by the level of its server's service, or where
     /// that is the default or no server is chosen, by the node's.
@@ -96,9 +79,8 @@ private:
     const ListenerSettings& listener_;
     net::SocketStream client_;
     net::Pump* pump_ = nullptr;
-    net::Stream* server_ = nullptr;   ///< while it is asked to log the client in
-    net::Sleep* penalty_ = nullptr;   ///< while a failed login is delayed
-    ClientGuard::Attempt attempt_{};  ///< the login under way that the guard counts
+    LoginAttempt* attempt_ = nullptr;  ///< while the client's login is judged
+    net::Sleep* penalty_ = nullptr;    ///< while a failed login is delayed
     Connection* previous_ = nullptr;
     Connection* next_ = nullptr;
     SessionId id_;

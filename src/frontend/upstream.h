@@ -82,6 +82,7 @@ public:
     [[nodiscard]] virtual bool introduces() const = 0;
 
     [[nodiscard]] const ServerName& server() const { return target_->server; }
+    [[nodiscard]] cluster::Service service() const { return target_->service; }
     [[nodiscard]] net::SocketStream& stream() { return *stream_; }
     /// After Accepted: what the server already said to the client, and the connection itself.
     [[nodiscard]] std::string take_rest() { return reader_.take_rest(); }

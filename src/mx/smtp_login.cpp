@@ -1,15 +1,11 @@
 // AUTH of a submission session (RFC 4954): the account's home judges the credentials.
 #include "base/log.h"
 #include "cluster/capabilities.h"
-#include "cluster/route.h"
+#include "frontend/login_attempt.h"
 #include "mx/mail_service.h"
 #include "mx/smtp_session.h"
-#include "wire/ascii.h"
 
 namespace muster::mx {
-
-using frontend::ClientGuard;
-using frontend::SaslStep;
 
 Task<std::optional<std::string>> SmtpSession::ask(std::string_view challenge) {
     std::string line = "334 ";
@@ -83,65 +79,14 @@ Task<SmtpSession::Next> SmtpSession::auth(std::string_view rest) {
     co_return Next::Go;
 }
 
-namespace {
-
-/// One attempt as the guard counts it; withdrawn unless somebody judged it.
-class CountedAttempt {
-public:
-    CountedAttempt(ClientGuard& guard, const IpAddress& client) : guard_(guard), client_(client) {}
-    CountedAttempt(const CountedAttempt&) = delete;
-    CountedAttempt& operator=(const CountedAttempt&) = delete;
-    ~CountedAttempt() {
-        if (attempt_ != ClientGuard::Attempt::None) guard_.withdrawn(client_, attempt_);
-    }
-
-    ClientGuard::Turn begin(std::string_view server) {
-        return guard_.begin(client_, server, attempt_);
-    }
-    void succeeded() { guard_.succeeded(client_, taken()); }
-    net::Duration failed() { return guard_.failed(client_, taken()); }
-
-private:
-    ClientGuard::Attempt taken() { return std::exchange(attempt_, ClientGuard::Attempt::None); }
-
-    ClientGuard& guard_;
-    IpAddress client_;
-    ClientGuard::Attempt attempt_ = ClientGuard::Attempt::None;
-};
-
-}  // namespace
-
-Result<cluster::Route> SmtpSession::find_home(const frontend::Login& login) {
-    const std::string tls_name = client_.tls_server_name();
-    const cluster::LoginContext context{
-        peer_.local.address, tls_name,
-        listener_.default_domain ? listener_.default_domain->view() : std::string_view()};
-    const auto located = service_.worker().directory().locate(login.name, context);
-    if (!located) {
-        if (located.error().kind != ErrorKind::Syntax) return std::unexpected(located.error());
-        return fail(ErrorKind::Refused, "", "no name that an account could have");
-    }
-    return cluster::route(*located, cluster::Service::Imap,
-                          service_.worker().shared().settings.node);
-}
-
 Task<Result<AccountAddress>> SmtpSession::judge_login(frontend::Login login) {
-    constexpr net::Duration kPause{20};
-    const auto home = find_home(login);
-    const std::string_view server = home ? home->server->server.name.view() : std::string_view();
-    CountedAttempt attempt(service_.worker().shared().guard, peer_.client.address);
-    for (auto turn = attempt.begin(server); turn != ClientGuard::Turn::Now;
-         turn = attempt.begin(server)) {
-        if (turn == ClientGuard::Turn::Never) {
-            co_return fail(ErrorKind::Limit, "Too many failed logins; try again later");
-        }
-        co_await net::Sleep(service_.worker().loop(), kPause);
-        client_.descriptor().throw_if_ended();
-    }
-    if (!home && home.error().kind != ErrorKind::Refused) {
-        co_return std::unexpected(home.error());
-    }
-    auto judged = home ? co_await judge_at_home(std::move(login), *home)
+    frontend::LoginAttempt attempt(service_.worker(), *this, peer_);
+    // Where IMAP sessions of the account go, its credentials are judged.
+    const auto home = attempt.find_route(cluster::Service::Imap, login);
+    const auto turn = co_await attempt.begin(home ? home->server->server.name.text : "");
+    if (!turn) co_return std::unexpected(turn.error());
+    if (!home && home.error().kind != ErrorKind::Refused) co_return std::unexpected(home.error());
+    auto judged = home ? co_await judge_at_home(attempt, login, *home)
                        : Result<AccountAddress>(std::unexpected(home.error()));
     if (judged) {
         attempt.succeeded();
@@ -153,47 +98,17 @@ Task<Result<AccountAddress>> SmtpSession::judge_login(frontend::Login login) {
     co_return judged;
 }
 
-Task<Result<AccountAddress>> SmtpSession::judge_at_home(frontend::Login login,
+// Both are judge_login()'s, which awaits it.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+Task<Result<AccountAddress>> SmtpSession::judge_at_home(frontend::LoginAttempt& attempt,
+                                                        const frontend::Login& login,
                                                         cluster::Route route) {
-    const frontend::Shared& shared = service_.worker().shared();
-    if (shared.verifier == nullptr || shared.pool.full()) {
-        co_return fail(ErrorKind::Unavailable, "unavailable", "nobody can judge credentials now");
-    }
-    std::string message = login.message;
-    if (login.name != route.login.text && wire::sasl::can_rewrite(login.mechanism)) {
-        auto rewritten =
-            wire::sasl::with_account(login.mechanism, login.message, route.login.view());
-        if (!rewritten) co_return std::unexpected(rewritten.error());
-        message = std::move(*rewritten);
-    }
-    const frontend::VerifyRequest request{route.server->server.name,
-                                          cluster::Service::Submission,
-                                          false,
-                                          login.mechanism,
-                                          message,
-                                          peer_.client,
-                                          peer_.session};
-    net::Loop& loop = service_.worker().loop();
-    auto step = co_await net::Blocking(
-        loop, shared.pool, [&shared, request] { return shared.verifier->begin(request); });
-    while (step && step->step.kind == SaslStep::Kind::Challenge) {
-        const auto answer = co_await ask(step->step.text);
-        if (!answer) co_return fail(ErrorKind::Syntax, "Authentication cancelled");
-        step = co_await net::Blocking(
-            loop, shared.pool, [&shared, request, exchange = step->exchange, answer] {
-                return shared.verifier->answer(request, exchange, *answer);
-            });
-    }
-    if (!step) co_return fail(ErrorKind::Unavailable, "unavailable", step.error().detail);
-    if (step->step.kind == SaslStep::Kind::Denied) {
-        co_return fail(ErrorKind::Refused, "", "credentials refused by a back end");
-    }
-    if (!route.known() || !wire::equal_folded(step->account, route.login.view())) {
-        co_return fail(ErrorKind::Refused, "", "credentials of another account");
-    }
-    if (!step->step.text.empty() && !co_await conclude(std::move(step->step.text))) {
-        co_return fail(ErrorKind::Syntax, "Authentication cancelled");
-    }
+    // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
+    auto step = co_await attempt.judge(login, route, cluster::Service::Submission, false);
+    if (!step) co_return std::unexpected(step.error());
+    if (!route.known()) co_return fail(ErrorKind::Refused, "", "no such account");
+    auto concluded = co_await attempt.conclude(std::move(step->step.text));
+    if (!concluded) co_return std::unexpected(concluded.error());
     co_return route.login;
 }
 

@@ -10,6 +10,7 @@
 #include "cluster/route.h"
 #include "delivery/transaction.h"
 #include "frontend/client_session.h"
+#include "frontend/login_attempt.h"
 #include "mx/mail_transaction.h"
 #include "mx/message_intake.h"
 #include "mx/refusal_log.h"
@@ -101,8 +102,8 @@ private:
 
     /// AUTH's exchange with the account's home; who logged in, or why not.
     Task<Result<AccountAddress>> judge_login(frontend::Login login);
-    Result<cluster::Route> find_home(const frontend::Login& login);
-    Task<Result<AccountAddress>> judge_at_home(frontend::Login login, cluster::Route route);
+    Task<Result<AccountAddress>> judge_at_home(frontend::LoginAttempt& attempt,
+                                               const frontend::Login& login, cluster::Route route);
     [[nodiscard]] std::string mechanisms();
 
     MailService& service_;
