@@ -13,18 +13,6 @@ namespace {
 
 constexpr net::Duration kFarewellTime{2'000};
 
-/// Names the login that is being judged, for who ends the session.
-class UnderWay {
-public:
-    UnderWay(LoginAttempt*& place, LoginAttempt& attempt) : place_(place) { place = &attempt; }
-    UnderWay(const UnderWay&) = delete;
-    UnderWay& operator=(const UnderWay&) = delete;
-    ~UnderWay() { place_ = nullptr; }
-
-private:
-    LoginAttempt*& place_;
-};
-
 }  // namespace
 
 // Phases of one story: what they refer to lives in log_in(), which awaits them.
@@ -117,8 +105,7 @@ Task<Connection::Server> Connection::identify_and_hand_over(ClientSession& sessi
     for (;;) {
         auto login = co_await session.identify();
         if (!login) co_return nullptr;
-        LoginAttempt attempt(worker_, session, peer);
-        const UnderWay under_way(attempt_, attempt);
+        LoginAttempt attempt(worker_, session, peer, attempt_);
         auto server = co_await hand_over(session, peer, *login, attempt);
         if (server) co_return std::move(*server);
         co_await answer_failure(session, peer, *login, attempt, server.error());

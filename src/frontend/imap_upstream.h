@@ -14,6 +14,7 @@ public:
     Task<Result<SaslStep>> begin(UpstreamLogin login) override;
     Task<Result<SaslStep>> answer(std::string base64) override;
     [[nodiscard]] bool introduces() const override;
+    void leave() override { say_last("M3 LOGOUT\r\n"); }
 
 private:
     Task<Result<>> read_greeting() override;

@@ -19,11 +19,17 @@ namespace muster::frontend {
 /// ConversationOver when the client is gone.
 class LoginAttempt {
 public:
-    LoginAttempt(Worker& worker, ClientSession& session, const Peer& peer)
-        : worker_(worker), session_(session), peer_(peer) {}
+    /// `place` names it while it lives, for who ends the session.
+    LoginAttempt(Worker& worker, ClientSession& session, const Peer& peer, LoginAttempt*& place)
+        : worker_(worker), session_(session), peer_(peer), place_(place) {
+        place_ = this;
+    }
     LoginAttempt(const LoginAttempt&) = delete;
     LoginAttempt& operator=(const LoginAttempt&) = delete;
-    ~LoginAttempt() { withdrawn(); }
+    ~LoginAttempt() {
+        withdrawn();
+        place_ = nullptr;
+    }
 
     /// The account's home, for `service`. Refused: nobody can have that name.
     Result<cluster::Route> find_route(cluster::Service service, const Login& login);
@@ -72,6 +78,7 @@ private:
     Worker& worker_;
     ClientSession& session_;
     const Peer& peer_;
+    LoginAttempt*& place_;
     ClientGuard::Attempt attempt_ = ClientGuard::Attempt::None;
     net::Stream* server_ = nullptr;  ///< while it is asked to log the client in
 };

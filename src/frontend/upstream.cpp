@@ -3,6 +3,7 @@
 #include "frontend/imap_upstream.h"
 #include "frontend/pop3_upstream.h"
 #include "frontend/sieve_upstream.h"
+#include "frontend/smtp_upstream.h"
 
 namespace muster::frontend {
 
@@ -50,6 +51,14 @@ bool Upstream::was_gone() const {
            !reader_.has_more();
 }
 
+void Upstream::say_last(std::string_view text) {
+    try {
+        stream_->try_write(text);
+    } catch (const net::ConversationOver&) {
+        return;
+    }
+}
+
 std::unexpected<Error> Upstream::broken(std::string_view what) {
     return fail(ErrorKind::Unavailable, "unavailable", "unexpected answer: " + std::string(what));
 }
@@ -61,6 +70,8 @@ std::unique_ptr<Upstream> make_upstream(std::unique_ptr<net::SocketStream> strea
             return std::make_unique<Pop3Upstream>(std::move(stream), std::move(target));
         case cluster::Service::Sieve:
             return std::make_unique<SieveUpstream>(std::move(stream), std::move(target));
+        case cluster::Service::Submission:
+            return std::make_unique<SmtpUpstream>(std::move(stream), std::move(target));
         default: return std::make_unique<ImapUpstream>(std::move(stream), std::move(target));
     }
 }

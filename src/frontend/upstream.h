@@ -80,6 +80,8 @@ public:
     [[nodiscard]] const std::string& refusal() const { return refusal_; }
     /// begin() tells who the client is, and the server says at once whether it takes that.
     [[nodiscard]] virtual bool introduces() const = 0;
+    /// The protocol's goodbye, without waiting; the connection is then of no more use.
+    virtual void leave() {}
 
     [[nodiscard]] const ServerName& server() const { return target_->server; }
     [[nodiscard]] cluster::Service service() const { return target_->service; }
@@ -99,6 +101,8 @@ protected:
     /// to an end is cut off.
     Task<Result<std::string_view>> line();
     static std::unexpected<Error> broken(std::string_view what);
+    /// As much as goes without waiting; whoever has left hears nothing.
+    void say_last(std::string_view text);
 
     std::unique_ptr<net::SocketStream> stream_;
     net::LineReader reader_;

@@ -93,9 +93,14 @@ Task<void> SmtpConnection::turn_away() {
 }
 
 void SmtpConnection::dismiss() {
-    if (!session_ || session_->between_messages()) client_.expire_after(net::Duration{0});
+    if (session_ && !session_->between_messages()) return;
+    client_.expire_after(net::Duration{0});
+    if (session_) session_->hurry_login();
 }
 
-void SmtpConnection::end(net::EndReason reason) { client_.abort(reason); }
+void SmtpConnection::end(net::EndReason reason) {
+    client_.abort(reason);
+    if (session_) session_->end_login(reason);
+}
 
 }  // namespace muster::mx

@@ -1,11 +1,23 @@
 // AUTH of a submission session (RFC 4954): the account's home judges the credentials.
+#include <algorithm>
+
 #include "base/log.h"
 #include "cluster/capabilities.h"
 #include "frontend/login_attempt.h"
 #include "mx/mail_service.h"
 #include "mx/smtp_session.h"
+#include "wire/ascii.h"
 
 namespace muster::mx {
+
+namespace {
+
+/// A server on which nothing of ours runs judges its accounts' credentials by itself.
+bool judges_itself(const cluster::Server& server) {
+    return server.node.empty() && server.login == cluster::LoginMode::Own;
+}
+
+}  // namespace
 
 Task<std::optional<std::string>> SmtpSession::ask(std::string_view challenge) {
     std::string line = "334 ";
@@ -20,15 +32,26 @@ Task<std::optional<std::string>> SmtpSession::ask(std::string_view challenge) {
     co_return std::string(answer->text);
 }
 
+/// What every server can judge that a login may lead to.
 std::string SmtpSession::mechanisms() {
     const auto& topology = service_.worker().directory().topology();
     const auto servers =
         cluster::reachable_servers(*topology, nullptr, service_.worker().shared().settings.node);
+    const auto by_submission = [](const cluster::ServerView* view) {
+        return judges_itself(view->server) &&
+               view->server.service(cluster::Service::Submission) != nullptr;
+    };
+    std::vector<const cluster::ServerView*> by_imap;
+    std::vector<const cluster::ServerView*> others;
+    std::ranges::partition_copy(servers, std::back_inserter(others), std::back_inserter(by_imap),
+                                by_submission);
+    const auto imap = cluster::common_announcement(by_imap, cluster::Service::Imap).mechanisms;
+    const auto smtp = cluster::common_announcement(others, cluster::Service::Submission).mechanisms;
     std::string text = "PLAIN LOGIN";
-    for (const std::string& each :
-         cluster::common_announcement(servers, cluster::Service::Imap).mechanisms) {
+    for (const std::string& each : imap.empty() || by_imap.empty() ? smtp : imap) {
         const auto mechanism = wire::sasl::routable(each);
         if (!mechanism || text.find(each) != text.npos) continue;
+        if (!others.empty() && std::ranges::find(smtp, each) == smtp.end()) continue;
         if (!wire::sasl::reveals_secret(*mechanism) && !offer().scram) continue;
         text += ' ' + each;
     }
@@ -79,10 +102,11 @@ Task<SmtpSession::Next> SmtpSession::auth(std::string_view rest) {
     co_return Next::Go;
 }
 
+// What is passed by reference is judge_login()'s, which awaits these.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<AccountAddress>> SmtpSession::judge_login(frontend::Login login) {
-    frontend::LoginAttempt attempt(service_.worker(), *this, peer_);
-    // Where IMAP sessions of the account go, its credentials are judged.
-    const auto home = attempt.find_route(cluster::Service::Imap, login);
+    frontend::LoginAttempt attempt(service_.worker(), *this, peer_, attempt_);
+    const auto home = find_judge(attempt, login);
     const auto turn = co_await attempt.begin(home ? home->server->server.name.text : "");
     if (!turn) co_return std::unexpected(turn.error());
     if (!home && home.error().kind != ErrorKind::Refused) co_return std::unexpected(home.error());
@@ -98,18 +122,64 @@ Task<Result<AccountAddress>> SmtpSession::judge_login(frontend::Login login) {
     co_return judged;
 }
 
-// Both are judge_login()'s, which awaits it.
-// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+/// Where IMAP sessions of the account go; of a foreign server its submission service where it has
+/// one.
+Result<cluster::Route> SmtpSession::find_judge(frontend::LoginAttempt& attempt,
+                                               const frontend::Login& login) {
+    auto submission = attempt.find_route(cluster::Service::Submission, login);
+    if (submission && judges_itself(submission->server->server)) return submission;
+    return attempt.find_route(cluster::Service::Imap, login);
+}
+
 Task<Result<AccountAddress>> SmtpSession::judge_at_home(frontend::LoginAttempt& attempt,
                                                         const frontend::Login& login,
                                                         cluster::Route route) {
-    // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
+    if (judges_itself(route.server->server)) {
+        co_return co_await judge_at_foreign_server(attempt, login, std::move(route));
+    }
     auto step = co_await attempt.judge(login, route, cluster::Service::Submission, false);
     if (!step) co_return std::unexpected(step.error());
     if (!route.known()) co_return fail(ErrorKind::Refused, "", "no such account");
     auto concluded = co_await attempt.conclude(std::move(step->step.text));
     if (!concluded) co_return std::unexpected(concluded.error());
     co_return route.login;
+}
+
+/// By SMTP AUTH or IMAP AUTHENTICATE: who can log in there is who he says he is.
+Task<Result<AccountAddress>> SmtpSession::judge_at_foreign_server(frontend::LoginAttempt& attempt,
+                                                                  const frontend::Login& login,
+                                                                  cluster::Route route) {
+    if (!route.known() && !service_.worker().may_hand_on_unknown()) {
+        co_return fail(ErrorKind::Refused, "", "too many unknown names");
+    }
+    // It would take a signed name that has no domain for one of its own.
+    if (!wire::sasl::can_rewrite(login.mechanism) &&
+        !wire::equal_folded(login.name, route.login.view())) {
+        co_return fail(ErrorKind::Refused, "", "a signed name that the server does not know");
+    }
+    const auto message = frontend::message_for(login, route.login);
+    if (!message) co_return std::unexpected(message.error());
+    const cluster::Service service =
+        route.service == route.server->server.service(cluster::Service::Submission)
+            ? cluster::Service::Submission
+            : cluster::Service::Imap;
+    const auto entered = co_await attempt.enter(
+        service, route,
+        {{peer_.client, peer_.local, peer_.session.view(), 5, {}}, login.mechanism, *message});
+    if (!entered) co_return std::unexpected(entered.error());
+    entered->upstream->leave();
+    if (!route.known()) co_return fail(ErrorKind::Refused, "", "no such account");
+    co_return route.login;
+}
+
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
+
+void SmtpSession::end_login(net::EndReason reason) {
+    if (attempt_ != nullptr) attempt_->end(reason);
+}
+
+void SmtpSession::hurry_login() {
+    if (attempt_ != nullptr) attempt_->hurry();
 }
 
 }  // namespace muster::mx

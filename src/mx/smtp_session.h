@@ -34,6 +34,9 @@ public:
     Task<void> serve();
     /// The client is not in the middle of a message: it can be told to come back later.
     [[nodiscard]] bool between_messages() const { return !in_message_; }
+    /// Ends the conversation with a server that judges a login, now or when its time is up: now.
+    void end_login(net::EndReason reason);
+    void hurry_login();
 
     // ClientSession
     Task<void> greet() override;
@@ -102,6 +105,11 @@ private:
 
     /// AUTH's exchange with the account's home; who logged in, or why not.
     Task<Result<AccountAddress>> judge_login(frontend::Login login);
+    static Result<cluster::Route> find_judge(frontend::LoginAttempt& attempt,
+                                             const frontend::Login& login);
+    Task<Result<AccountAddress>> judge_at_foreign_server(frontend::LoginAttempt& attempt,
+                                                         const frontend::Login& login,
+                                                         cluster::Route route);
     Task<Result<AccountAddress>> judge_at_home(frontend::LoginAttempt& attempt,
                                                const frontend::Login& login, cluster::Route route);
     [[nodiscard]] std::string mechanisms();
@@ -113,7 +121,8 @@ private:
     std::string helo_;
     bool extended_ = false;  ///< EHLO
     std::string client_name_;
-    std::string login_;  ///< the account that is logged in; empty: nobody
+    frontend::LoginAttempt* attempt_ = nullptr;  ///< while a login is judged
+    std::string login_;                          ///< the account that is logged in; empty: nobody
     std::optional<MailTransaction> transaction_;
     std::optional<MessageIntake> intake_;  ///< while a message is read
     queue::QueueId id_;

@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
+import foreign_lab
 import harness
 import mail_lab
 from harness import b64, wait_for
@@ -435,6 +436,76 @@ class Submission(Case):
         text = email.message_from_bytes(wait_for_mail(demo, "sv1", people["sv1"], marker))
         self.assertIsNone(text["Message-ID"])
         self.assertIsNone(text["Date"])
+
+
+class ForeignSubmission(Case):
+    """Accounts of a Dovecot on which nothing of ours runs: it judges their logins itself, at its
+    submission service or, where its entry has none, by IMAP. No password of theirs is known here."""
+    OWN = "a password of its own"
+    USERS = {"by-smtp@foreign.dom": "foreign-smtp", "by-imap@foreign.dom": "foreign-imap"}
+
+    @classmethod
+    def setUpClass(cls):
+        relay = mail_lab.Sink()
+        cls.addClassCleanup(relay.close)
+        cls.dovecot = foreign_lab.ForeignDovecot({name: cls.OWN for name in cls.USERS}, relay.port)
+        cls.addClassCleanup(cls.dovecot.close)
+        offers = ["AUTH=PLAIN", "AUTH=SCRAM-SHA-256"]
+        for server in cls.USERS.values():
+            services = {"imap": {"port": cls.dovecot.ports["imap"], "tls": "none",
+                                 "capabilities": ["IMAP4rev1", *offers]}}
+            if server == "foreign-smtp":
+                services["submission"] = {"port": cls.dovecot.ports["submission"], "tls": "none",
+                                          "capabilities": offers}
+            demo.api("PUT", f"/v1/servers/{server}", {
+                "kind": "foreign", "host": "127.0.0.1", "introduce": "xclient",
+                "services": services})
+        demo.api("PUT", "/v1/domains/foreign.dom",
+                 {"kind": "shared", "servers": list(cls.USERS.values())})
+        for name, server in cls.USERS.items():
+            demo.api("POST", "/v1/accounts", {"address": name, "home": server})
+        wait_for(cls.all_are_up, "the foreign servers on fe1")
+
+    @classmethod
+    def all_are_up(cls):
+        rows = demo.api("GET", "/v1/servers", node="fe1")["servers"]
+        seen = [row.get("observed", {}) for row in rows if row["name"] in cls.USERS.values()]
+        return len(seen) == 2 and all(set(each.values()) == {"up"} for each in seen)
+
+    def opened(self):
+        source = harness.new_source()
+        smtp = mail_lab.Smtp(demo.fe["fe1"]["submissions"], demo.context, harness.MAIL_HOST,
+                             source=source)
+        self.addCleanup(smtp.close)
+        return smtp, source
+
+    def test_plain_and_scram(self):
+        for name, server in self.USERS.items():
+            smtp, source = self.opened()
+            self.assertRegex(smtp.features, "AUTH .*SCRAM-SHA-256")
+            self.assertRegex(smtp.command("AUTH PLAIN " + b64(f"\0{name}\0{self.OWN}")), "^235 ")
+            service = "submission" if server == "foreign-smtp" else "imap"
+            wait_for(lambda: f"{service}-login: Info: Login: user=<{name}>, method=PLAIN, "
+                             f"rip={source}," in self.dovecot.log(), f"{name} from {source}")
+            marker = new_marker()
+            self.assertRegex(smtp.send(name, [address("sv1")], text_of(marker)), "^250 ")
+            wait_for_mail(demo, "sv1", people["sv1"], marker)
+            smtp, source = self.opened()
+            scram = harness.Scram(name, self.OWN)
+            answer = smtp.command("AUTH SCRAM-SHA-256 " + b64(scram.first()))
+            answer = smtp.command(b64(scram.final(harness.base64.b64decode(answer[4:]))))
+            self.assertTrue(scram.verified(harness.base64.b64decode(answer[4:])))
+            self.assertRegex(smtp.command(""), "^235 ")
+            self.assertRegex(smtp.command(f"MAIL FROM:<{name}>"), "^250 ")
+            wait_for(lambda: f"{service}-login: Info: Login: user=<{name}>, "
+                             f"method=SCRAM-SHA-256, rip={source}," in self.dovecot.log(), "SCRAM")
+
+    def test_nobody_else(self):
+        for name in [*self.USERS, "nobody@foreign.dom"]:
+            smtp, _ = self.opened()
+            self.assertRegex(smtp.command("AUTH PLAIN " + b64(f"\0{name}\0wrong")),
+                             "^535 5.7.8 Authentication failed$")
+            self.assertRegex(smtp.command(f"MAIL FROM:<{name}>"), "^530 ")
 
 
 if __name__ == "__main__":
