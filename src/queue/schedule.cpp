@@ -26,24 +26,45 @@ bool counts_as_try(std::span<const GroupResult> groups) {
     return false;
 }
 
+namespace {
+
+/// Who hears of what is due earlier. Set to nobody, it returns when no call is under way.
+class Wake {
+public:
+    void set(std::function<void()> listener) {
+        const std::scoped_lock lock(mutex_);
+        listener_ = std::move(listener);
+    }
+    void call() {
+        const std::scoped_lock lock(mutex_);
+        if (listener_) listener_();
+    }
+
+private:
+    std::mutex mutex_;
+    std::function<void()> listener_;
+};
+
+}  // namespace
+
 struct Schedule::State {
     explicit State(const RetrySettings& settings) : index(settings) {}
 
     std::mutex mutex;
     ScheduleIndex index;
     std::minstd_rand random{std::random_device{}()};
-    std::shared_ptr<const std::function<void()>> wake;
+    Wake wake;
     /// What callers of next_due() know; empty: that nothing is due at all.
     std::optional<Time> told;
 
     double chance() { return std::uniform_real_distribution<double>(0.0, 1.0)(random); }
 
-    /// What to call after the lock is gone; nullptr: nothing.
-    std::shared_ptr<const std::function<void()>> earlier() {
+    /// Whether somebody should hear of it, after the lock is gone.
+    bool earlier() {
         const auto next = index.next_due();
-        if (!next || (told && *told <= *next)) return nullptr;
+        if (!next || (told && *told <= *next)) return false;
         told = next;
-        return wake;
+        return true;
     }
 
     /// Runs `change` on the index under the lock, then wakes whoever should know.
@@ -51,9 +72,9 @@ struct Schedule::State {
     auto with(Change change) {
         std::unique_lock lock(mutex);
         auto result = change(index);
-        const auto call = earlier();
+        const bool call = earlier();
         lock.unlock();
-        if (call) (*call)();
+        if (call) wake.call();
         return result;
     }
 
@@ -147,9 +168,8 @@ std::optional<Time> Schedule::next_due() {
 }
 
 void Schedule::on_earlier(std::function<void()> wake) {
-    auto shared = wake ? std::make_shared<const std::function<void()>>(std::move(wake)) : nullptr;
+    state_->wake.set(std::move(wake));
     state_->with([&](ScheduleIndex&) {
-        state_->wake = std::move(shared);
         state_->told.reset();
         return 0;
     });

@@ -4,6 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <semaphore>
+#include <thread>
+
 namespace muster::queue {
 namespace {
 
@@ -240,6 +244,26 @@ TEST_F(ScheduleTest, TellsWhenSomethingIsDueEarlier) {
     schedule_.on_earlier({});
     add("x@d", kStart);
     EXPECT_EQ(calls + others, 4);
+}
+
+TEST_F(ScheduleTest, WhoeverHasLeftIsNotCalledAnyMore) {
+    std::binary_semaphore called(0);
+    std::binary_semaphore leaving(0);
+    std::atomic<bool> left = false;
+    bool called_after = false;
+    schedule_.on_earlier([&] {
+        called.release();
+        leaving.acquire();
+        for (int i = 0; i < 100; ++i) std::this_thread::yield();
+        called_after = left;
+    });
+    std::thread other([&] { add("x@d", kStart); });
+    called.acquire();
+    leaving.release();
+    schedule_.on_earlier({});
+    left = true;
+    other.join();
+    EXPECT_FALSE(called_after);
 }
 
 TEST_F(ScheduleTest, ListsByFilterInPages) {
