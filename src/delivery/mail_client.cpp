@@ -27,17 +27,30 @@ net::Duration left(net::Duration limit, net::Clock::time_point until) {
 
 Task<TransactionResult> MailClient::send(std::shared_ptr<const MailTarget> target,
                                          Transaction transaction) {
-    if (auto waiting = cache_.take(target->key, transaction.client)) {
-        auto result = co_await waiting->send(transaction);
+    auto waiting = ended_ ? nullptr : cache_.take(target->key, transaction.client);
+    if (waiting) {
+        auto result = co_await send_over(*waiting, transaction);
         cache_.put(std::move(waiting));
         if (!result.stale) co_return result;
     }
     auto made = co_await connect(target, transaction.until);
     if (!made) co_return not_reached(transaction, *target, made.error());
-    auto result = co_await (*made)->send(transaction);
+    auto result = co_await send_over(**made, transaction);
     cache_.put(std::move(*made));
     if (result.stale) result.reached = false;
     co_return result;
+}
+
+// send() holds the upstream meanwhile.
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
+Task<TransactionResult> MailClient::send_over(MailUpstream& upstream, Transaction transaction) {
+    const net::StreamSet::Member busy(&busy_, upstream.stream());
+    co_return co_await upstream.send(transaction);
+}
+
+void MailClient::give_up() {
+    ended_ = true;
+    busy_.abort(net::EndReason::Draining);
 }
 
 Task<Result<std::unique_ptr<MailUpstream>>> MailClient::connect(
@@ -53,10 +66,14 @@ Task<Result<std::unique_ptr<MailUpstream>>> MailClient::connect(
 
 Task<MailClient::Opened> MailClient::open(std::shared_ptr<const MailTarget> target,
                                           net::Clock::time_point until) {
-    auto stream =
-        co_await net::connect(loop_, target->endpoint, target->source, left(limits_.open, until));
+    if (ended_) {
+        co_return Opened{fail(ErrorKind::Unavailable, "unavailable", "this node is stopping")};
+    }
+    auto stream = co_await net::connect(loop_, target->endpoint, target->source,
+                                        left(limits_.open, until), &busy_);
     if (!stream) co_return Opened{std::unexpected(stream.error())};
     auto upstream = std::make_unique<MailUpstream>(std::move(*stream), std::move(target), limits_);
+    const net::StreamSet::Member busy(&busy_, upstream->stream());
     const auto done = co_await upstream->open(until);
     if (!done) co_return Opened{std::unexpected(done.error()), upstream->tls_failed()};
     co_return Opened{std::move(upstream)};

@@ -3,6 +3,7 @@
 
 #include "delivery/connection_cache.h"
 #include "net/loop.h"
+#include "net/stream_set.h"
 
 namespace muster::delivery {
 
@@ -18,6 +19,8 @@ public:
     /// connection can be had, or the server will not greet us, all recipients are Deferred and
     /// `reached` is false: another host of the destination may be tried.
     Task<TransactionResult> send(std::shared_ptr<const MailTarget> target, Transaction transaction);
+    /// What is under way ends as if its connection were lost, and nothing begins any more.
+    void give_up();
 
     /// A greeted new connection; for checks and for warming up.
     Task<Result<std::unique_ptr<MailUpstream>>> connect(
@@ -29,11 +32,14 @@ private:
         Result<std::unique_ptr<MailUpstream>> upstream;
         bool tls_failed = false;
     };
+    Task<TransactionResult> send_over(MailUpstream& upstream, Transaction transaction);
     Task<Opened> open(std::shared_ptr<const MailTarget> target, net::Clock::time_point until);
 
     net::Loop& loop_;
     ConnectionCache& cache_;
     PhaseLimits limits_;
+    net::StreamSet busy_;
+    bool ended_ = false;
 };
 
 }  // namespace muster::delivery

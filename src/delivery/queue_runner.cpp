@@ -17,6 +17,7 @@ namespace muster::delivery {
 namespace {
 
 constexpr net::Duration kLongestPause{5'000};
+constexpr net::Duration kLookAtEnd{250};
 
 queue::Outcome queue_outcome(Outcome outcome) {
     switch (outcome) {
@@ -54,6 +55,16 @@ bool is_open(const queue::RecipientState& state) {
     return state.kind == queue::RecipientState::Kind::Open;
 }
 
+/// Those that wait for another try, or the others.
+std::vector<queue::RecipientResult> with_outcomes(
+    const std::vector<queue::RecipientResult>& results, bool deferred) {
+    std::vector<queue::RecipientResult> found;
+    for (const queue::RecipientResult& result : results) {
+        if ((result.outcome == queue::Outcome::Deferred) == deferred) found.push_back(result);
+    }
+    return found;
+}
+
 }  // namespace
 
 QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
@@ -67,7 +78,8 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       targets_(upstream, std::move(node)),
       cache_({.per_target = settings_.tries_of_destination}),
       client_(loop_, cache_),
-      homes_(targets_, hosts, settings_.host_name) {
+      homes_(targets_, hosts, settings_.host_name),
+      resolver_(resolver) {
     if (resolver == nullptr) return;
     sts_ = std::make_unique<StsCache>(*resolver, fetching_);
     MxRules rules;
@@ -123,9 +135,24 @@ Task<void> QueueRunner::work() {
             co_await pause();
         }
     }
-    co_await tries_.drained();
+    co_await end_tries();
     cache_.clear();
     loop_.stop();
+}
+
+Task<void> QueueRunner::end_tries() {
+    const auto until = net::Clock::now() + settings_.stop_grace;
+    while (tries_.running() > 0) {
+        net::Sleep sleep(loop_, kLookAtEnd);
+        pausing_ = &sleep;
+        co_await sleep;
+        pausing_ = nullptr;
+        if (net::Clock::now() < until) continue;
+        cut_off_ = true;
+        client_.give_up();
+        if (resolver_ != nullptr) resolver_->give_up(loop_);
+        if (sts_) sts_->give_up();
+    }
 }
 
 void QueueRunner::sweep() {
@@ -167,7 +194,7 @@ Task<void> QueueRunner::attempt(queue::QueueId id) {
         }
         if (message.error().kind == ErrorKind::Io) spool_.settle(id, {});
     } else {
-        Try each{.message = std::move(*message), .results = {}, .left = {}};
+        Try each{.message = std::move(*message)};
         co_await deliver(each);
         co_await finish(each);
     }
@@ -179,7 +206,16 @@ Task<void> QueueRunner::deliver(Try& each) {
         co_return fail_all(each, "4.4.7", "Could not be delivered in time");
     }
     const std::vector<Group> groups = route(each);
-    for (const Group& group : groups) co_await deliver_group(each, group);
+    for (const Group& group : groups) {
+        for (const std::uint32_t recipient : group.recipients) each.results.expect(recipient);
+    }
+    for (const Group& group : groups) {
+        // What was found out so far stands whatever becomes of the rest.
+        if (&group != groups.data()) {
+            spool_.record(each.message.id, each.results.take_untold(each.message.envelope));
+        }
+        co_await deliver_group(each, group);
+    }
 }
 
 void QueueRunner::fail_all(Try& each, const char* status, std::string_view text) {
@@ -188,11 +224,11 @@ void QueueRunner::fail_all(Try& each, const char* status, std::string_view text)
         if (!is_open(state)) continue;
         std::string why(text);
         if (!state.last.text.empty()) why += "; the last answer was: " + state.last.text;
-        each.results.push_back({.recipient = i,
-                                .outcome = queue::Outcome::Failed,
-                                .status = status,
-                                .server = state.last.server,
-                                .text = std::move(why)});
+        each.results.find({.recipient = i,
+                           .outcome = queue::Outcome::Failed,
+                           .status = status,
+                           .server = state.last.server,
+                           .text = std::move(why)});
     }
 }
 
@@ -203,34 +239,39 @@ std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
         if (!is_open(each.message.states[i])) continue;
         const auto path = wire::smtp::parse_address(envelope.recipients[i].address);
         if (!path) {
-            note(each, i, own_result(Outcome::Refused, 553, {5, 1, 3}, "Not an address"), {});
+            each.results.find(
+                noted(each, i, own_result(Outcome::Refused, 553, {5, 1, 3}, "Not an address"), {}));
             continue;
         }
         const auto found =
             cluster::find_recipient(directory_, path->local, path->domain, settings_.host_name);
         if (!found && found.error().kind != ErrorKind::Syntax) {
-            note(each, i, deferred("The directory cannot be read: " + found.error().detail), {});
+            each.results.find(noted(
+                each, i, deferred("The directory cannot be read: " + found.error().detail), {}));
             each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
             continue;
         }
         const auto verdict = found ? found->verdict : cluster::MailVerdict::Unknown;
         if (verdict == cluster::MailVerdict::Unknown &&
             !cluster::knows_all_addresses(directory_, settings_.stale_after)) {
-            note(each, i, own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"), {});
+            each.results.find(noted(
+                each, i, own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"), {}));
             each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
             continue;
         }
         const bool goes_on =
             verdict == cluster::MailVerdict::Accept || verdict == cluster::MailVerdict::Foreign;
         if (verdict == cluster::MailVerdict::Disabled) {  // until it is enabled, or time is over
-            note(each, i, own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"),
-                 {});
+            each.results.find(noted(
+                each, i, own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"),
+                {}));
             each.left.push_back({"disabled", queue::GroupResult::Kind::Deferred});
             continue;
         }
         if (!goes_on) {
-            note(each, i, own_result(Outcome::Refused, 550, {5, 1, 1}, "No such address any more"),
-                 {});
+            each.results.find(noted(
+                each, i, own_result(Outcome::Refused, 550, {5, 1, 1}, "No such address any more"),
+                {}));
             continue;
         }
         const bool in_world = found->targets.front().home.empty() && found->targets.size() == 1;
@@ -280,13 +321,8 @@ void QueueRunner::add_route(std::vector<Group>& groups, const cluster::MailTarge
     same->addresses.push_back(target.address);
 }
 
-void QueueRunner::note(Try& each, std::uint32_t recipient, const RecipientResult& result,
-                       std::string_view server) {
-    each.results.push_back({.recipient = recipient,
-                            .outcome = queue_outcome(result.outcome),
-                            .status = result.enhanced.text(),
-                            .server = std::string(server),
-                            .text = result.text});
+queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipient,
+                                          const RecipientResult& result, std::string_view server) {
     const queue::Envelope& envelope = each.message.envelope;
     log::info(result.outcome == Outcome::Delivered ? "mail-delivered" : "mail-not-delivered",
               {{"id", each.message.id},
@@ -297,6 +333,11 @@ void QueueRunner::note(Try& each, std::uint32_t recipient, const RecipientResult
                {"tries", std::uint64_t{each.message.tries} + 1},
                {"status", result.enhanced.text()},
                {"reason", result.outcome == Outcome::Delivered ? std::string() : result.text}});
+    return {.recipient = recipient,
+            .outcome = queue_outcome(result.outcome),
+            .status = result.enhanced.text(),
+            .server = std::string(server),
+            .text = result.text};
 }
 
 Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
@@ -320,13 +361,23 @@ Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
     std::string server;
     const TransactionResult done = co_await send(each, group, server);
     leave(group.destination);
+    const auto is_unknown = [this](const RecipientResult& one) {
+        return cut_off_ && one.outcome == Outcome::Deferred && !one.from_server;
+    };
     if (done.reached) schedule.reached(group.destination, queue::now());
     bool any_left = false;
+    bool any_unknown = false;
     for (std::size_t i = 0; i < group.recipients.size(); ++i) {
-        note(each, group.recipients[i], done.recipients[i], server);
-        any_left = any_left || done.recipients[i].outcome == Outcome::Deferred;
+        const RecipientResult& one = done.recipients[i];
+        any_left = any_left || one.outcome == Outcome::Deferred;
+        any_unknown = any_unknown || is_unknown(one);
+        if (is_unknown(one)) continue;
+        each.results.answer(noted(each, group.recipients[i], one, server));
     }
     if (!any_left) co_return;
+    if (any_unknown) {
+        co_return each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
+    }
     if (!done.reached) {
         schedule.unreachable(group.destination, done.recipients.front().text, queue::now());
     }
@@ -420,29 +471,10 @@ Task<TransactionResult> QueueRunner::send_out(const Group& group, Transaction tr
     co_return last;
 }
 
-/// One result for each recipient: of one that stands for several targets the least final one, so
-/// that nobody is left out. Those who have the message may then get it again.
-void QueueRunner::fold_results(Try& each) {
-    constexpr std::size_t kNone = SIZE_MAX;
-    std::vector<std::size_t> places(each.message.states.size(), kNone);
-    std::vector<queue::RecipientResult> folded;
-    for (queue::RecipientResult& result : each.results) {
-        std::size_t& place = places[result.recipient];
-        if (place == kNone) {
-            place = folded.size();
-            folded.push_back(std::move(result));
-        } else if (folded[place].outcome != queue::Outcome::Deferred &&
-                   result.outcome != queue::Outcome::Delivered) {
-            folded[place] = std::move(result);
-        }
-    }
-    each.results = std::move(folded);
-}
-
 Task<void> QueueRunner::finish(Try& each) {
     std::vector<queue::RecipientState>& states = each.message.states;
-    fold_results(each);
-    for (const queue::RecipientResult& result : each.results) {
+    const std::vector<queue::RecipientResult> known = each.results.known();
+    for (const queue::RecipientResult& result : known) {
         queue::RecipientState& state = states[result.recipient];
         state.last = result;
         if (result.outcome == queue::Outcome::Delivered && is_open(state)) {
@@ -452,35 +484,34 @@ Task<void> QueueRunner::finish(Try& each) {
         }
     }
     const queue::QueueId id = each.message.id;
+    std::vector<queue::RecipientResult> fresh = each.results.take();
     // The report first: a crash in between repeats it, and loses none.
-    if (!co_await report(each, false)) {
+    if (!co_await report(each, with_outcomes(fresh, false))) {
         log::error("report-not-queued", {{"id", id}, {"next", "the message is tried again"}});
-        std::erase_if(each.results, [](const queue::RecipientResult& result) {
+        std::erase_if(fresh, [](const queue::RecipientResult& result) {
             return result.outcome == queue::Outcome::Failed;
         });
-        if (!each.results.empty()) spool_.record(id, each.results);
+        spool_.record(id, std::move(fresh));
         co_return spool_.settle(id, each.left);
     }
     if (std::ranges::none_of(states, is_open)) co_return spool_.remove(id);
-    const bool is_recorded = !each.results.empty();
-    if (is_recorded) spool_.record(id, each.results);
+    spool_.record(id, std::move(fresh));
     const bool is_late =
         queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
                                 each.message.delay_notice, queue::now());
-    if (is_late && co_await report(each, true)) {
+    if (is_late && co_await report(each, with_outcomes(known, true))) {
         spool_.record_delay_notice(id);
-    } else if (!is_recorded && !queue::counts_as_try(each.left)) {
+    } else if (known.empty() && !queue::counts_as_try(each.left)) {
         co_return spool_.pass_over(id, each.left);
     }
     spool_.settle(id, each.left);
 }
 
-Task<bool> QueueRunner::report(const Try& each, bool delays) {
+Task<bool> QueueRunner::report(const Try& each,
+                               const std::vector<queue::RecipientResult>& results) {
     const queue::Envelope& envelope = each.message.envelope;
     std::vector<ReportItem> items;
-    for (const queue::RecipientResult& result : each.results) {
-        const bool is_delay = result.outcome == queue::Outcome::Deferred;
-        if (is_delay != delays) continue;
+    for (const queue::RecipientResult& result : results) {
         items.push_back({.recipient = envelope.recipients[result.recipient],
                          .outcome = result.outcome,
                          .status = result.status,

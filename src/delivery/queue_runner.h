@@ -18,6 +18,7 @@
 #include "delivery/mail_client.h"
 #include "delivery/mx_hosts.h"
 #include "delivery/reports.h"
+#include "delivery/try_results.h"
 #include "delivery/world_client.h"
 #include "frontend/host_addresses.h"
 #include "frontend/settings.h"
@@ -36,7 +37,8 @@ struct RunnerSettings {
     net::Duration stale_after{900'000};       ///< a replica silent for so long knows of no loss
     std::vector<IpAddress> source_addresses;  ///< towards the world; empty: the kernel chooses
     std::vector<IpAddress>
-        own_addresses;  ///< on which this node takes mail itself: no MX of others
+        own_addresses;                ///< on which this node takes mail itself: no MX of others
+    net::Duration stop_grace{3'000};  ///< for what is under way when the node stops
 };
 
 /// Owns a thread with a loop of its own. Its promise: a message leaves the queue only when each
@@ -54,7 +56,9 @@ public:
     QueueRunner& operator=(const QueueRunner&) = delete;
 
     void start();
-    /// Ends tries at their next answer, and the thread.
+    /// Ends the thread within `stop_grace` and a moment: no group begins any more, and those under
+    /// way are cut off after that time. Of which no answer was heard stays queued as it was: a
+    /// server that had its message to the end and did not answer gets it again.
     void stop();
 
 private:
@@ -69,8 +73,8 @@ private:
     /// What a try made of a message.
     struct Try {
         queue::QueuedMessage message;
-        std::vector<queue::RecipientResult> results;
-        std::vector<queue::GroupResult> left;
+        TryResults results{};
+        std::vector<queue::GroupResult> left{};
     };
 
     /// What is on its way to one destination, and what waits for its turn.
@@ -95,6 +99,7 @@ private:
 
     void run();
     Task<void> work();
+    Task<void> end_tries();
     Task<void> pause();
     /// There may be something to take from the queue: work() looks after what is ready by then.
     void look_again();
@@ -102,17 +107,17 @@ private:
     void sweep();
     Task<void> attempt(queue::QueueId id);
     Task<void> deliver(Try& each);
-    static void fold_results(Try& each);
     Task<void> finish(Try& each);
-    Task<bool> report(const Try& each, bool delays);
+    Task<bool> report(const Try& each, const std::vector<queue::RecipientResult>& results);
 
     /// Where the open recipients go. Those that nobody has (any more) fail at once.
     std::vector<Group> route(Try& each);
     void add_route(std::vector<Group>& groups, const cluster::MailTarget& target,
                    std::uint32_t recipient);
     void fail_all(Try& each, const char* status, std::string_view text);
-    void note(Try& each, std::uint32_t recipient, const RecipientResult& result,
-              std::string_view server);
+    /// A recipient's result as the queue keeps it; the log hears of it, too.
+    static queue::RecipientResult noted(const Try& each, std::uint32_t recipient,
+                                        const RecipientResult& result, std::string_view server);
 
     Task<void> deliver_group(Try& each, const Group& group);
     Task<TransactionResult> send(const Try& each, const Group& group, std::string& server);
@@ -132,6 +137,7 @@ private:
     HomeTargets homes_;
     std::map<std::string, Traffic> traffic_;  ///< by destination
     net::Clock::time_point swept_{};
+    net::Resolver* const resolver_;
     net::BlockingPool fetching_{2};  ///< MTA-STS policies
     std::unique_ptr<StsCache> sts_;
     std::unique_ptr<WorldClient> world_;  ///< null: mail to the world waits
@@ -141,6 +147,7 @@ private:
     bool looking_ = false;                ///< a look_again() is on its way
     std::atomic<bool> was_told_ = false;  ///< of something due; the loop knows soon
     bool stopping_ = false;
+    bool cut_off_ = false;  ///< what breaks now says nothing of the destination
     std::thread thread_;
 };
 

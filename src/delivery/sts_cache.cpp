@@ -24,12 +24,13 @@ StsVerdict judge(const std::optional<mta_sts::Policy>& policy, std::string_view 
     return mta_sts::allows(*policy, host) ? StsVerdict::Match : StsVerdict::Mismatch;
 }
 
-Result<std::string> fetch_sts_policy(const std::string& domain) {
+Result<std::string> fetch_sts_policy(const std::string& domain, const std::stop_token& stop) {
     net::HttpTarget target;
     target.origin = "https://mta-sts." + domain;
     target.total_time = std::chrono::minutes(1);
     target.reply_limit = mta_sts::kMaxPolicy;
     net::HttpClient client(std::move(target));
+    const std::stop_callback cancelling(stop, [&client] { client.cancel(); });
     net::HttpCall call;
     call.path = "/.well-known/mta-sts.txt";
     auto reply = client.call(call);
@@ -70,7 +71,7 @@ Task<std::optional<mta_sts::Policy>> StsCache::find(net::Loop& loop, std::string
     const auto id = mta_sts::record_id(answer.texts);
     const bool current = known.policy && id == known.id;
     if (!id || current || now() < known.not_before || pool_.full()) co_return known.policy;
-    const auto fetch = [this, &domain] { return fetch_(domain); };
+    const auto fetch = [this, &domain] { return fetch_(domain, stop_.get_token()); };
     const auto text = co_await net::Blocking(loop, pool_, fetch);
     auto policy = text ? mta_sts::parse_policy(*text) : std::unexpected(text.error());
     if (policy) {

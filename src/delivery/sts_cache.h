@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "delivery/tls_policy.h"
@@ -19,14 +20,15 @@ namespace muster::delivery {
 StsVerdict judge(const std::optional<wire::mta_sts::Policy>& policy, std::string_view host);
 
 /// Fetches a policy's text from `https://mta-sts.DOMAIN/.well-known/mta-sts.txt`: the system's
-/// authorities, no redirects, text/plain, at most 64 KiB, 60 s. Blocks.
-Result<std::string> fetch_sts_policy(const std::string& domain);
+/// authorities, no redirects, text/plain, at most 64 KiB, 60 s. Blocks, until `stop` at most.
+Result<std::string> fetch_sts_policy(const std::string& domain, const std::stop_token& stop);
 
 /// Policies by domain, at most kMost; those that end first go. Thread-safe. The resolver and the
 /// pool outlive it.
 class StsCache {
 public:
-    using Fetch = std::function<Result<std::string>(const std::string& domain)>;
+    using Fetch =
+        std::function<Result<std::string>(const std::string& domain, const std::stop_token& stop)>;
     using Time = std::chrono::system_clock::time_point;
     static constexpr std::size_t kMost = 10'000;
 
@@ -38,6 +40,8 @@ public:
     /// its max_age is over (RFC 8461, 5.1). A fetch that failed is not tried again for 5 minutes.
     /// `loop` is the caller's.
     Task<std::optional<wire::mta_sts::Policy>> find(net::Loop& loop, std::string domain);
+    /// Fetches fail from now on, also those under way.
+    void give_up() { stop_.request_stop(); }
 
 private:
     struct Known {
@@ -52,6 +56,7 @@ private:
     net::Resolver& resolver_;
     net::BlockingPool& pool_;
     Fetch fetch_;
+    std::stop_source stop_;
     std::mutex mutex_;
     std::map<std::string, Known, std::less<>> known_;
 };

@@ -27,8 +27,8 @@ void set_option(int fd, int level, int option) {
 // A loop outlives its tasks.
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
-                                                    std::optional<IpAddress> source,
-                                                    Duration limit) {
+                                                    std::optional<IpAddress> source, Duration limit,
+                                                    StreamSet* under_way) {
     const SocketAddress address(to);
     const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) co_return unreachable(to, errno);
@@ -52,6 +52,7 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
         if (start_error != EINPROGRESS) co_return unreachable(to, start_error);
         stream->expire_after(limit);
         bool late = false;
+        const StreamSet::Member member(under_way, *stream);
         try {
             co_await stream->ready(Direction::Write);
         } catch (const ConversationOver&) {

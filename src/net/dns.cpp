@@ -193,6 +193,7 @@ struct Resolver::Impl {
     void read_answers();
     Ticket* ask(const std::shared_ptr<Question>& question);
     void abandon(Ticket* ticket);
+    void give_up(Loop& loop);
     static void answered(void* ticket, int error, ub_result* result);
 };
 
@@ -322,6 +323,18 @@ void Resolver::Impl::abandon(Ticket* ticket) {
     if (found != tickets.end()) found->second->question.reset();
 }
 
+void Resolver::Impl::give_up(Loop& loop) {
+    std::vector<std::shared_ptr<Question>> left;
+    {
+        const std::scoped_lock lock(mutex);
+        for (const auto& [ticket, owned] : tickets) {
+            const bool waits = owned->question && &owned->question->loop == &loop;
+            if (waits) left.push_back(std::move(owned->question));
+        }
+    }
+    for (const auto& question : left) question->finish(failed("given up"));
+}
+
 /// On the reader's thread.
 void Resolver::Impl::answered(void* argument, int error, ub_result* result) {
     auto* const ticket = static_cast<Ticket*>(argument);
@@ -347,6 +360,8 @@ Result<std::unique_ptr<Resolver>> Resolver::create(const ResolverSettings& setti
 
 Resolver::Resolver(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Resolver::~Resolver() = default;
+
+void Resolver::give_up(Loop& loop) { impl_->give_up(loop); }
 
 // The caller's loop outlives its task.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)

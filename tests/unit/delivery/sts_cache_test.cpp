@@ -46,7 +46,7 @@ protected:
 
 TEST_F(StsCacheTest, APolicyIsFetchedOnce) {
     publish("x.example", "v=STSv1; id=1;");
-    start([this](const std::string& domain) -> Result<std::string> {
+    start([this](const std::string& domain, const std::stop_token&) -> Result<std::string> {
         ++fetched_;
         EXPECT_EQ(domain, "x.example");
         return kPolicy;
@@ -59,7 +59,7 @@ TEST_F(StsCacheTest, APolicyIsFetchedOnce) {
 
 TEST_F(StsCacheTest, AFetchThatFailsIsNotRepeatedAtOnce) {
     publish("x.example", "v=STSv1; id=1;");
-    start([this](const std::string&) -> Result<std::string> {
+    start([this](const std::string&, const std::stop_token&) -> Result<std::string> {
         ++fetched_;
         return fail(ErrorKind::Unavailable, "down");
     });

@@ -1,0 +1,226 @@
+// What is queued on its way to servers of other sites on loopback.
+
+#include "delivery/queue_runner.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <future>
+#include <thread>
+
+#include "cluster/directory_writer.h"
+#include "state/sqlite_store.h"
+#include "unit/delivery/smtp_server.h"
+#include "unit/queue/folder.h"
+
+namespace muster::delivery {
+namespace {
+
+using namespace std::chrono_literals;
+
+const SmtpServer::Script kDelivers{"220 x\r\n", "250-x\r\n250 PIPELINING\r\n",
+                                   "250 ok\r\n250 ok\r\n354 go\r\n", "250 saved\r\n", ""};
+
+/// A port on which the kernel takes connections, and nobody says a word.
+class SilentServer {
+public:
+    SilentServer() {
+        fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        net::SocketAddress any(*Endpoint::parse("127.0.0.1:0"));
+        EXPECT_EQ(bind(fd_, any.data(), any.length), 0);
+        EXPECT_EQ(listen(fd_, 100), 0);
+        socklen_t length = sizeof any.storage;
+        EXPECT_EQ(getsockname(fd_, any.data(), &length), 0);
+        endpoint_ = any.endpoint();
+    }
+    SilentServer(const SilentServer&) = delete;
+    SilentServer& operator=(const SilentServer&) = delete;
+    ~SilentServer() {
+        for (const int fd : taken_) ::close(fd);
+        ::close(fd_);
+    }
+    /// Waits for a client.
+    void take() { taken_.push_back(accept(fd_, nullptr, nullptr)); }
+    [[nodiscard]] std::string text() const { return endpoint_.text(); }
+
+private:
+    int fd_ = -1;
+    Endpoint endpoint_;
+    std::vector<int> taken_;
+};
+
+/// An SmtpServer with a thread of its own.
+class TalkingServer {
+public:
+    explicit TalkingServer(std::vector<SmtpServer::Script> scripts)
+        : server_(loop_, std::move(scripts)) {
+        loop_.tasks().spawn(server_.run());
+        thread_ = std::thread([this] { loop_.run(); });
+    }
+    TalkingServer(const TalkingServer&) = delete;
+    TalkingServer& operator=(const TalkingServer&) = delete;
+    ~TalkingServer() { end(); }
+    /// Afterwards accepted() and heard() may be asked.
+    void end() {
+        if (!thread_.joinable()) return;
+        loop_.post([this] {
+            server_.stop();
+            loop_.stop_when_idle();
+        });
+        thread_.join();
+    }
+    void wait_for(const std::string& text) {
+        for (bool is_there = false; !is_there;) {
+            std::promise<bool> found;
+            loop_.post([&] { found.set_value(server_.heard.contains(text)); });
+            is_there = found.get_future().get();
+            if (!is_there) std::this_thread::sleep_for(1ms);
+        }
+    }
+    [[nodiscard]] std::string text() const { return server_.endpoint().text(); }
+    [[nodiscard]] unsigned accepted() const { return server_.accepted; }
+    [[nodiscard]] const std::string& heard() const { return server_.heard; }
+
+private:
+    net::Loop loop_;
+    SmtpServer server_;
+    std::thread thread_;
+};
+
+class QueueRunnerTest : public testing::Test {
+protected:
+    QueueRunnerTest()
+        : store_(state::SqliteStore::open(folder_ / "directory.db").value()),
+          writer_(*store_),
+          replica_(state::Replica::of_store(*store_, store_->file())) {
+        queue::SpoolSettings spool;
+        spool.folder = folder_ / "queue";
+        spool.owner = {.node = NodeName("fe1"), .generation = 1, .instance = "x"};
+        spool.reserve = 0;
+        spool_ = std::move(*queue::Spool::open(spool));
+        settings_.host_name = "fe1.test";
+        settings_.stop_grace = 1ms;
+        net::ResolverSettings resolver;
+        resolver.servers = {"127.0.0.1@1"};
+        resolver_ = std::move(*net::Resolver::create(resolver));
+    }
+
+    void remote(const std::string& name, std::vector<std::string> route) {
+        cluster::Domain domain;
+        domain.name = DomainName(name);
+        domain.kind = cluster::DomainKind::Remote;
+        domain.route = std::move(route);
+        ASSERT_TRUE(writer_.put(domain));
+    }
+    void start() {
+        topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
+        hosts_ = std::make_unique<frontend::HostAddresses>(*topology_);
+        runner_ = std::make_unique<QueueRunner>(settings_, *spool_, replica_, *topology_, *hosts_,
+                                                upstream_, NodeName("fe1"), resolver_.get());
+        runner_->start();
+    }
+    queue::QueueId put(const std::vector<std::string>& recipients,
+                       const std::string& sender = "s@else.test") {
+        queue::Envelope envelope;
+        envelope.sender = sender;
+        for (const std::string& one : recipients) envelope.recipients.push_back({.address = one});
+        std::promise<queue::QueueId> id;
+        spool_->commit(std::move(envelope), queue::Content::of("Subject: x\r\n\r\nx\r\n"),
+                       queue::After::Due,
+                       [&id](Result<queue::QueueId> done) { id.set_value(done.value()); });
+        return id.get_future().get();
+    }
+    std::vector<queue::RecipientState> states(const queue::QueueId& id) {
+        spool_->flush_writes();
+        return spool_->read(id).value().states;
+    }
+    /// Until the queue is empty.
+    void wait_empty() {
+        for (int i = 0; i < 1000 && spool_->schedule().counts().messages > 0; ++i) {
+            std::this_thread::sleep_for(10ms);
+        }
+        EXPECT_EQ(spool_->schedule().counts().messages, 0U);
+    }
+
+    queue::TestFolder folder_;
+    std::unique_ptr<state::SqliteStore> store_;
+    cluster::DirectoryWriter writer_;
+    std::shared_ptr<state::Replica> replica_;
+    cluster::HealthTable health_;
+    frontend::UpstreamSettings upstream_;
+    RunnerSettings settings_;
+    std::unique_ptr<queue::Spool> spool_;
+    std::unique_ptr<net::Resolver> resolver_;
+    std::unique_ptr<cluster::TopologyTable> topology_;
+    std::unique_ptr<frontend::HostAddresses> hosts_;
+    std::unique_ptr<QueueRunner> runner_;
+};
+
+using State = queue::RecipientState::Kind;
+
+TEST_F(QueueRunnerTest, AStopWaitsForNoServerAndKeepsWhatIsKnown) {
+    TalkingServer first({kDelivers});
+    SilentServer second;
+    SilentServer third;
+    remote("one.test", {first.text()});
+    remote("two.test", {second.text()});
+    remote("three.test", {third.text()});
+    start();
+    const auto id = put({"a@one.test", "b@two.test", "c@three.test"});
+    second.take();
+    EXPECT_EQ(states(id)[0].kind, State::Delivered);  // while the second one is waited for
+    const auto began = std::chrono::steady_clock::now();
+    runner_->stop();
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 3s);
+    for (const std::size_t i : {1, 2}) {
+        EXPECT_EQ(states(id)[i].kind, State::Open);
+        EXPECT_EQ(states(id)[i].tries, 0U);
+    }
+    const auto left = spool_->schedule().find(id);
+    ASSERT_TRUE(left);
+    EXPECT_EQ(left->state, queue::MessageState::Waiting);
+    for (const queue::DestinationState& one : spool_->schedule().destinations(10)) {
+        EXPECT_EQ(one.failures, 0U) << one.destination;
+    }
+}
+
+TEST_F(QueueRunnerTest, AStopWaitsForNoNameServer) {
+    const int name_server = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    net::SocketAddress any(*Endpoint::parse("127.0.0.1:0"));
+    ASSERT_EQ(bind(name_server, any.data(), any.length), 0);
+    socklen_t length = sizeof any.storage;
+    ASSERT_EQ(getsockname(name_server, any.data(), &length), 0);
+    net::ResolverSettings silent;
+    silent.servers = {"127.0.0.1@" + std::to_string(any.endpoint().port)};
+    resolver_ = std::move(*net::Resolver::create(silent));
+    start();
+    const auto id = put({"a@else.example"});
+    char byte = 0;
+    EXPECT_GE(recv(name_server, &byte, 1, MSG_TRUNC), 0);
+    const auto began = std::chrono::steady_clock::now();
+    runner_->stop();
+    EXPECT_LT(std::chrono::steady_clock::now() - began, 3s);
+    EXPECT_EQ(states(id)[0].tries, 0U);
+    ::close(name_server);
+}
+
+TEST_F(QueueRunnerTest, AStopLeavesAMessageThatASilentServerMayHave) {
+    auto silent = kDelivers;
+    silent.resize(3);
+    silent.emplace_back("");  // hears the message
+    silent.emplace_back("");  // and waits for more
+    TalkingServer server({silent});
+    remote("one.test", {server.text()});
+    start();
+    const auto id = put({"a@one.test"});
+    server.wait_for("\r\n.\r\n");
+    runner_->stop();
+    EXPECT_EQ(states(id)[0].kind, State::Open);
+    EXPECT_EQ(states(id)[0].tries, 0U);
+    EXPECT_EQ(spool_->schedule().counts().messages, 1U);
+}
+
+}  // namespace
+}  // namespace muster::delivery
