@@ -38,7 +38,8 @@ Result<std::shared_ptr<const net::TlsServer>> admin_tls(const NodeConfig& config
 net::HttpHeaders introduction(const NodeContext& node) {
     return {{"x-muster-instance", node.instance},
             {"x-muster-version", MUSTER_VERSION},
-            {"x-muster-interval", std::to_string(node.config.cluster.update_interval.count())}};
+            {"x-muster-interval", std::to_string(node.config.cluster.update_interval.count())},
+            {"x-muster-smtp", told_smtp_listeners(node.config)}};
 }
 
 }  // namespace
@@ -62,7 +63,7 @@ state::Scope NodeContext::scope() const {
 }
 
 Administration::Administration(NodeContext& context)
-    : node_(context), api_(context), cluster_api_(context) {}
+    : node_(context), smtp_listeners_(context), api_(context), cluster_api_(context) {}
 
 Administration::~Administration() {
     for (const char* name : {"muster_uptime_seconds", "muster_replica_filled",
@@ -193,13 +194,23 @@ void Administration::note_presence() {
     if (!written) log::warning("alive_unwritten", {{"reason", written.error().detail}});
 }
 
+Task<void> Administration::note_smtp_listeners() {
+    if (!presence_) co_return;
+    const auto told = smtp_listeners_.unwritten(presence_->smtp_listeners());
+    if (told.empty()) co_return;
+    co_await net::Blocking(*node_.control, node_.pools->calls,
+                           [this, &told] { smtp_listeners_.write(told); });
+}
+
 Task<void> Administration::watch() {
     auto next_look = net::Clock::now() + kFirstLook;
     while (!node_.stopping) {
         const auto topology = node_.topology->current();
         const cluster::Node* self = topology->node(node_.config.node.name.text);
         if (self != nullptr) co_await obey(self->admin);
+        co_await note_smtp_listeners();
         if (net::Clock::now() >= next_look) {
+            smtp_listeners_.forget_tries();
             next_look = net::Clock::now() + kLookInterval;
             co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
                 note_presence();

@@ -12,6 +12,7 @@
 #include "admin/node_context.h"
 #include "admin/peers.h"
 #include "admin/presence.h"
+#include "admin/smtp_listeners.h"
 #include "net/http_server.h"
 
 namespace muster::admin {
@@ -42,6 +43,8 @@ private:
     /// Follows what the administrator wants of this node, and tells alarms now and then.
     Task<void> watch();
     Task<void> obey(cluster::AdminState wanted);
+    /// Writes where front ends take SMTP, when that has changed.
+    Task<void> note_smtp_listeners();
     /// Writes what is known of the members; blocks.
     void note_presence();
 
@@ -50,6 +53,7 @@ private:
     std::unique_ptr<Peers> peers_;
     std::unique_ptr<Administrators> administrators_;
     std::unique_ptr<Presence> presence_;
+    SmtpListeners smtp_listeners_;
     Api api_;
     ClusterApi cluster_api_;
     std::unique_ptr<net::HttpServer> admin_server_;

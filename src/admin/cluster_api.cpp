@@ -7,6 +7,7 @@
 #include "admin/administrators.h"
 #include "admin/join.h"
 #include "admin/presence.h"
+#include "admin/smtp_listeners.h"
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -39,10 +40,16 @@ std::chrono::seconds interval_from(std::string_view text) {
 }
 
 Sighting sighting_of(const net::HttpRequest& request) {
-    return {std::string(request.header("x-muster-instance").substr(0, kLongestInstance)),
-            request.peer.text(),
-            std::string(request.header("x-muster-version").substr(0, kLongestInstance)),
-            std::chrono::system_clock::now(), interval_from(request.header("x-muster-interval"))};
+    Sighting seen{std::string(request.header("x-muster-instance").substr(0, kLongestInstance)),
+                  request.peer.text(),
+                  std::string(request.header("x-muster-version").substr(0, kLongestInstance)),
+                  std::chrono::system_clock::now(),
+                  interval_from(request.header("x-muster-interval"))};
+    if (const auto told = request.header("x-muster-smtp"); !told.empty()) {
+        const IpAddress& at = request.peer.address;
+        seen.smtp = smtp_listeners_from(told, at.is_v4() ? at.text() : "[" + at.text() + "]");
+    }
+    return seen;
 }
 
 bool frontends_may_write(const NodeContext& node) {

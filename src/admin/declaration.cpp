@@ -42,6 +42,17 @@ json with_id(json account, const json& before, const std::function<std::string()
     return account;
 }
 
+/// Nor is where a front end listens, which it says itself.
+json completed(const std::string& key, json value, const json& before,
+               const std::function<std::string()>& new_id) {
+    if (key.starts_with("account/")) return with_id(std::move(value), before, new_id);
+    const bool is_node = key.starts_with("node/");
+    if (is_node && !value.contains("smtp") && before.contains("smtp")) {
+        value["smtp"] = before["smtp"];
+    }
+    return value;
+}
+
 Result<> read_section(const DeclaredSection& section, const json& objects,
                       Declaration& declaration) {
     if (!objects.is_object()) {
@@ -216,7 +227,7 @@ std::vector<Step> plan(const Entries& actual, const Declaration& desired,
     for (const auto& [key, value] : desired.entries) {
         const auto found = actual.find(key);
         const json before = found == actual.end() ? json() : found->second;
-        json after = key.starts_with("account/") ? with_id(value, before, new_id) : value;
+        json after = completed(key, value, before, new_id);
         if (before == after) continue;
         const auto kind = before.is_null() ? Step::Kind::Create : Step::Kind::Change;
         steps.push_back({kind, key, before, std::move(after)});

@@ -52,6 +52,7 @@ constexpr std::array kNode{
     Field{"master", Switch, "whether it writes the state"},
     Field{"cluster", Text, "HOST:PORT of its cluster listener"},
     Field{"pin", Text, "sha256//… of its key"},
+    Field{"smtp", List, "HOST:PORT of its SMTP listeners; the node itself says them"},
     Field{"admin", Text, "up or drain"},
     Field{"revoked", Switch, "no longer believed"},
 };

@@ -203,6 +203,15 @@ std::vector<Alarm> Presence::alarms(const std::vector<NodeName>& members,
     return alarms;
 }
 
+std::map<NodeName, std::vector<std::string>> Presence::smtp_listeners() {
+    const std::scoped_lock lock(mutex_);
+    std::map<NodeName, std::vector<std::string>> told;
+    for (const auto& [name, row] : rows_) {
+        if (row.last.smtp) told.emplace(NodeName(name), *row.last.smtp);
+    }
+    return told;
+}
+
 json Presence::shown(WallTime now) {
     const std::scoped_lock lock(mutex_);
     json list = json::object();

@@ -27,6 +27,9 @@ struct Sighting {
     std::string version;
     WallTime time;
     std::chrono::seconds interval{};  ///< between two visits; 0: its stream stays open
+    /// "HOST:PORT" of its SMTP listeners; nothing from a node that does not say. Not kept in the
+    /// store: a node says it anew to each master.
+    std::optional<std::vector<std::string>> smtp{};
 };
 
 /// "2026-01-31 23:59 UTC".
@@ -82,6 +85,8 @@ public:
                               WallTime now);
     /// {"NODE": {"time", "connected", "instance", "address", "version"}}, `time` in ms since 1970.
     nlohmann::json shown(WallTime now);
+    /// Where the nodes that have said so take SMTP.
+    std::map<NodeName, std::vector<std::string>> smtp_listeners();
 
 private:
     struct Row {

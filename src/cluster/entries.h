@@ -136,8 +136,9 @@ struct Node {
     NodeName name;
     NodeScope scope = NodeScope::Frontend;
     bool master = false;
-    std::string cluster;  ///< "HOST:PORT" of its cluster listener
-    std::string pin;      ///< fingerprint of its key
+    std::string cluster;            ///< "HOST:PORT" of its cluster listener
+    std::string pin;                ///< fingerprint of its key
+    std::vector<std::string> smtp;  ///< "HOST:PORT" of its SMTP listeners, as it said itself
     AdminState admin = AdminState::Up;
     bool revoked = false;
     UnknownFields unknown;

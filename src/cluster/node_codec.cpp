@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cluster/entry_codec.h"
 #include "cluster/json_fields.h"
 
@@ -28,6 +30,10 @@ Result<Node> decode_node(std::string_view name, std::string_view json) {
         fields.reject("cluster", "must be HOST:PORT");
     }
     node.pin = fields.text("pin", 256);
+    node.smtp = fields.list("smtp", kMaxDomain + 8);
+    if (!std::ranges::all_of(node.smtp, is_host_and_port)) {
+        fields.reject("smtp", "must be HOST:PORT");
+    }
     node.admin = fields.choice("admin", AdminState::Up,
                                {AdminState::Up, AdminState::Drain, AdminState::Down});
     node.revoked = fields.flag("revoked", false);
@@ -42,6 +48,7 @@ std::string encode(const Node& node) {
     if (node.master) object["master"] = true;
     put_text(object, "cluster", node.cluster);
     put_text(object, "pin", node.pin);
+    put_list(object, "smtp", node.smtp);
     if (node.admin != AdminState::Up) object["admin"] = name(node.admin);
     if (node.revoked) object["revoked"] = true;
     return to_text(object);

@@ -60,6 +60,14 @@ TEST(Declaration, AnAccountKeepsItsIdAndEpoch) {
     EXPECT_EQ(steps[0].after["epoch"], 3);
 }
 
+TEST(Declaration, WhereAFrontEndListensIsForItToSay) {
+    const Entries actual{{"node/fe1", {{"scope", "frontend"}, {"smtp", {"192.0.2.1:25"}}}}};
+    const auto same = declared({{"nodes", {{"fe1", {{"scope", "frontend"}}}}}});
+    EXPECT_TRUE(plan(actual, same, new_id).empty());
+    const auto changed = declared({{"nodes", {{"fe1", {{"admin", "drain"}}}}}});
+    EXPECT_EQ(plan(actual, changed, new_id).at(0).after["smtp"], json({"192.0.2.1:25"}));
+}
+
 TEST(Declaration, NamesReferencesThatWouldBreak) {
     const auto none = declared({{"servers", json::object()}});
     const auto steps = plan(kActual, none, new_id);

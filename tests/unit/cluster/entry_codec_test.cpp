@@ -40,7 +40,7 @@ TEST(EntryCodec, UnknownFieldsSurviveAtEveryLevel) {
                                           "quota":10,"epoch":2,"later":["x"]})");
     expect_round_trip<decode_alias>("k@d.org", R"({"to":["kate@d.org"],"later":1})");
     expect_round_trip<decode_node>("fe1", R"({"scope":"backend","master":true,
-        "cluster":"[::1]:7700","pin":"ab","admin":"drain","revoked":true,"later":1})");
+        "cluster":"[::1]:7700","pin":"ab","smtp":["192.0.2.1:25","fe1.d.org:25"],"admin":"drain","revoked":true,"later":1})");
     expect_round_trip<decode_certificate>(
         "c", R"({"names":["*.d.org","d.org"],"chain":"x","key":"y","later":1})");
     expect_round_trip<decode_credential>("sv9", R"({"user":"m","password":"p","later":1})");
