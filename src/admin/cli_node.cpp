@@ -203,6 +203,7 @@ backend::DovecotConfigInput dovecot_input(const NodeConfig& config, const json& 
     input.users.mail = user_name(config.backend.mail_uid);
     input.users.mail_group = group_name(config.backend.mail_gid);
     input.users.self = ::geteuid() != 0 && config.backend.mail_uid == ::geteuid();
+    input.mail_out = config.backend.mail_out_listen;
     input.oauth2 = arguments.oauth2;
     return input;
 }

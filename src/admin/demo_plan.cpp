@@ -42,7 +42,7 @@ Result<> choose_ports(DemoPlan& plan, const std::string& network) {
     FreePorts ports;
     for (DemoServer& server : plan.servers) {
         server.address = network + std::to_string(host++);
-        for (const char* use : {"imap", "pop3", "sieve", "lmtp", "cluster", "admin"}) {
+        for (const char* use : {"imap", "pop3", "sieve", "lmtp", "cluster", "admin", "mail_out"}) {
             const auto port = ports.next(server.address);
             if (!port) return std::unexpected(port.error());
             server.ports[use] = *port;
@@ -86,6 +86,10 @@ backend::DovecotService dovecot_service(const DemoServer& server, const std::str
     return {.listeners = {{server.address, server.ports.at(use), false}},
             .certificate = server.folder + "/dovecot.crt",
             .key = server.folder + "/dovecot.key"};
+}
+
+std::string mail_out_of(const DemoServer& server) {
+    return server.address + ":" + std::to_string(server.ports.at("mail_out"));
 }
 
 std::string user_name(uid_t uid) {
@@ -171,7 +175,8 @@ std::string server_file(const DemoPlan& plan, const DemoServer& server) {
             "\nconfig = " + quoted(server.folder + "/dovecot/dovecot.conf") +
             "\nmail_root = " + quoted(server.folder + "/mail") +
             "\nmail_uid = " + std::to_string(mail.uid) +
-            "\nmail_gid = " + std::to_string(mail.gid) + "\n";
+            "\nmail_gid = " + std::to_string(mail.gid) +
+            "\nmail_out_listen = " + quoted(mail_out_of(server)) + "\n";
     if (!plan.own_user) text += "dict_socket_group = \"dovecot\"\n";
     return text;
 }
@@ -191,6 +196,7 @@ backend::DovecotConfigInput dovecot_input(const DemoPlan& plan, const DemoServer
     input.pop3 = dovecot_service(server, "pop3");
     input.sieve = dovecot_service(server, "sieve");
     input.lmtp = dovecot_service(server, "lmtp");
+    input.mail_out = mail_out_of(server);
     input.trusted_networks = {"127.0.0.0/8"};
     input.users.self = plan.own_user;
     input.users.mail = mail.user;

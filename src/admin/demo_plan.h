@@ -23,7 +23,8 @@ struct DemoServer {
     std::string name;
     std::string folder;
     std::string address;
-    std::map<std::string, std::uint16_t> ports;  ///< imap, pop3, sieve, lmtp, cluster, admin
+    std::map<std::string, std::uint16_t>
+        ports;  ///< imap, pop3, sieve, lmtp, cluster, admin, mail_out
 };
 
 struct DemoAccount {

@@ -283,6 +283,8 @@ BackendSettings backend_from(const Values& values, const NodeSettings& node) {
     backend.dict_socket = or_else(values.text("dict_socket"), backend.base_dir + "/muster-auth");
     backend.mail_socket = or_else(values.text("mail_socket"), backend.base_dir + "/muster-mail");
     backend.lookup_listen = values.text("lookup_listen");
+    backend.mail_out_listen = values.text("mail_out_listen");
+    backend.mail_out_to = values.texts("mail_out_to");
     backend.dict_socket_group = values.text("dict_socket_group");
     backend.auth_socket = or_else(values.text("auth_socket"), backend.base_dir + "/auth-muster");
     backend.mail_root = values.text("mail_root");

@@ -131,6 +131,8 @@ struct BackendSettings {
     std::string dict_socket_group;
     std::string mail_socket;
     std::string lookup_listen;
+    std::string mail_out_listen;
+    std::vector<std::string> mail_out_to;
     std::string auth_socket;
     std::string mail_root;
     std::uint32_t mail_uid = 0;

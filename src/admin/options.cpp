@@ -222,6 +222,12 @@ constexpr std::array kOptions{
     Option{
         "backend", "lookup_listen", Text, R"("")", "", "",
         "ADDRESS:PORT on loopback where Dovecot 2.4's scripts ask for accounts; empty: nowhere."},
+    Option{"backend", "mail_out_listen", Text, R"("127.0.0.1:2525")", "ADDRESS:PORT", "",
+           "Where Dovecot hands in mail that is made beside it (Sieve redirects, vacations), a "
+           "loopback address; it goes on to the front ends in turn. Empty: nowhere."},
+    Option{"backend", "mail_out_to", TextList, "[]", "HOST:PORT", "",
+           "SMTP listeners that it goes to; empty: those that the cluster's front ends say they "
+           "have."},
     Option{"backend", "mail_root", Path, R"("/var/mail/muster")", "", "",
            "Folder under which accounts have their homes, by account id."},
     Option{"backend", "mail_uid", Number, "0", "", "0..4294967294",

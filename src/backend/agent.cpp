@@ -51,6 +51,7 @@ Agent::Agent(net::Loop& loop, std::shared_ptr<state::Replica> replica,
           [this](std::string_view name) { return refused(name); },
           [this](std::string_view name) { return homes_of(name); },
           [this](const auto& name, const auto& home) { return found_open(name, home); }),
+      mail_out_(loop, topology, settings_.exits),
       self_(std::make_shared<Agent*>(this)) {}
 
 Agent::~Agent() = default;
@@ -60,6 +61,9 @@ Result<> Agent::start() {
     if (auto bound = listen(settings_.auth_socket, DictAccess::Auth); !bound) return bound;
     if (auto bound = listen(settings_.mail_socket, DictAccess::Mail); !bound) return bound;
     if (auto bound = listen_http(); !bound) return bound;
+    if (settings_.mail_out_listen) {
+        if (auto bound = mail_out_.start(*settings_.mail_out_listen); !bound) return bound;
+    }
     watch();
     session_end_.start();
     return {};
@@ -127,6 +131,7 @@ Task<void> Agent::stop() {
     for (auto& listener : listeners_) listener->close();
     for (net::SocketStream* stream : open_) stream->abort(net::EndReason::Draining);
     if (http_) co_await http_->close();
+    co_await mail_out_.stop();
     co_await session_end_.stop();
     relay_.stop();
     co_await tasks_.drained();

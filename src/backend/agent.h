@@ -14,6 +14,7 @@
 #include "backend/authenticate_relay.h"
 #include "backend/dict_session.h"
 #include "backend/directory_view.h"
+#include "backend/mail_out.h"
 #include "backend/session_end.h"
 #include "net/http_server.h"
 #include "net/listener.h"
@@ -34,6 +35,8 @@ struct AgentSettings {
     std::string decoy_secret;               ///< see AuthoritySettings
     std::optional<Endpoint> lookup_listen;  ///< HTTP look-ups for Dovecot 2.4, on loopback only
     std::string lookup_secret;
+    std::optional<Endpoint> mail_out_listen;  ///< where Dovecot hands in mail made here
+    ExitSettings exits;
 };
 
 /// Lives on one loop (the control loop). start(), then stop() before destruction.
@@ -98,6 +101,7 @@ private:
     SessionEnd session_end_;
     std::vector<std::unique_ptr<net::Listener>> listeners_;
     std::unique_ptr<net::HttpServer> http_;
+    MailOut mail_out_;
     std::set<net::SocketStream*> open_;
     TaskGroup tasks_;
     std::shared_ptr<Agent*> self_;  ///< what was posted finds out here that we are gone

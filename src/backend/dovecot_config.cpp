@@ -227,6 +227,13 @@ service auth {
            databases(input);
 }
 
+/// Redirects, vacations and rejects.
+std::string mail_out(const Input& input) {
+    if (input.mail_out.empty()) return "";
+    return fill("# The agent passes it on to the front ends.\nsubmission_host = @host@\n",
+                {{"host", input.mail_out}});
+}
+
 /// Where another account's mail is, seen from a session that it is shared with.
 std::string shared_location(std::string location) {
     if (const auto at = location.find("~/"); at != std::string::npos)
@@ -284,7 +291,7 @@ std::string main_file(const Input& input) {
     return "# Dovecot 2.3 with Muster as its account authority, printed by\n"
            "# `muster backend dovecot-config`: print it again rather than edit it.\n\n" +
            basics(input) + users(input) + tls(input) + services(input) + authentication(input) +
-           mail(input) + input.extra;
+           mail(input) + mail_out(input) + input.extra;
 }
 
 /// The name that the client gave is followed by the account that a trusted front end resolved

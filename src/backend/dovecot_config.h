@@ -64,6 +64,7 @@ struct DovecotConfigInput {
     /// and account.
     std::vector<std::string> trusted_networks;
     DovecotUsers users;
+    std::string mail_out;  ///< "ADDRESS:PORT" that takes mail made here; empty: sendmail's way
     std::string mail_location = "maildir:~/mail";
     DovecotOauth2 oauth2;
     std::uint32_t max_sessions = 2000;  ///< sessions of each protocol at one time

@@ -156,6 +156,7 @@ userdb lua {
 }
 
 std::string mail(const Input& input) {
+    const auto out = fill("submission_host = @host@\n", {{"host", input.mail_out}});
     return fill(R"(mail_driver = maildir
 mail_path = ~/mail
 lda_mailbox_autocreate = yes
@@ -195,7 +196,7 @@ sieve_script personal {
 quota "User quota" {
   driver = count
 }
-acl_driver = vfile
+@out@acl_driver = vfile
 acl_user = %{user}
 acl_sharing_map {
   dict proxy {
@@ -204,7 +205,7 @@ acl_sharing_map {
   }
 }
 )",
-                {{"socket", input.mail_socket}});
+                {{"socket", input.mail_socket}, {"out", input.mail_out.empty() ? "" : out}});
 }
 
 /// What both scripts share: one question over HTTP, answered by lines NAME=VALUE.

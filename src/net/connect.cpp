@@ -70,6 +70,14 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
     co_return stream;
 }
 
+bool has_address(const IpAddress& address) {
+    const SocketAddress wanted(Endpoint{address, 0});
+    const int fd = socket(wanted.storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const bool is_ours = fd >= 0 && bind(fd, wanted.data(), wanted.length) == 0;
+    if (fd >= 0) ::close(fd);
+    return is_ours;
+}
+
 bool accepts_connections(const Endpoint& endpoint) {
     const SocketAddress address(endpoint);
     const int fd = socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -18,6 +18,9 @@ Task<Result<std::unique_ptr<SocketStream>>> connect(Loop& loop, Endpoint to,
                                                     std::optional<IpAddress> source, Duration limit,
                                                     StreamSet* under_way = nullptr);
 
+/// Whether this machine has that address, so that one can connect from it.
+bool has_address(const IpAddress& address);
+
 /// Whether somebody listens there now. Blocks for a moment: not for loops' threads.
 bool accepts_connections(const Endpoint& endpoint);
 

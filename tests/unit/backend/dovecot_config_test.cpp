@@ -46,6 +46,16 @@ TEST(DovecotConfig, TlsIsEachServicesOwn) {
     EXPECT_TRUE(has(main_file(dovecot_files(plain)), "\nssl = no\n"));
 }
 
+TEST(DovecotConfig, MailMadeHereGoesToTheAgent) {
+    EXPECT_FALSE(has(main_file(dovecot_files(example())), "submission_host"));
+    auto input = example();
+    input.mail_out = "127.0.0.1:2525";
+    for (const auto version : {DovecotVersion::V23, DovecotVersion::V24}) {
+        input.version = version;
+        EXPECT_TRUE(has(main_file(dovecot_files(input)), "\nsubmission_host = 127.0.0.1:2525\n"));
+    }
+}
+
 TEST(DovecotConfig, OauthOnlyWithAProvider) {
     EXPECT_EQ(dovecot_files(example()).size(), 3U);
     EXPECT_FALSE(has(main_file(dovecot_files(example())), "oauthbearer"));
