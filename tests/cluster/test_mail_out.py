@@ -1,0 +1,148 @@
+"""Mail that is made on back ends (Sieve redirects and vacation notices) leaves through the front
+ends: through each of them in turn, and through those that are left when one is lost."""
+import re
+import socket
+import unittest
+
+import harness
+import mail_lab
+from harness import wait_for
+from mail_lab import new_marker, text_of
+
+
+def setUpModule():
+    global demo, world
+    demo = harness.Demo()
+    unittest.addModuleCleanup(demo.close)
+    world = mail_lab.Sink()
+    unittest.addModuleCleanup(world.close)
+    for front_end in demo.fe:
+        mail_lab.change_mail_options(demo, front_end, smart_host=f'["127.0.0.1:{world.port}"]')
+    wait_for(lambda: all(exits() == told() for _ in demo.sv), "all nodes' SMTP listeners")
+
+
+def told():
+    return sorted(row["smtp"] for row in demo.fe.values())
+
+
+def exits():
+    """The SMTP listeners of all nodes, as every back end's replica has them."""
+    found = [sorted(sum((node.get("smtp", []) for node in
+                         demo.api("GET", "/v1/nodes", node=name)["nodes"]), []))
+             for name in demo.sv]
+    return found[0] if all(each == found[0] for each in found) else None
+
+
+def drains(server):
+    """Whether fe1 does, as that server's node knows it."""
+    return demo.api("GET", "/v1/nodes/fe1", node=server).get("admin") == "drain"
+
+
+def set_script(account, text):
+    """Over ManageSieve, as its owner would."""
+    with demo.line("sieve") as line:
+        line.hear("^OK")
+        line.ask("STARTTLS", "^OK")
+        line.start_tls(demo.context)
+        line.hear("^OK")
+        answer = harness.sieve_login(line, account["address"], account["password"])
+        assert answer.startswith("OK"), answer
+        line.ask(f'PUTSCRIPT "mine" {{{len(text.encode())}+}}\r\n{text}', "^OK")
+        line.ask('SETACTIVE "mine"', "^OK")
+
+
+def left_by(message):
+    """The front end that took the message from the back end."""
+    return re.search(rb"(?m)^Received:(?:.|\r\n\s)*?\bby (fe\d)\.", message[2])[1].decode()
+
+
+class MadeOnBackEnds(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.accounts = [demo.accounts[f"{name}@domain1.dom"] for name in ("ada", "kate", "john")]
+        for account in cls.accounts:
+            name = account["address"].split("@")[0]
+            set_script(account, 'require ["vacation", "copy"];\r\n'
+                       f'redirect :copy "{name}@elsewhere.test";\r\n'
+                       f'vacation :days 1 :subject "away-{name}" "not here";\r\n')
+
+    def send(self, account, front_end, sender="friend@world.test"):
+        """The marker of a message that was accepted for the account."""
+        marker = new_marker()
+        with mail_lab.connect(demo, front_end=front_end) as client:
+            answer = client.send(sender, [account["address"]],
+                                 text_of(marker).replace("To: somebody", f"To: {account['address']}"))
+        self.assertRegex(answer, "^250")
+        return marker
+
+    def redirected(self, marker):
+        return wait_for(lambda: world.with_marker(marker), f"{marker} in the world")[0]
+
+    def test_redirects_and_notices_leave_by_all_front_ends_in_turn(self):
+        used = []
+        for account in self.accounts:
+            name = account["address"].split("@")[0]
+            for number in range(4):
+                message = self.redirected(self.send(account, "fe1", f"friend{number}@world.test"))
+                self.assertEqual(message[1], [f"{name}@elsewhere.test"])
+                used.append(left_by(message))
+                notice = wait_for(
+                    lambda: [each for each in world.with_marker(f"away-{name}")
+                             if each[1] == [f"friend{number}@world.test"]], "a vacation notice")
+                self.assertEqual(notice[0][0], "", "a notice has no return path")
+                used.append(left_by(notice[0]))
+        # Each back end's Dovecot opens a connection for each, and the agent takes turns.
+        self.assertEqual({each: used.count(each) for each in demo.fe}, {"fe1": 12, "fe2": 12})
+
+    def test_a_front_end_that_is_lost_is_passed_over(self):
+        demo.end_node("fe2")
+        try:
+            for account in self.accounts:
+                for _ in range(2):
+                    message = self.redirected(self.send(account, "fe1"))
+                    self.assertEqual(left_by(message), "fe1")
+            for server in demo.sv:
+                lines = re.findall(r"event=mail-exit-skipped .*", demo.log(server))
+                self.assertEqual(len([line for line in lines if demo.fe["fe2"]["smtp"] in line]), 1,
+                                 "said once")
+        finally:
+            demo.start_node("fe2")
+
+    def test_without_any_front_end_dovecot_is_told_to_try_again(self):
+        """And the message that made it is tried again, too: LMTP has not taken it."""
+        out = re.search(r"(?m)^submission_host = (.*)$",
+                        (demo.dir / "sv2" / "dovecot" / "dovecot.conf").read_text())[1]
+        for front_end in demo.fe:
+            demo.end_node(front_end)
+        try:
+            host, port = out.rsplit(":", 1)
+            with socket.create_connection((host, int(port)), timeout=30) as client:
+                self.assertRegex(client.makefile("rb").read(), rb"^421 4\.4\.1 ")
+            marker = new_marker()
+            with demo.server_line("sv2", "lmtp") as line:
+                harness.lmtp_open(line)
+                line.ask("MAIL FROM:<friend@world.test>", "^250")
+                line.ask("RCPT TO:<kate@domain1.dom>", "^250")
+                line.ask("DATA", "^354")
+                line.say(text_of(marker) + "\r\n.")
+                self.assertRegex(line.hear("^[245]"), "^4")
+            demo.logged("sv2", "event=mail-exits-none")
+        finally:
+            for front_end in demo.fe:
+                demo.start_node(front_end)
+        self.redirected(self.send(demo.accounts["kate@domain1.dom"], "fe1"))
+
+    def test_one_that_drains_is_passed_over(self):
+        demo.cli("node", "drain", "fe1")
+        try:
+            wait_for(lambda: all(drains(name) for name in demo.sv), "all back ends to know it")
+            for account in self.accounts:
+                self.assertEqual(left_by(self.redirected(self.send(account, "fe2"))), "fe2")
+        finally:
+            demo.cli("node", "resume", "fe1")
+            wait_for(lambda: demo.is_ready("fe1") and not any(drains(name) for name in demo.sv),
+                     "fe1 to take sessions again, and all back ends to know it")
+
+
+if __name__ == "__main__":
+    unittest.main()
