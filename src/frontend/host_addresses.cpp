@@ -1,5 +1,7 @@
 #include "frontend/host_addresses.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "net/resolve.h"
 
@@ -28,6 +30,14 @@ Result<IpAddress> HostAddresses::find(std::string_view host) {
     }
     Host& known = found->second;
     return known.addresses[known.next++ % known.addresses.size()];
+}
+
+bool HostAddresses::has(std::string_view host, const IpAddress& address) {
+    if (const auto literal = IpAddress::parse(host)) return *literal == address;
+    const std::scoped_lock lock(mutex_);
+    const auto found = hosts_.find(host);
+    return found != hosts_.end() &&
+           std::ranges::find(found->second.addresses, address) != found->second.addresses.end();
 }
 
 void HostAddresses::run(const std::stop_token& stop) {

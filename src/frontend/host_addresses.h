@@ -28,6 +28,8 @@ public:
     /// An address literal is its own answer, without a lock. A host with several addresses gives
     /// them in turn. Unavailable while a name has none.
     Result<IpAddress> find(std::string_view host);
+    /// Whether the host is known to have that address.
+    [[nodiscard]] bool has(std::string_view host, const IpAddress& address);
 
 private:
     struct Host {

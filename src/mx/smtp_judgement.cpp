@@ -44,9 +44,8 @@ bool SmtpSession::is_trusted_to_relay() const {
     // The cluster's own servers send what is made there: redirects, vacation notices, reports.
     const auto& servers = service_.worker().directory().topology()->servers();
     return std::ranges::any_of(servers, [&](const cluster::ServerView& view) {
-        if (view.server.kind != cluster::ServerKind::Dovecot) return false;
-        const auto address = IpAddress::parse(view.server.host);
-        return address && *address == client;
+        return view.server.kind == cluster::ServerKind::Dovecot &&
+               service_.worker().shared().hosts.has(view.server.host, client);
     });
 }
 
