@@ -1,12 +1,11 @@
 // Verbs of the queues of all front ends.
 
-#include <array>
-#include <ctime>
 #include <filesystem>
 #include <set>
 
 #include "admin/commands.h"
 #include "admin/progress.h"
+#include "admin/queue_tables.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -55,36 +54,13 @@ void add_here(CLI::App* verb, bool& here) {
     verb->add_flag("--here", here, "Only the queue of the node that is asked");
 }
 
-std::string clock_time(const json& row, const char* field) {
-    if (!row.contains(field) || !row[field].is_number_integer()) return "-";
-    const std::time_t time = row[field].get<std::int64_t>();
-    std::tm parts{};
-    localtime_r(&time, &parts);
-    std::array<char, 32> text{};
-    const std::size_t size = std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S", &parts);
-    return {text.data(), size};
-}
-
-std::string names_of(const json& list) {
-    std::string text;
-    for (const json& name : list) text += (text.empty() ? "" : ", ") + name.get<std::string>();
-    return text;
-}
-
 Result<> reached_all(const json& answer, const char* what) {
     for (const auto& [node, why] : answer.value("refused", json::object()).items()) {
         return fail(ErrorKind::Refused, node + ": " + why.get<std::string>());
     }
-    const std::string missing = names_of(answer.value("unreachable", json::array()));
+    const std::string missing = unreachable_nodes(answer);
     if (missing.empty()) return {};
     return fail(ErrorKind::Unavailable, what + missing);
-}
-
-void warn_of_unreachable(const json& answer) {
-    const std::string names = names_of(answer.value("unreachable", json::array()));
-    if (names.empty()) return;
-    std::fprintf(stderr, "muster: these nodes could not be reached: %s\n",
-                 printable(names).c_str());
 }
 
 std::uint64_t messages_in(const json& queues) {
@@ -123,44 +99,6 @@ Result<json> collect(Commands& commands, const Filter& filter, std::size_t most)
     }
 }
 
-json with_words(json rows) {
-    for (json& row : rows) {
-        for (const char* field : {"arrived", "next_try"}) row[field] = clock_time(row, field);
-        const std::uint64_t more = row.value("recipient_count", std::uint64_t{0});
-        json& recipients = row["recipients"];
-        if (recipients.size() > 1 || more > 1) {
-            recipients = json::array({recipients.empty() ? json("?") : recipients[0],
-                                      std::to_string(more - 1) + " more"});
-        }
-        if (row.value("sender", "").empty()) row["sender"] = "<>";
-    }
-    return rows;
-}
-
-void print_rows(const json& rows) {
-    say(format_table(with_words(rows), {{"ID", "id"},
-                                        {"NODE", "node"},
-                                        {"STATE", "state"},
-                                        {"SIZE", "size"},
-                                        {"TRIES", "tries"},
-                                        {"ARRIVED", "arrived"},
-                                        {"NEXT TRY", "next_try"},
-                                        {"SENDER", "sender"},
-                                        {"RECIPIENTS", "recipients"},
-                                        {"FOR", "destinations"}}));
-}
-
-void print_queues(const json& queues) {
-    say("\n" + format_table(queues, {{"QUEUE OF", "node"},
-                                     {"MESSAGES", "messages"},
-                                     {"BYTES", "bytes"},
-                                     {"WAITING", "waiting"},
-                                     {"PARKED", "parked"},
-                                     {"TRYING", "trying"},
-                                     {"HELD", "held"},
-                                     {"LOADING", "loading"}}));
-}
-
 Result<> list_queue(Commands& commands, const Filter& filter, std::size_t limit) {
     const auto found = collect(commands, filter, limit);
     if (!found) return std::unexpected(found.error());
@@ -168,34 +106,13 @@ Result<> list_queue(Commands& commands, const Filter& filter, std::size_t limit)
         commands.print_json(*found);
         return {};
     }
-    print_rows((*found)["messages"]);
+    print_messages((*found)["messages"]);
     print_queues((*found)["queues"]);
     if (!found->value("next", "").empty()) {
         std::fprintf(stderr, "muster: there may be more: --limit, or a filter\n");
     }
     warn_of_unreachable(*found);
     return {};
-}
-
-void print_message(const json& message) {
-    json head = message;
-    head.erase("recipients");
-    for (const char* field : {"arrived", "expires", "next_try"}) {
-        if (head.contains(field)) head[field] = clock_time(head, field);
-    }
-    if (head.value("sender", "").empty()) head["sender"] = "<>";
-    say(format_object(head) + "\n");
-    json rows = message["recipients"];
-    for (json& row : rows) {
-        if (row.contains("last")) row["last"]["time"] = clock_time(row["last"], "time");
-    }
-    say(format_table(rows, {{"RECIPIENT", "address"},
-                            {"STATE", "state"},
-                            {"TRIES", "tries"},
-                            {"LAST", "last.time"},
-                            {"STATUS", "last.status"},
-                            {"SERVER", "last.server"},
-                            {"ANSWER", "last.text"}}));
 }
 
 Result<> show_message(Commands& commands, const std::string& id, bool text) {
@@ -300,7 +217,7 @@ Result<> change_messages(Commands& commands, const Change& change, const Choice&
         for (const json& row : *rows) {
             if (some.size() < kShownBefore) some.push_back(row);
         }
-        if (!commands.options().json) print_rows(some);
+        if (!commands.options().json) print_messages(some);
         auto sure = commands.confirm("Remove " + with_commas(rows->size()) +
                                      " messages for good? Nobody is told.");
         if (!sure) return sure;
@@ -334,26 +251,8 @@ Result<> flush(Commands& commands, const Choice& choice) {
 }
 
 Result<> destinations(Commands& commands, bool here) {
-    return commands.show(
-        std::string("/v1/queue/destinations") + (here ? "?here=1" : ""), [](json answer) {
-            for (json& row : answer["destinations"]) row["until"] = clock_time(row, "until");
-            say(format_table(answer["destinations"], {{"DESTINATION", "destination"},
-                                                      {"NODE", "node"},
-                                                      {"PARKED", "parked"},
-                                                      {"FAILURES", "failures"},
-                                                      {"LEFT ALONE UNTIL", "until"},
-                                                      {"REASON", "reason"}}));
-            warn_of_unreachable(answer);
-        });
-}
-
-std::string told(const json& report) {
-    const auto number = [&report](const char* field) {
-        return with_commas(report.value(field, std::uint64_t{0}));
-    };
-    return number("adopted") + " of " + number("known") + " messages taken over, " +
-           number("present") + " were here already, " + number("removed") +
-           " half-written ones removed, " + number("corrupt") + " damaged ones set aside";
+    return commands.show(std::string("/v1/queue/destinations") + (here ? "?here=1" : ""),
+                         print_destinations);
 }
 
 Result<> adopt(Commands& commands, const std::string& given) {
@@ -378,7 +277,7 @@ Result<> adopt(Commands& commands, const std::string& given) {
     std::string trouble;
     std::string line;
     const auto take = [&](const json& told_now) {
-        if (told_now.contains("progress")) progress.tell(told(told_now["progress"]));
+        if (told_now.contains("progress")) progress.tell(adoption_text(told_now["progress"]));
         if (told_now.contains("result")) result = told_now["result"];
         if (told_now.contains("error")) trouble = told_now.value("error", "");
     };
@@ -403,7 +302,7 @@ Result<> adopt(Commands& commands, const std::string& given) {
     if (commands.options().json) {
         commands.print_json(result);
     } else {
-        say(told(result) + "\n");
+        say(adoption_text(result) + "\n");
     }
     return {};
 }
