@@ -54,7 +54,9 @@ void print_status(json status) {
                                                 {"STATE", "state"},
                                                 {"IMAP", "observed.imap"},
                                                 {"POP3", "observed.pop3"},
-                                                {"SIEVE", "observed.sieve"}}));
+                                                {"SIEVE", "observed.sieve"},
+                                                {"LMTP", "observed.lmtp"},
+                                                {"SMTP", "observed.smtp"}}));
     if (status["alarms"].empty()) return say("\nno alarms\n");
     say("\n" + format_table(status["alarms"],
                             {{"ALARM", "about"}, {"SEEN BY", "node"}, {"WHAT", "text"}}));

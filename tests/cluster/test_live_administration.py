@@ -1,4 +1,5 @@
 """Administration of a cluster that serves clients: sessions, checks of servers, health, metrics."""
+import json
 import pathlib
 import re
 import signal
@@ -120,6 +121,15 @@ class Watching(unittest.TestCase):
         text = demo.cli("status")
         for name in ("fe1", "fe2", "sv1", "sv2", "sv3"):
             self.assertRegex(text, rf"(?m)^{name} ")
+
+    def test_status_shows_the_health_of_each_service_the_mail_port_too(self):
+        def healthy():
+            servers = json.loads(demo.cli("status", "--json"))["servers"]
+            return all(row["observed"].get("lmtp") == "up" for row in servers) and servers
+        self.assertEqual(len(wait_for(healthy, "LMTP to be seen up")), 3)
+        head, *rows = demo.cli("status").split("\n\n")[1].splitlines()
+        column = head.index("LMTP")
+        self.assertEqual({row[column:].split()[0] for row in rows}, {"up"})
 
     def test_dovecots_configuration_is_printed_for_the_node(self):
         done = subprocess.run(
