@@ -216,6 +216,10 @@ void check_cluster(Findings& findings, const NodeConfig& config, bool running) {
     if (!config.cluster.listen.empty()) {
         check_endpoint(findings, "cluster.listen", config.cluster.listen, running);
     }
+    if (config.node.roles.backend && !config.backend.mail_out_listen.empty()) {
+        check_endpoint(findings, "backend.mail_out_listen", config.backend.mail_out_listen,
+                       running);
+    }
     check_networks(findings, "cluster.allow", config.cluster.allow);
     for (const std::string& text : config.cluster.allow) {
         if (text.ends_with("/0")) {

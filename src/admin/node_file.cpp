@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "admin/options.h"
+#include "base/endpoint.h"
 
 namespace muster::admin {
 namespace {
@@ -368,6 +369,13 @@ std::string contradiction(const NodeConfig& config) {
     }
     for (const ListenerSettings& listener : config.listeners) {
         if (listener.address.empty()) return "a [[listener]] has no address";
+    }
+    if (const std::string& out = config.backend.mail_out_listen; !out.empty()) {
+        const auto endpoint = Endpoint::parse(out);
+        if (!endpoint || !endpoint->address.is_loopback()) {
+            return "[backend] mail_out_listen must be ADDRESS:PORT on loopback: whoever connects "
+                   "may send to anywhere";
+        }
     }
     for (const CertificateFiles& certificate : config.certificates) {
         if (certificate.chain.empty() || certificate.key.empty()) {

@@ -50,6 +50,8 @@ class Node:
         self.write_file(roles, extra)
 
     def write_file(self, roles, extra=""):
+        if {"backend", "symmetric"} & set(roles):
+            extra += '\n[backend]\nmail_out_listen = ""\n'
         self.file.write_text(f"""
 [node]
 name = "{self.name}"

@@ -51,7 +51,7 @@ class Machine:
         for part in ("muster", "dovecot", "mail", "run", "dovecot-state"):
             (self.folder / part).mkdir(parents=True)
         self.file = self.folder / "muster/muster.toml"
-        self.ports = free_ports(ADDRESSES[name], "143", "993", "110", "995", "4190", "24", "7700")
+        self.ports = free_ports(ADDRESSES[name], "143", "993", "110", "995", "4190", "24", "7700", "2525")
 
     def here(self, text):
         """Words of the guide as they are for this machine of the test."""
@@ -135,7 +135,8 @@ class FirstCluster(unittest.TestCase):
         machine = self.machines[name]
         text = self.words(machine, text).replace(
             "[node]", f'[node]\nstate_dir = "{machine.folder}/state"\ndrain_time = 1')
-        text = text.replace("[backend]", f'[backend]\nbase_dir = "{machine.folder}/run"')
+        text = text.replace("[backend]", f'[backend]\nbase_dir = "{machine.folder}/run"'
+                            f'\nmail_out_listen = "{ADDRESSES[name]}:{machine.ports["2525"]}"')
         if os.getuid() != 0:  # Dovecot's parts are all this user then
             text = re.sub(r"^(dict_socket_group|mail_[ug]id) .*\n", "", text, flags=re.M)
         else:

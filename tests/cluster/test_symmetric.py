@@ -135,6 +135,7 @@ config = "{folder}/dovecot/own.conf"
 mail_root = "{folder}/mail"
 mail_uid = {run.user.pw_uid}
 mail_gid = {run.user.pw_gid}
+mail_out_listen = "{cls.address}:{free_ports(cls.address, "out")["out"]}"
 {group}"""
         cls.file = run.node("one", ["master", "symmetric"], cls.address, cls.ports, backend)
         run.muster(cls.file, "cluster", "init")

@@ -40,6 +40,7 @@ config = "{self.folder}/dovecot/own.conf"
 mail_root = "{self.folder}/mail"
 mail_uid = {run.user.pw_uid}
 mail_gid = {run.user.pw_gid}
+mail_out_listen = "{address}:{free_ports(address, "out")["out"]}"
 {group}""")
 
     def cli(self, *words, text=None):

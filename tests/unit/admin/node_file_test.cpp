@@ -54,6 +54,10 @@ TEST(NodeFile, RefusesValuesThatDoNotFit) {
     EXPECT_NE(error_of("[node]\nname = \"a\"\nroles = []\n"), "");
     EXPECT_NE(error_of("[listener]\naddress = \"x\"\n"), "");
     EXPECT_NE(error_of("node = 3\n"), "");
+    for (const char* open_to_all : {"0.0.0.0:2525", "192.0.2.1:2525", "2525"}) {
+        const std::string backend = std::string("[backend]\nmail_out_listen=\"") + open_to_all;
+        EXPECT_NE(error_of("[node]\nname=\"m\"\n" + backend + "\"\n"), "") << open_to_all;
+    }
     EXPECT_NE(error_of("[node\n").find("f.toml:1: "), std::string::npos);
     EXPECT_NE(error_of("[node]\nname=\"m\"\nroles=[\"master\"]\n[[listener]]\naddress=\"x:1\"\n"),
               "");
