@@ -153,8 +153,8 @@ class Sink:
 
     def serve(self, sock):
         with sock, contextlib.suppress(OSError):
-            file = sock.makefile("rwb", buffering=0)
-            file.write(b"220 sink ESMTP\r\n")
+            file = sock.makefile("rb")
+            sock.sendall(b"220 sink ESMTP\r\n")
             sender, recipients = "", []
             while line := file.readline():
                 verb = line[:4].decode().upper().strip()
@@ -166,21 +166,26 @@ class Sink:
                 elif verb == "RCPT" and answer.startswith("2"):
                     recipients.append(re.search(rb"<(.*)>", line)[1].decode())
                 elif verb == "DATA" and recipients:
-                    file.write(b"354 go on\r\n")
+                    sock.sendall(b"354 go on\r\n")
                     text = self.read_text(file)
+                    if text is None:
+                        return
                     answer = self.answers.get(".", "250 2.0.0 Ok")
                     if answer.startswith("2"):
                         self.messages.append((sender, recipients, text))
                 elif verb == "QUIT":
                     answer = "221 2.0.0 Bye"
-                file.write(answer.encode() + b"\r\n")
+                sock.sendall(answer.encode() + b"\r\n")
                 if verb == "QUIT":
                     return
 
     @staticmethod
     def read_text(file):
+        """None when the connection ends before it does."""
         lines = []
-        while (line := file.readline()) not in (b".\r\n", b""):
+        while (line := file.readline()) != b".\r\n":
+            if not line:
+                return None
             lines.append(line[1:] if line.startswith(b".") else line)
         return b"".join(lines)
 
