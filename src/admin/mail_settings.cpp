@@ -57,6 +57,7 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
                         .stale_after = from.stale_after,
                         .xclient_from = std::move(*xclient),
                         .relay_from = std::move(*relay),
+                        .client_names = from.client_names,
                         .store = from.store};
 }
 

@@ -52,7 +52,7 @@ void MailSystem::measure() {
 }
 
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
-    return mx::mail_service_of({settings_, spool_.get(), rates_, results_, ids_});
+    return mx::mail_service_of({settings_, spool_.get(), rates_, results_, ids_, resolver_.get()});
 }
 
 }  // namespace muster::admin

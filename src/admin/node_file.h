@@ -98,6 +98,7 @@ struct MailSettings {
     std::chrono::seconds stale_after{};
     std::vector<std::string> xclient_from;
     std::vector<std::string> relay_from;
+    bool client_names = true;
     std::size_t reserve = 0;
     std::vector<std::string> smart_host;
     std::size_t out_port = 25;

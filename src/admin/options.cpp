@@ -156,6 +156,9 @@ constexpr std::array kOptions{
            "Peers that may say for whom they speak (XCLIENT)."},
     Option{"mail", "relay_from", TextList, "[]", "NETWORK", "",
            "Peers that may send to any address, such as the site's own servers."},
+    Option{"mail", "client_names", Switch, "true", "", "",
+           "Whether the names of clients are looked up (DNS, at most 2 seconds) where mail from "
+           "other servers comes in, for Received, the servers and the log."},
     Option{"mail", "reserve", Number, "268435456", "bytes", "0..1099511627776",
            "Free space of the queue's disk below which no mail is taken."},
     Option{"mail", "smart_host", TextList, "[]", "HOST[:PORT]", "",

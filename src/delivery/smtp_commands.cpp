@@ -118,8 +118,9 @@ unsigned append_xclient(std::string& out, const ClientFacts& facts,
     const bool is_v6 = !facts.client.address.is_v4();
     writer.add("ADDR", (is_v6 ? "IPV6:" : "") + facts.client.address.text());
     writer.add("PORT", std::to_string(facts.client.port));
+    const std::string_view nobody = facts.no_name_yet ? "[TEMPUNAVAIL]" : "[UNAVAILABLE]";
     writer.add_xtext("NAME",
-                     facts.name.empty() ? "[UNAVAILABLE]" : sanitised(facts.name, kMaxName));
+                     facts.name.empty() ? std::string(nobody) : sanitised(facts.name, kMaxName));
     writer.add_xtext("HELO", sanitised(facts.helo, kMaxName));
     writer.add("PROTO", facts.esmtp ? "ESMTP" : "SMTP");
     writer.add_xtext("SESSION", sanitised(facts.session, kMaxSession));

@@ -53,10 +53,11 @@ private:
 /// SESSION and TTL. What cannot stand in a name or a session id is replaced when it is written.
 struct ClientFacts {
     Endpoint client{};
-    std::string name{};     ///< from DNS, verified; empty: `[UNAVAILABLE]`
-    std::string helo{};     ///< empty: not told
-    std::string login{};    ///< SASL login name; empty: none
-    std::string session{};  ///< our session id, at most 64 characters
+    std::string name{};        ///< from DNS, verified; empty: `[UNAVAILABLE]`
+    bool no_name_yet = false;  ///< DNS gave no answer: `[TEMPUNAVAIL]`
+    std::string helo{};        ///< empty: not told
+    std::string login{};       ///< SASL login name; empty: none
+    std::string session{};     ///< our session id, at most 64 characters
     unsigned ttl = 5;
     bool esmtp = true;
 

@@ -28,7 +28,8 @@ MailService::MailService(frontend::Worker& worker, const SharedMail& shared)
     : worker_(worker),
       shared_(shared),
       homes_(worker.targets(), worker.shared().hosts, shared.settings.host_name),
-      in_line_(worker, shared_, cache_, homes_, counters_) {
+      in_line_(worker, shared_, cache_, homes_, counters_),
+      client_names_(worker.loop(), shared.resolver) {
     worker_.loop().tasks().spawn(sweep());
 }
 

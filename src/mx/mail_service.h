@@ -10,6 +10,7 @@
 #include "delivery/home_targets.h"
 #include "frontend/request_service.h"
 #include "frontend/worker.h"
+#include "mx/client_names.h"
 #include "mx/in_line.h"
 #include "mx/rates.h"
 #include "mx/refusal_log.h"
@@ -28,6 +29,7 @@ struct SharedMail {
     Rates& rates;
     ResultCache& results;
     queue::QueueIds& ids;
+    net::Resolver* resolver = nullptr;  ///< null: clients have no names
 };
 
 /// Counted without a lock; names and help stand in mail_service.cpp.
@@ -59,6 +61,7 @@ public:
     [[nodiscard]] MailCounters& counters() { return counters_; }
     [[nodiscard]] InLine& in_line() { return in_line_; }
     [[nodiscard]] RefusalLog& refusal_log() { return refusal_log_; }
+    [[nodiscard]] ClientNames& client_names() { return client_names_; }
     [[nodiscard]] queue::QueueId new_id();
     [[nodiscard]] queue::Body new_body() const;
 
@@ -73,6 +76,7 @@ private:
     delivery::HomeTargets homes_;
     InLine in_line_;
     RefusalLog refusal_log_;
+    ClientNames client_names_;
     SmtpConnection* connections_ = nullptr;  // intrusive list of all that live
     net::Sleep* sweeping_ = nullptr;
     bool stopping_ = false;

@@ -27,6 +27,7 @@ struct Settings {
     net::Duration stale_after{900'000};  ///< a replica silent for so long knows no unknown address
     std::vector<Network> xclient_from;   ///< peers whose XCLIENT is believed
     std::vector<Network> relay_from;     ///< peers that may send to anywhere
+    bool client_names = true;            ///< names of clients are looked up
     bool store = true;                   ///< false: nothing is queued (in-line delivery only)
 };
 

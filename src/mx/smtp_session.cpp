@@ -86,12 +86,35 @@ Task<void> SmtpSession::slow_down_guessing() {
     client_.descriptor().throw_if_ended();
 }
 
+void SmtpSession::look_up_client() {
+    client_name_ = {};
+    looking_up_.reset();
+    const IpAddress& client = peer_.client.address;
+    const bool is_listed = any_contains(service_.settings().xclient_from, client);
+    const bool is_stranger = !submits() && !client.is_loopback() && !client.is_unspecified() &&
+                             !is_listed && !is_trusted_to_relay();
+    if (is_stranger && service_.settings().client_names) {
+        looking_up_ = service_.client_names().find(client);
+    }
+}
+
+Task<void> SmtpSession::learn_client_name() {
+    if (!looking_up_) co_return;
+    client_name_ = co_await service_.client_names().result(std::exchange(looking_up_, {}));
+    client_.descriptor().throw_if_ended();
+    log::info("client-name", {{"session", peer_.session},
+                              {"client", peer_.client.text()},
+                              {"name", client_name_.name},
+                              {"iprev", iprev(client_name_.state)}});
+}
+
 Task<void> SmtpSession::greet() {
     reply(220, {}, service_.settings().host_name + " ESMTP");
     co_await flush();
 }
 
 Task<void> SmtpSession::serve() {
+    look_up_client();
     for (;;) {
         if (!reader_.has_line()) {
             co_await flush();
@@ -247,7 +270,7 @@ Trace SmtpSession::trace() {
     Trace trace;
     const std::string tls = client_.tls_description();
     trace.received = wire::write_received({.helo = helo_,
-                                           .client_name = client_name_,
+                                           .client_name = client_name_.name,
                                            .client = peer_.client.address,
                                            .host = service_.settings().host_name,
                                            .with = {.extended = extended_,
@@ -273,6 +296,7 @@ Task<SmtpSession::Next> SmtpSession::data(std::string_view) {
     }
     reply(354, {}, "Go ahead, end with a dot on a line of its own");
     co_await flush();
+    co_await learn_client_name();
     in_message_ = true;
     intake_.emplace(service_.new_body(), service_.settings(), trace());
     while (!intake_->done()) {
@@ -295,6 +319,7 @@ Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
     // taken for commands.
     const bool wanted = transaction_ && !transaction_->recipients.empty();
     if (wanted && !in_message_) {
+        co_await learn_client_name();
         in_message_ = true;
         intake_.emplace(service_.new_body(), service_.settings(), trace());
     }
@@ -326,7 +351,8 @@ Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
 
 delivery::ClientFacts SmtpSession::client_facts() const {
     return {.client = peer_.client,
-            .name = client_name_,
+            .name = client_name_.name,
+            .no_name_yet = client_name_.state == ClientName::State::TempError,
             .helo = helo_,
             .login = login_,
             .session = peer_.session.text,
@@ -427,15 +453,29 @@ Task<SmtpSession::Next> SmtpSession::xclient(std::string_view rest) {
     // What is said to be unknown is nobody's: not the client's before.
     login_.clear();
     if (facts->address.said != wire::smtp::Said::Nothing) changeable_peer_.client = {};
-    if (facts->name.said != wire::smtp::Said::Nothing) client_name_.clear();
     if (facts->address.given()) changeable_peer_.client.address = facts->address.value;
     if (facts->port.given()) changeable_peer_.client.port = facts->port.value;
-    if (facts->name.given()) client_name_ = facts->name.value;
+    take_client_name(*facts);
     reset();
     helo_.clear();
     if (facts->helo.given()) helo_ = facts->helo.value;
     co_await greet();
     co_return Next::Go;
+}
+
+/// A name is looked up here where the peer says nothing of it.
+void SmtpSession::take_client_name(const wire::smtp::Xclient& facts) {
+    using State = ClientName::State;
+    if (facts.name.said == wire::smtp::Said::Nothing) {
+        if (facts.address.given()) look_up_client();
+        return;
+    }
+    looking_up_.reset();
+    const bool is_late = facts.name.said == wire::smtp::Said::TemporarilyUnavailable;
+    client_name_ = {.state = is_late ? State::TempError : State::PermError};
+    if (facts.name.given() && is_host_name(facts.name.value)) {
+        client_name_ = {.state = State::Pass, .name = facts.name.value};
+    }
 }
 
 Task<SmtpSession::Next> SmtpSession::quit(std::string_view) {

@@ -11,6 +11,7 @@
 #include "delivery/transaction.h"
 #include "frontend/client_session.h"
 #include "frontend/login_attempt.h"
+#include "mx/client_names.h"
 #include "mx/mail_transaction.h"
 #include "mx/message_intake.h"
 #include "mx/refusal_log.h"
@@ -97,6 +98,10 @@ private:
     std::optional<wire::smtp::Refusal> judge_route(const cluster::MailRoute& route);
     Task<void> slow_down_guessing();
 
+    /// Strangers at port 25 are looked up in DNS, while they say what they want.
+    void look_up_client();
+    void take_client_name(const wire::smtp::Xclient& facts);
+    Task<void> learn_client_name();
     Trace trace();
     [[nodiscard]] delivery::ClientFacts client_facts() const;
     [[nodiscard]] std::string key_of_message() const;
@@ -120,7 +125,8 @@ private:
     std::string out_;
     std::string helo_;
     bool extended_ = false;  ///< EHLO
-    std::string client_name_;
+    ClientName client_name_;
+    ClientNames::Handle looking_up_;             ///< null: nobody's name, or it is known
     frontend::LoginAttempt* attempt_ = nullptr;  ///< while a login is judged
     std::string login_;                          ///< the account that is logged in; empty: nobody
     std::optional<MailTransaction> transaction_;

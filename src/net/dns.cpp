@@ -200,14 +200,14 @@ struct Resolver::Impl {
 /// Waits on its loop's thread; the answer is posted there.
 class Resolver::Impl::Question final : public Timer, public std::enable_shared_from_this<Question> {
 public:
-    Question(Impl& impl, Loop& loop, std::string name, DnsType type)
-        : name(std::move(name)), type(type), loop(loop), impl_(impl) {}
+    Question(Impl& impl, Loop& loop, std::string name, DnsType type, Duration patience)
+        : name(std::move(name)), type(type), loop(loop), impl_(impl), patience_(patience) {}
     virtual ~Question() = default;
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     void await_suspend(std::coroutine_handle<> waiter) {
         waiter_ = waiter;
-        loop.arm(*this, impl_.time_out);
+        loop.arm(*this, patience_);
         ticket_ = impl_.ask(shared_from_this());
     }
     DnsAnswer await_resume() { return std::move(answer_); }
@@ -229,6 +229,7 @@ public:
 
 private:
     Impl& impl_;
+    const Duration patience_;
     Ticket* ticket_ = nullptr;
     std::coroutine_handle<> waiter_;
     DnsAnswer answer_;
@@ -365,14 +366,15 @@ void Resolver::give_up(Loop& loop) { impl_->give_up(loop); }
 
 // The caller's loop outlives its task.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
-Task<DnsAnswer> Resolver::ask(Loop& loop, std::string name, DnsType type) {
+Task<DnsAnswer> Resolver::ask(Loop& loop, std::string name, DnsType type, Duration patience) {
     name = without_dot(name);
     if (!is_askable(name)) {
         DnsAnswer answer;
         answer.state = DnsAnswer::State::NoName;
         co_return answer;
     }
-    const auto question = std::make_shared<Impl::Question>(*impl_, loop, std::move(name), type);
+    const auto question = std::make_shared<Impl::Question>(*impl_, loop, std::move(name), type,
+                                                           std::min(patience, impl_->time_out));
     co_return co_await *question;
 }
 

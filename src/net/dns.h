@@ -66,7 +66,9 @@ public:
 
     /// Asks for `name` (A-labels, a last dot is allowed) and resumes on `loop`, the caller's.
     /// Names of more than 253 octets or with odd characters are NoName without a question.
-    Task<DnsAnswer> ask(Loop& loop, std::string name, DnsType type);
+    /// `patience` bounds it besides ResolverSettings::time_out.
+    Task<DnsAnswer> ask(Loop& loop, std::string name, DnsType type,
+                        Duration patience = Duration::max());
     /// On the thread of `loop`: questions that wait there fail at once.
     void give_up(Loop& loop);
     /// PTR of an address.

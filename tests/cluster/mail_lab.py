@@ -1,14 +1,20 @@
-"""What the tests of mail share: SMTP conversations (Smtp), a scripted mail server (Sink), and looking
+"""What the tests of mail share: SMTP conversations (Smtp), a scripted mail server (Sink), a name server, and looking
 for messages in mailboxes."""
 import contextlib
 import itertools
 import os
+import pathlib
 import re
+import shutil
 import signal
 import socket
+import subprocess
+import tempfile
 import threading
 
 import harness
+import test_dns
+from dovecot_lab import free_ports
 from harness import wait_for
 
 markers = itertools.count(1)
@@ -194,3 +200,44 @@ class Sink:
 
     def close(self):
         self.listening.close()
+
+
+class NameServer:
+    """An NSD with the zones given: records by zone."""
+
+    def __init__(self, zones):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-names-"))
+        self.dir.chmod(0o755)
+        self.port = free_ports(1)[0]
+        config = test_dns.SERVER.format(port=self.port, folder=self.dir)
+        for name, records in zones.items():
+            (self.dir / name).write_text(f"$ORIGIN {name}.\n$TTL 300\n@ SOA ns hostmaster 1 2 3 4 5\n"
+                                         f"@ NS ns.{name}.\nns A 127.0.0.1\n{records}")
+            config += f"zone:\n  name: {name}\n  zonefile: {self.dir / name}\n"
+        (self.dir / "nsd.conf").write_text(config)
+        self.process = subprocess.Popen(
+            [shutil.which("nsd", path=test_dns.PATH), "-d", "-c", self.dir / "nsd.conf"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        try:
+            wait_for(self.answers, "the name server")
+        except BaseException:
+            self.close()
+            raise
+
+    def answers(self):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+            return True
+
+    @contextlib.contextmanager
+    def stopped(self):
+        os.killpg(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.killpg(self.process.pid, signal.SIGCONT)
+
+    def close(self):
+        self.process.terminate()
+        self.process.wait(10)
+        shutil.rmtree(self.dir, ignore_errors=True)
+

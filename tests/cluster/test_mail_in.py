@@ -12,6 +12,7 @@ import unittest
 import foreign_lab
 import harness
 import mail_lab
+import test_dns
 from harness import b64, wait_for
 from mail_lab import connect, everywhere, new_marker, text_of, wait_for_mail
 
@@ -506,6 +507,65 @@ class ForeignSubmission(Case):
             self.assertRegex(smtp.command("AUTH PLAIN " + b64(f"\0{name}\0wrong")),
                              "^535 5.7.8 Authentication failed$")
             self.assertRegex(smtp.command(f"MAIL FROM:<{name}>"), "^530 ")
+
+
+ZONES = {"33.22.11.in-addr.arpa": """
+44 PTR mail.named.example.
+45 PTR forged.named.example.
+46 PTR odd\\032name.named.example.
+""", "named.example": """
+mail A 11.22.33.44
+mail A 11.22.33.99
+forged A 11.22.33.1
+"""}
+
+
+@unittest.skipUnless(shutil.which("nsd", path=test_dns.PATH), "needs nsd")
+class ClientNames(Case):
+    """Names of clients, from a real name server: only one that leads back to the client counts."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.names = mail_lab.NameServer(ZONES)
+        cls.addClassCleanup(cls.names.close)
+        restore = mail_lab.change_mail_options(
+            demo, "fe2", dns_servers=f'["127.0.0.1@{cls.names.port}"]',
+            xclient_from='["127.0.0.0/8"]')
+        cls.addClassCleanup(restore)
+
+    def received(self, client, *attributes):
+        """The headers of a message from that client."""
+        marker = new_marker()
+        with connect(demo, front_end="fe2") as smtp:
+            self.assertRegex(smtp.command(" ".join((f"XCLIENT ADDR={client}", *attributes))), "^220 ")
+            smtp.command("EHLO client.test")
+            self.assertRegex(smtp.send("a@elsewhere.test", [address("sv1")], text_of(marker)), "^250 ")
+        text = email.message_from_bytes(wait_for_mail(demo, "sv1", people["sv1"], marker))
+        return next(" ".join(field.split()) for field in text.get_all("Received")
+                    if "by fe2.domain1.dom" in field), text
+
+    def test_only_a_name_that_leads_back(self):
+        for client, name, found in (("11.22.33.44", "mail.named.example", "pass"),
+                                    ("11.22.33.45", "unknown", "fail"),
+                                    ("11.22.33.46", "unknown", "permerror"),
+                                    ("11.22.33.47", "unknown", "permerror")):
+            field, text = self.received(client)
+            self.assertIn(f"({name} [{client}])", field)
+            self.iprev(text, client, found)
+            demo.logged("fe2", rf"event=client-name .*client={client}:\d+ .*iprev={found}")
+
+    def iprev(self, text, client, found):
+        pass
+
+    def test_what_a_listed_peer_says_is_not_looked_up(self):
+        self.assertIn("(told.example [11.22.33.44])", self.received("11.22.33.44", "NAME=told.example")[0])
+        self.assertIn("(unknown [11.22.33.44])", self.received("11.22.33.44", "NAME=[UNAVAILABLE]")[0])
+
+    def test_a_silent_name_server_costs_two_seconds_at_most(self):
+        with self.names.stopped():
+            field, text = self.received("11.22.33.48")
+        self.assertIn("(unknown [11.22.33.48])", field)
+        self.iprev(text, "11.22.33.48", "temperror")
 
 
 if __name__ == "__main__":
