@@ -22,6 +22,19 @@ Result<std::vector<Network>> networks(std::string_view option,
     return found;
 }
 
+using delivery::Destination;
+
+/// Of `[mail] smart_host`.
+Result<std::vector<Destination>> smart_hosts(const NodeConfig& config) {
+    std::vector<Destination> hosts;
+    for (const std::string& text : config.mail.smart_host) {
+        auto host = cluster::MailHost::parse(text);
+        if (!host) return fail(ErrorKind::Syntax, "mail.smart_host: " + host.error().detail);
+        hosts.push_back({Destination::Kind::Host, std::move(host->name), host->port});
+    }
+    return hosts;
+}
+
 }  // namespace
 
 bool takes_mail(const NodeConfig& config) {
@@ -41,6 +54,7 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
     if (!xclient) return std::unexpected(xclient.error());
     auto relay = networks("mail.relay_from", from.relay_from);
     if (!relay) return std::unexpected(relay.error());
+    if (auto hosts = smart_hosts(config); !hosts) return std::unexpected(hosts.error());
     return mx::Settings{.host_name = host->text,
                         .recipients = from.recipients,
                         .message_bytes = from.message_bytes,
@@ -93,9 +107,9 @@ queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity
 
 delivery::RunnerSettings runner_settings(const NodeConfig& config) {
     delivery::RunnerSettings settings;
-    settings.host_name = config.mail.host_name;
-    settings.smart_host = config.mail.smart_host;
-    settings.stale_after = config.mail.stale_after;
+    settings.routes.host_name = config.mail.host_name;
+    settings.routes.smart_host = smart_hosts(config).value_or(std::vector<Destination>{});
+    settings.routes.stale_after = config.mail.stale_after;
     for (const ListenerSettings& listener : config.listeners) {
         const auto endpoint = Endpoint::parse(listener.address);
         const bool is_one = endpoint && !endpoint->address.is_unspecified();
@@ -103,7 +117,7 @@ delivery::RunnerSettings runner_settings(const NodeConfig& config) {
             settings.own_addresses.push_back(endpoint->address);
         }
     }
-    settings.port = static_cast<std::uint16_t>(config.mail.out_port);
+    settings.routes.port = static_cast<std::uint16_t>(config.mail.out_port);
     for (const std::string& text : config.mail.source_addresses) {
         if (const auto address = IpAddress::parse(text)) {
             settings.source_addresses.push_back(*address);

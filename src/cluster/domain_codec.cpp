@@ -52,13 +52,17 @@ void read_case(FieldReader& fields, Domain& domain) {
     domain.case_policy = policy == "keep" ? CasePolicy::Keep : CasePolicy::Fold;
 }
 
-/// "HOST" or "HOST:PORT", an IPv6 address in brackets.
-bool is_mail_host(const std::string& text) {
-    if (Endpoint::parse(text)) return true;
-    const std::size_t colon = text.find(':');
-    if (colon == text.npos) return IpAddress::parse(text) || parse_domain(text);
-    const auto port = text.substr(colon + 1);
-    return parse_domain(text.substr(0, colon)) && Endpoint::parse("127.0.0.1:" + port);
+std::vector<MailHost> take_mail_hosts(FieldReader& fields, std::string_view field) {
+    std::vector<MailHost> result;
+    for (const std::string& text : fields.list(field, kMaxDomain + 8)) {
+        auto host = MailHost::parse(text);
+        if (!host) {
+            fields.reject(field, "holds " + host.error().detail);
+            return {};
+        }
+        result.push_back(std::move(*host));
+    }
+    return result;
 }
 
 void read_mail(FieldReader& fields, Domain& domain) {
@@ -78,11 +82,7 @@ void read_mail(FieldReader& fields, Domain& domain) {
     if (domain.detail.size() > 1 || kSeparators.find(domain.detail) == kSeparators.npos) {
         fields.reject("detail", "can be one of + - _ = #, or none");
     }
-    domain.route = fields.list("route", kMaxDomain + 6);
-    for (const std::string& host : domain.route) {
-        if (!is_mail_host(host))
-            fields.reject("route", "holds \"" + host + "\", which is no HOST[:PORT]");
-    }
+    domain.route = take_mail_hosts(fields, "route");
     if (!domain.route.empty() && domain.kind != DomainKind::Remote) {
         fields.reject("route", "is for domains of kind remote");
     }
@@ -241,7 +241,7 @@ std::string encode(const Domain& domain) {
     if (domain.detail != Domain{}.detail) {
         object["detail"] = domain.detail.empty() ? std::string("none") : domain.detail;
     }
-    put_list(object, "route", domain.route);
+    put_list(object, "route", texts(domain.route, [](auto& h) { return h.text(); }));
     return to_text(object);
 }
 

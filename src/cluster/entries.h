@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "cluster/address.h"
+#include "cluster/mail_host.h"
 
 namespace muster::cluster {
 
@@ -103,9 +104,9 @@ struct Domain {
     std::vector<DomainName> tls_names;  ///< TLS server names that do so
     CasePolicy case_policy = CasePolicy::Fold;
     MailMode mail = MailMode::InLine;
-    std::string catch_all;           ///< address that gets mail for unknown ones; empty: refused
-    std::string detail = "+";        ///< begins the detail of a sub-address (RFC 5233); empty: none
-    std::vector<std::string> route;  ///< HOST[:PORT] of a remote domain, in order; empty: its MX
+    std::string catch_all;        ///< address that gets mail for unknown ones; empty: refused
+    std::string detail = "+";     ///< begins the detail of a sub-address (RFC 5233); empty: none
+    std::vector<MailHost> route;  ///< of a remote domain, in order; empty: its MX
     UnknownFields unknown;
     UnknownFields unknown_default_for;
 

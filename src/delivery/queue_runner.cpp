@@ -78,12 +78,14 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       targets_(upstream, std::move(node)),
       cache_({.per_target = settings_.tries_of_destination}),
       client_(loop_, cache_),
-      homes_(targets_, hosts, settings_.host_name),
+      homes_(targets_, hosts, settings_.routes.host_name),
+      routes_(directory_, settings_.routes),
+      traffic_(loop_, spool_.schedule(), settings_.tries_of_destination),
       resolver_(resolver) {
     if (resolver == nullptr) return;
     sts_ = std::make_unique<StsCache>(*resolver, fetching_);
     MxRules rules;
-    rules.own_names = {settings_.host_name};
+    rules.own_names = {settings_.routes.host_name};
     rules.own_addresses = settings_.own_addresses;
     rules.random = [](std::size_t below) {
         thread_local std::minstd_rand generator(std::random_device{}());
@@ -205,13 +207,17 @@ Task<void> QueueRunner::deliver(Try& each) {
     if (queue::expired(each.message.envelope.expires, queue::now())) {
         co_return fail_all(each, "4.4.7", "Could not be delivered in time");
     }
-    const std::vector<Group> groups = route(each);
-    for (const Group& group : groups) {
+    QueuePlan plan = routes_.plan(each.message);
+    for (const auto& [recipient, result] : plan.findings) {
+        each.results.find(noted(each, recipient, result, {}));
+    }
+    each.left = std::move(plan.left);
+    for (const RecipientGroup& group : plan.groups) {
         for (const std::uint32_t recipient : group.recipients) each.results.expect(recipient);
     }
-    for (const Group& group : groups) {
+    for (const RecipientGroup& group : plan.groups) {
         // What was found out so far stands whatever becomes of the rest.
-        if (&group != groups.data()) {
+        if (&group != plan.groups.data()) {
             spool_.record(each.message.id, each.results.take_untold(each.message.envelope));
         }
         co_await deliver_group(each, group);
@@ -230,95 +236,6 @@ void QueueRunner::fail_all(Try& each, const char* status, std::string_view text)
                            .server = state.last.server,
                            .text = std::move(why)});
     }
-}
-
-std::vector<QueueRunner::Group> QueueRunner::route(Try& each) {
-    std::vector<Group> groups;
-    const queue::Envelope& envelope = each.message.envelope;
-    for (std::uint32_t i = 0; i < envelope.recipients.size(); ++i) {
-        if (!is_open(each.message.states[i])) continue;
-        const auto path = wire::smtp::parse_address(envelope.recipients[i].address);
-        if (!path) {
-            each.results.find(
-                noted(each, i, own_result(Outcome::Refused, 553, {5, 1, 3}, "Not an address"), {}));
-            continue;
-        }
-        const auto found =
-            cluster::find_recipient(directory_, path->local, path->domain, settings_.host_name);
-        if (!found && found.error().kind != ErrorKind::Syntax) {
-            each.results.find(noted(
-                each, i, deferred("The directory cannot be read: " + found.error().detail), {}));
-            each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
-            continue;
-        }
-        const auto verdict = found ? found->verdict : cluster::MailVerdict::Unknown;
-        if (verdict == cluster::MailVerdict::Unknown &&
-            !cluster::knows_all_addresses(directory_, settings_.stale_after)) {
-            each.results.find(noted(
-                each, i, own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"), {}));
-            each.left.push_back({"directory", queue::GroupResult::Kind::Deferred});
-            continue;
-        }
-        const bool goes_on =
-            verdict == cluster::MailVerdict::Accept || verdict == cluster::MailVerdict::Foreign;
-        if (verdict == cluster::MailVerdict::Disabled) {  // until it is enabled, or time is over
-            each.results.find(noted(
-                each, i, own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"),
-                {}));
-            each.left.push_back({"disabled", queue::GroupResult::Kind::Deferred});
-            continue;
-        }
-        if (!goes_on) {
-            each.results.find(noted(
-                each, i, own_result(Outcome::Refused, 550, {5, 1, 1}, "No such address any more"),
-                {}));
-            continue;
-        }
-        const bool in_world = found->targets.front().home.empty() && found->targets.size() == 1;
-        if (in_world) {
-            cluster::MailTarget target = found->targets.front();
-            target.address = envelope.recipients[i].address;
-            add_route(groups, target, i);
-        } else {
-            for (const cluster::MailTarget& target : found->targets) {
-                add_route(groups, target, i);
-            }
-        }
-    }
-    return groups;
-}
-
-void QueueRunner::add_route(std::vector<Group>& groups, const cluster::MailTarget& target,
-                            std::uint32_t recipient) {
-    Group group;
-    group.home = target.home;
-    if (!target.home.empty()) {
-        group.destination = "server:" + target.home.text;
-    } else {
-        const std::string domain = target.address.substr(target.address.rfind('@') + 1);
-        const bool has_route = target.domain != nullptr && !target.domain->route.empty();
-        const auto& hosts = has_route ? target.domain->route : settings_.smart_host;
-        for (const std::string& host : hosts) {
-            const auto bracketed = host.starts_with('[') ? host : "[" + host + "]";
-            const std::size_t colon = host.rfind(':');
-            const bool has_port =
-                !host.starts_with('[') && colon != host.npos && host.find(':') == colon;
-            const std::string text =
-                has_port ? "[" + host.substr(0, colon) + "]" + host.substr(colon) : bracketed;
-            if (auto parsed = Destination::parse(text)) group.remote.push_back(*parsed);
-        }
-        if (group.remote.empty()) {
-            if (auto parsed = Destination::of_domain(domain)) {
-                parsed->port = settings_.port;
-                group.remote.push_back(*parsed);
-            }
-        }
-        group.destination = "domain:" + domain;
-    }
-    auto same = std::ranges::find(groups, group.destination, &Group::destination);
-    if (same == groups.end()) same = groups.insert(groups.end(), std::move(group));
-    same->recipients.push_back(recipient);
-    same->addresses.push_back(target.address);
 }
 
 queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipient,
@@ -340,27 +257,25 @@ queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipie
             .text = result.text};
 }
 
-Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
+Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
     queue::Schedule& schedule = spool_.schedule();
-    Traffic& traffic = traffic_[group.destination];
-    if (traffic.coming > 0) --traffic.coming;
-    if (traffic.waiting.size() >= 2 * settings_.tries_of_destination) {
+    if (!traffic_.come(group.destination)) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Busy});
         co_return;
     }
-    co_await Turn{traffic, settings_.tries_of_destination};
+    co_await traffic_.turn(group.destination);
     if (stopping_) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
-        co_return leave(group.destination);
+        co_return traffic_.leave(group.destination);
     }
     // Only now: those before it may have found that nobody is there.
     if (schedule.held_until(group.destination, queue::now())) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
-        co_return leave(group.destination);
+        co_return traffic_.leave(group.destination);
     }
     std::string server;
     const TransactionResult done = co_await send(each, group, server);
-    leave(group.destination);
+    traffic_.leave(group.destination);
     const auto is_unknown = [this](const RecipientResult& one) {
         return cut_off_ && one.outcome == Outcome::Deferred && !one.from_server;
     };
@@ -385,26 +300,7 @@ Task<void> QueueRunner::deliver_group(Try& each, const Group& group) {
                                                          : queue::GroupResult::Kind::Unreachable});
 }
 
-/// The turn goes to the one that has waited longest. When most of them had theirs, as many more
-/// are taken from the queue.
-void QueueRunner::leave(const std::string& destination) {
-    Traffic& traffic = traffic_[destination];
-    const std::size_t waiting = traffic.waiting.size();
-    // The last one does not trust the count: what was released may have gone elsewhere.
-    if (traffic.under_way == 1) traffic.coming = 0;
-    if (waiting + traffic.coming <= settings_.tries_of_destination / 2) {
-        traffic.coming += spool_.schedule().release_parked(
-            destination, settings_.tries_of_destination, queue::now());
-    }
-    if (waiting == 0) {
-        if (--traffic.under_way == 0) traffic_.erase(destination);
-        return;
-    }
-    loop_.post([next = traffic.waiting.front()] { next.resume(); });
-    traffic.waiting.pop_front();
-}
-
-Task<TransactionResult> QueueRunner::send(const Try& each, const Group& group,
+Task<TransactionResult> QueueRunner::send(const Try& each, const RecipientGroup& group,
                                           std::string& server) {
     const queue::Envelope& envelope = each.message.envelope;
     std::vector<std::string> texts;  // what the recipients' views point into
@@ -437,11 +333,11 @@ Task<TransactionResult> QueueRunner::send(const Try& each, const Group& group,
     co_return co_await send_out(group, transaction, server);
 }
 
-TransactionResult QueueRunner::all(const Group& group, const RecipientResult& result) {
+TransactionResult QueueRunner::all(const RecipientGroup& group, const RecipientResult& result) {
     return {.recipients = std::vector<RecipientResult>(group.recipients.size(), result)};
 }
 
-Task<TransactionResult> QueueRunner::send_home(const Group& group, Transaction transaction,
+Task<TransactionResult> QueueRunner::send_home(const RecipientGroup& group, Transaction transaction,
                                                std::string& server) {
     const auto topology = directory_.topology();
     targets_.follow(topology);
@@ -454,13 +350,13 @@ Task<TransactionResult> QueueRunner::send_home(const Group& group, Transaction t
     co_return co_await client_.send(*target, transaction);
 }
 
-Task<TransactionResult> QueueRunner::send_out(const Group& group, Transaction transaction,
+Task<TransactionResult> QueueRunner::send_out(const RecipientGroup& group, Transaction transaction,
                                               std::string& server) {
     TransactionResult last = all(group, deferred("No host could be reached"));
     for (const Destination& destination : group.remote) {
         if (!world_ || stopping_) co_return last;
         WorldResult done = co_await world_->send({.destination = destination,
-                                                  .helo = settings_.host_name,
+                                                  .helo = settings_.routes.host_name,
                                                   .tls = settings_.tls,
                                                   .sources = settings_.source_addresses},
                                                  transaction);
@@ -524,7 +420,7 @@ Task<bool> QueueRunner::report(const Try& each,
     if (envelope.sender.empty() || std::ranges::none_of(items, is_due)) co_return true;
     const queue::QueueId unique = spool_.new_id();
     auto made = make_report(envelope, beginning_of(each.message.content), items,
-                            settings_.host_name, unique, queue::now());
+                            settings_.routes.host_name, unique, queue::now());
     if (!made) co_return true;
     const auto queued = co_await spool_.commit_on(loop_, std::move(made->envelope),
                                                   queue::Content::of(std::move(made->text)),

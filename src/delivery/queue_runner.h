@@ -2,22 +2,19 @@
 // What is queued goes on its way: to homes in the cluster, and to the world.
 
 #include <atomic>
-#include <coroutine>
-#include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "cluster/directory.h"
-#include "cluster/recipients.h"
 #include "delivery/connection_cache.h"
 #include "delivery/home_targets.h"
 #include "delivery/mail_client.h"
-#include "delivery/mx_hosts.h"
+#include "delivery/queue_routes.h"
 #include "delivery/reports.h"
+#include "delivery/traffic.h"
 #include "delivery/try_results.h"
 #include "delivery/world_client.h"
 #include "frontend/host_addresses.h"
@@ -28,13 +25,10 @@
 namespace muster::delivery {
 
 struct RunnerSettings {
-    std::string host_name;
+    RouteSettings routes;
     std::size_t tries = 400;                ///< messages in hand at once
     std::size_t tries_of_destination = 50;  ///< of those, on their way to one destination
-    std::uint16_t port = 25;                ///< of the world's mail servers
-    std::vector<std::string> smart_host;    ///< HOST[:PORT] for all mail to the world; empty: MX
     TlsSetting tls = TlsSetting::Automatic;
-    net::Duration stale_after{900'000};       ///< a replica silent for so long knows of no loss
     std::vector<IpAddress> source_addresses;  ///< towards the world; empty: the kernel chooses
     std::vector<IpAddress>
         own_addresses;                ///< on which this node takes mail itself: no MX of others
@@ -62,40 +56,12 @@ public:
     void stop();
 
 private:
-    /// Recipients of a message that go the same way.
-    struct Group {
-        std::string destination;  ///< "server:NAME" or "domain:NAME"
-        ServerName home;          ///< of the cluster; empty: the world
-        std::vector<Destination> remote;
-        std::vector<std::uint32_t> recipients;
-        std::vector<std::string> addresses;  ///< of the recipients, as they are sent
-    };
     /// What a try made of a message.
     struct Try {
         queue::QueuedMessage message;
         TryResults results{};
         std::vector<queue::GroupResult> left{};
     };
-
-    /// What is on its way to one destination, and what waits for its turn.
-    struct Traffic {
-        std::size_t under_way = 0;
-        std::size_t coming = 0;  ///< were released to it and have not come yet, as far as known
-        std::deque<std::coroutine_handle<>> waiting;
-    };
-    /// `co_await`ed: a turn at the destination, which leave() ends.
-    struct Turn {
-        Traffic& traffic;
-        std::size_t most;
-        [[nodiscard]] bool await_ready() const {
-            if (traffic.under_way >= most) return false;
-            ++traffic.under_way;
-            return true;
-        }
-        void await_suspend(std::coroutine_handle<> waiter) { traffic.waiting.push_back(waiter); }
-        void await_resume() const {}
-    };
-    void leave(const std::string& destination);
 
     void run();
     Task<void> work();
@@ -110,22 +76,18 @@ private:
     Task<void> finish(Try& each);
     Task<bool> report(const Try& each, const std::vector<queue::RecipientResult>& results);
 
-    /// Where the open recipients go. Those that nobody has (any more) fail at once.
-    std::vector<Group> route(Try& each);
-    void add_route(std::vector<Group>& groups, const cluster::MailTarget& target,
-                   std::uint32_t recipient);
     void fail_all(Try& each, const char* status, std::string_view text);
     /// A recipient's result as the queue keeps it; the log hears of it, too.
     static queue::RecipientResult noted(const Try& each, std::uint32_t recipient,
                                         const RecipientResult& result, std::string_view server);
 
-    Task<void> deliver_group(Try& each, const Group& group);
-    Task<TransactionResult> send(const Try& each, const Group& group, std::string& server);
-    Task<TransactionResult> send_home(const Group& group, Transaction transaction,
+    Task<void> deliver_group(Try& each, const RecipientGroup& group);
+    Task<TransactionResult> send(const Try& each, const RecipientGroup& group, std::string& server);
+    Task<TransactionResult> send_home(const RecipientGroup& group, Transaction transaction,
                                       std::string& server);
-    Task<TransactionResult> send_out(const Group& group, Transaction transaction,
+    Task<TransactionResult> send_out(const RecipientGroup& group, Transaction transaction,
                                      std::string& server);
-    static TransactionResult all(const Group& group, const RecipientResult& result);
+    static TransactionResult all(const RecipientGroup& group, const RecipientResult& result);
 
     const RunnerSettings settings_;
     queue::Spool& spool_;
@@ -135,7 +97,8 @@ private:
     ConnectionCache cache_;
     MailClient client_;
     HomeTargets homes_;
-    std::map<std::string, Traffic> traffic_;  ///< by destination
+    QueueRoutes routes_;
+    Traffic traffic_;
     net::Clock::time_point swept_{};
     net::Resolver* const resolver_;
     net::BlockingPool fetching_{2};  ///< MTA-STS policies

@@ -36,18 +36,15 @@ MapAnswer transport_to(const cluster::Topology& topology, const ServerName& home
     return temporary("home-offers-no-mail-service");
 }
 
-/// A route's HOST[:PORT] as Postfix writes hosts whose MX is not looked up.
-std::string nexthop(const std::string& host) {
-    if (host.starts_with('[')) return host;
-    const std::size_t colon = host.find(':');
-    const bool has_port = colon != host.npos && host.rfind(':') == colon;
-    if (!has_port) return '[' + host + ']';
-    return '[' + host.substr(0, colon) + ']' + host.substr(colon);
+/// A route's host as Postfix writes those whose MX is not looked up.
+std::string nexthop(const cluster::MailHost& host) {
+    const std::string name = '[' + host.name + ']';
+    return host.port == cluster::MailHost{}.port ? name : name + ':' + std::to_string(host.port);
 }
 
 MapAnswer transport_of(const cluster::Domain& remote) {
     std::string hosts;
-    for (const std::string& host : remote.route) {
+    for (const cluster::MailHost& host : remote.route) {
         if (!hosts.empty()) hosts += ", ";
         hosts += nexthop(host);
     }

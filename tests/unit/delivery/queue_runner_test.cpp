@@ -100,18 +100,20 @@ protected:
         spool.owner = {.node = NodeName("fe1"), .generation = 1, .instance = "x"};
         spool.reserve = 0;
         spool_ = std::move(*queue::Spool::open(spool));
-        settings_.host_name = "fe1.test";
+        settings_.routes.host_name = "fe1.test";
         settings_.stop_grace = 1ms;
         net::ResolverSettings resolver;
         resolver.servers = {"127.0.0.1@1"};
         resolver_ = std::move(*net::Resolver::create(resolver));
     }
 
-    void remote(const std::string& name, std::vector<std::string> route) {
+    void remote(const std::string& name, const std::vector<std::string>& route) {
         cluster::Domain domain;
         domain.name = DomainName(name);
         domain.kind = cluster::DomainKind::Remote;
-        domain.route = std::move(route);
+        for (const std::string& host : route) {
+            domain.route.push_back(*cluster::MailHost::parse(host));
+        }
         ASSERT_TRUE(writer_.put(domain));
     }
     void start() {
@@ -142,6 +144,14 @@ protected:
             std::this_thread::sleep_for(10ms);
         }
         EXPECT_EQ(spool_->schedule().counts().messages, 0U);
+    }
+
+    void wait_parked(const queue::QueueId& id) {
+        const auto is_parked = [&] {
+            return spool_->schedule().find(id)->state == queue::MessageState::Parked;
+        };
+        for (int i = 0; i < 1000 && !is_parked(); ++i) std::this_thread::sleep_for(10ms);
+        EXPECT_TRUE(is_parked());
     }
 
     queue::TestFolder folder_;
@@ -184,6 +194,55 @@ TEST_F(QueueRunnerTest, AStopWaitsForNoServerAndKeepsWhatIsKnown) {
     for (const queue::DestinationState& one : spool_->schedule().destinations(10)) {
         EXPECT_EQ(one.failures, 0U) << one.destination;
     }
+}
+
+TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {
+    auto both = kDelivers;
+    both[2] = "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n";
+    TalkingServer server({both});
+    remote("one.test", {server.text()});
+    remote("two.test", {server.text()});
+    start();
+    put({"a@one.test", "b@two.test"});
+    wait_empty();
+    server.end();
+    EXPECT_EQ(server.accepted(), 1U);
+    EXPECT_TRUE(server.heard().contains("RCPT TO:<a@one.test>\r\nRCPT TO:<b@two.test>\r\n"));
+}
+
+TEST_F(QueueRunnerTest, ARouteThatIsDownIsLeftAloneForAllItsDomains) {
+    std::string nobody;
+    {
+        const SilentServer gone;
+        nobody = gone.text();
+    }
+    remote("one.test", {nobody});
+    remote("two.test", {nobody});
+    start();
+    for (const char* recipient : {"a@one.test", "b@two.test"}) {
+        const auto id = put({recipient});
+        wait_parked(id);
+    }
+    const auto destinations = spool_->schedule().destinations(10);
+    ASSERT_EQ(destinations.size(), 1U);
+    EXPECT_EQ(destinations[0].destination, "host:" + nobody);
+    EXPECT_EQ(destinations[0].failures, 1U);
+    EXPECT_EQ(destinations[0].parked, 2U);
+}
+
+TEST_F(QueueRunnerTest, TheSmartHostIsOneDestinationForTheWorld) {
+    SilentServer smart_host;
+    const auto host = cluster::MailHost::parse(smart_host.text());
+    settings_.routes.smart_host = {{Destination::Kind::Host, host->name, host->port}};
+    settings_.tries_of_destination = 1;
+    start();
+    put({"a@one.example"});
+    smart_host.take();
+    const auto second = put({"b@two.example"});
+    runner_->stop();
+    const auto found = spool_->schedule().find(second);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->tries, 0U);
 }
 
 TEST_F(QueueRunnerTest, AStopWaitsForNoNameServer) {

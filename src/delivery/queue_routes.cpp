@@ -1,0 +1,116 @@
+#include "delivery/queue_routes.h"
+
+#include <algorithm>
+
+#include "wire/smtp.h"
+
+namespace muster::delivery {
+namespace {
+
+Destination destination_of(const cluster::MailHost& host) {
+    return {Destination::Kind::Host, host.name, host.port};
+}
+
+std::string text_of(const std::vector<Destination>& hosts) {
+    std::string text;
+    for (const Destination& host : hosts) {
+        text += (text.empty() ? "" : ",") + cluster::MailHost{host.name, host.port}.text();
+    }
+    return text;
+}
+
+/// Waits for something that has nothing to do with servers.
+void put_off(QueuePlan& plan, std::uint32_t recipient, const char* cause, RecipientResult result) {
+    plan.findings.emplace_back(recipient, std::move(result));
+    plan.left.push_back({cause, queue::GroupResult::Kind::Deferred});
+}
+
+}  // namespace
+
+QueuePlan QueueRoutes::plan(const queue::QueuedMessage& message) {
+    QueuePlan plan;
+    for (std::uint32_t i = 0; i < message.states.size(); ++i) {
+        if (message.states[i].kind != queue::RecipientState::Kind::Open) continue;
+        plan_recipient(plan, i, message.envelope.recipients[i].address);
+    }
+    return plan;
+}
+
+void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t recipient,
+                                 const std::string& address) {
+    const auto refuse = [&](std::uint16_t code, wire::smtp::EnhancedStatus status,
+                            const char* text) {
+        plan.findings.emplace_back(recipient, own_result(Outcome::Refused, code, status, text));
+    };
+    const auto path = wire::smtp::parse_address(address);
+    if (!path) return refuse(553, {5, 1, 3}, "Not an address");
+    const auto found =
+        cluster::find_recipient(directory_, path->local, path->domain, settings_.host_name);
+    if (!found && found.error().kind != ErrorKind::Syntax) {
+        return put_off(plan, recipient, "directory",
+                       own_result(Outcome::Deferred, 451, {4, 4, 1},
+                                  "The directory cannot be read: " + found.error().detail));
+    }
+    switch (found ? found->verdict : cluster::MailVerdict::Unknown) {
+        case cluster::MailVerdict::Accept:
+        case cluster::MailVerdict::Foreign: break;
+        case cluster::MailVerdict::Disabled:  // until it is enabled, or time is over
+            return put_off(
+                plan, recipient, "disabled",
+                own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"));
+        case cluster::MailVerdict::Unknown:
+            if (!cluster::knows_all_addresses(directory_, settings_.stale_after)) {
+                return put_off(plan, recipient, "directory",
+                               own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"));
+            }
+            [[fallthrough]];
+        case cluster::MailVerdict::AliasLoop:
+            return refuse(550, {5, 1, 1}, "No such address any more");
+    }
+    if (found->targets.size() == 1 && found->targets.front().home.empty()) {
+        cluster::MailTarget target = found->targets.front();
+        target.address = address;  // as its sender wrote it
+        return add(plan, target, recipient);
+    }
+    for (const cluster::MailTarget& target : found->targets) add(plan, target, recipient);
+}
+
+void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target,
+                      std::uint32_t recipient) const {
+    RecipientGroup group;
+    if (target.home.empty()) {
+        group = to_world(target);
+    } else {
+        group.home = target.home;
+        group.destination = "server:" + target.home.text;
+    }
+    auto same = std::ranges::find(plan.groups, group.destination, &RecipientGroup::destination);
+    if (same == plan.groups.end()) same = plan.groups.insert(same, std::move(group));
+    same->recipients.push_back(recipient);
+    same->addresses.push_back(target.address);
+}
+
+RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
+    RecipientGroup group;
+    group.remote = settings_.smart_host;
+    if (target.domain != nullptr && !target.domain->route.empty()) {
+        group.remote.clear();
+        for (const cluster::MailHost& host : target.domain->route) {
+            group.remote.push_back(destination_of(host));
+        }
+    }
+    if (!group.remote.empty()) {
+        group.destination = "host:" + text_of(group.remote);
+        return group;
+    }
+    const std::string domain = target.address.substr(target.address.rfind('@') + 1);
+    auto parsed = Destination::of_domain(domain);
+    group.destination = "domain:" + (parsed ? parsed->text() : domain);
+    if (parsed) {
+        parsed->port = settings_.port;
+        group.remote.push_back(std::move(*parsed));
+    }
+    return group;
+}
+
+}  // namespace muster::delivery

@@ -1,0 +1,59 @@
+#pragma once
+// Where the recipients of a queued message go, by what the directory says now.
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "cluster/directory.h"
+#include "cluster/recipients.h"
+#include "delivery/mx_hosts.h"
+#include "queue/spool.h"
+
+namespace muster::delivery {
+
+/// Recipients of a message that go the same way.
+struct RecipientGroup {
+    /// What limits and back-off count by: "server:NAME" for a home; "host:HOST[:PORT],…" where the
+    /// domain's route or a smart host takes the mail, whatever the domain; "domain:NAME" by MX.
+    std::string destination;
+    ServerName home;                  ///< of the cluster; empty: the world
+    std::vector<Destination> remote;  ///< to be tried in this order
+    std::vector<std::uint32_t> recipients;
+    std::vector<std::string> addresses;  ///< of the recipients, as they are sent
+};
+
+struct QueuePlan {
+    std::vector<RecipientGroup> groups{};
+    /// Those that go nowhere, now or for good.
+    std::vector<std::pair<std::uint32_t, RecipientResult>> findings{};
+    std::vector<queue::GroupResult> left{};  ///< what the deferred ones of these wait for
+};
+
+struct RouteSettings {
+    std::string host_name;
+    std::vector<Destination> smart_host{};  ///< for all mail to the world; empty: MX
+    std::uint16_t port = 25;                ///< of the world's mail servers
+    net::Duration stale_after{900'000};     ///< a replica silent for so long knows of no loss
+};
+
+/// One thread's; `directory` outlives it.
+class QueueRoutes {
+public:
+    QueueRoutes(cluster::Directory& directory, RouteSettings settings)
+        : directory_(directory), settings_(std::move(settings)) {}
+
+    /// Of the message's open recipients. Those that nobody has (any more) fail at once.
+    QueuePlan plan(const queue::QueuedMessage& message);
+
+private:
+    void plan_recipient(QueuePlan& plan, std::uint32_t recipient, const std::string& address);
+    void add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient) const;
+    [[nodiscard]] RecipientGroup to_world(const cluster::MailTarget& target) const;
+
+    cluster::Directory& directory_;
+    const RouteSettings settings_;
+};
+
+}  // namespace muster::delivery

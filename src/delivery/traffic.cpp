@@ -1,0 +1,27 @@
+#include "delivery/traffic.h"
+
+namespace muster::delivery {
+
+bool Traffic::come(const std::string& destination) {
+    Way& way = ways_[destination];
+    if (way.coming > 0) --way.coming;
+    return way.waiting.size() < 2 * most_;
+}
+
+void Traffic::leave(const std::string& destination) {
+    Way& way = ways_[destination];
+    const std::size_t waiting = way.waiting.size();
+    // The last one does not trust the count: what was released may have gone elsewhere.
+    if (way.under_way == 1) way.coming = 0;
+    if (waiting + way.coming <= most_ / 2) {
+        way.coming += schedule_.release_parked(destination, most_, queue::now());
+    }
+    if (waiting == 0) {
+        if (--way.under_way == 0) ways_.erase(destination);
+        return;
+    }
+    loop_.post([next = way.waiting.front()] { next.resume(); });
+    way.waiting.pop_front();
+}
+
+}  // namespace muster::delivery
