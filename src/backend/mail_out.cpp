@@ -52,7 +52,10 @@ Result<> MailOut::start(const Endpoint& listen) {
     }
     auto listener = net::Listener::tcp(
         loop_, listen, [this](net::Accepted accepted) { tasks_.spawn(serve(accepted)); });
-    if (!listener) return std::unexpected(listener.error());
+    if (!listener) {
+        const Error& error = listener.error();
+        return fail(error.kind, error.public_text, "backend.mail_out_listen: " + error.detail);
+    }
     listener_ = std::move(*listener);
     return {};
 }
