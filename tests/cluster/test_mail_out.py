@@ -53,6 +53,11 @@ def set_script(account, text):
         line.ask('SETACTIVE "mine"', "^OK")
 
 
+def script_of(name):
+    return (f'require ["vacation", "copy"];\r\nredirect :copy "{name}@elsewhere.test";\r\n'
+            f'vacation :days 1 :subject "away-{name}" "not here";\r\n')
+
+
 def left_by(message):
     """The front end that took the message from the back end."""
     return re.search(rb"(?m)^Received:(?:.|\r\n\s)*?\bby (fe\d)\.", message[2])[1].decode()
@@ -63,10 +68,7 @@ class MadeOnBackEnds(unittest.TestCase):
     def setUpClass(cls):
         cls.accounts = [demo.accounts[f"{name}@domain1.dom"] for name in ("ada", "kate", "john")]
         for account in cls.accounts:
-            name = account["address"].split("@")[0]
-            set_script(account, 'require ["vacation", "copy"];\r\n'
-                       f'redirect :copy "{name}@elsewhere.test";\r\n'
-                       f'vacation :days 1 :subject "away-{name}" "not here";\r\n')
+            set_script(account, script_of(account["address"].split("@")[0]))
 
     def send(self, account, front_end, sender="friend@world.test", body="hello"):
         """The marker of a message that was accepted for the account."""
@@ -130,6 +132,28 @@ class MadeOnBackEnds(unittest.TestCase):
         marker = self.send(self.accounts[1], "fe1", body="\r\n".join(lines))
         body = self.redirected(marker)[2].split(b"\r\n\r\n", 1)[1]
         self.assertEqual(body.decode().split("\r\n")[:len(lines)], lines)
+
+    def test_what_is_refused_for_good_stays_in_the_inbox(self):
+        """By a server that the node file names, as by a front end that does not trust us."""
+        kate = {**self.accounts[1], **demo.show("kate@domain1.dom")}
+        strict = mail_lab.Sink({"RCPT": "550 5.7.1 not from you"})
+        self.addCleanup(strict.close)
+        # "sv2" has another script for a while: no copy is kept by it.
+        set_script(kate, 'redirect "kate@elsewhere.test";\r\n')
+        self.addCleanup(set_script, kate, script_of("kate"))
+        file = demo.dir / "sv2" / "muster.toml"
+        before = file.read_text()
+
+        def restart(text):
+            file.write_text(text)
+            demo.end_node("sv2", signal.SIGTERM)
+            demo.start_node("sv2")
+        self.addCleanup(restart, before)
+        restart(before.replace("[backend]", f'[backend]\nmail_out_to = ["127.0.0.1:{strict.port}"]'))
+        marker = self.send(kate, "fe1")
+        mail_lab.wait_for_mail(demo, "sv2", kate, marker)
+        demo.logged("sv2", r"sieve: .*550 5\.7\.1", engine=True)
+        self.assertEqual(world.with_marker(marker), [])
 
     def test_without_any_front_end_dovecot_is_told_to_try_again(self):
         """And the message that made it is tried again, too: LMTP has not taken it."""
