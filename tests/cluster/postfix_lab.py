@@ -127,6 +127,14 @@ class Postfix:
         texts = [path.read_bytes() for path in (self.dir / "mail").rglob("new/*")]
         return [text for text in texts if marker.encode() in text]
 
+    def handed_over(self, recipient):
+        """How many messages for the recipient another server took."""
+        return len(re.findall(rf"to=<{re.escape(recipient)}>.*status=sent", self.log()))
+
+    def is_idle(self):
+        """Nothing is in its queue."""
+        return self.log().count("(queue active)") == self.log().count(": removed")
+
     def close(self):
         """Until nothing of it is left."""
         if self.master is not None:

@@ -1,10 +1,10 @@
 """SMTP smuggling (CVE-2023-51764 and its relatives): no sequence that some server takes for the end
 of a message ever makes a second one, neither on its way in nor on its way out, with a real Postfix
-as neighbour on either side that takes bare LF as a line's end."""
+and a real Exim as neighbours on either side that take bare LF as a line's end."""
 import os
-import re
 import unittest
 
+import exim_lab
 import harness
 import mail_lab
 import postfix_lab
@@ -18,35 +18,73 @@ ENDS = [b"\n.\n", b"\n.\r\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\r\n.\n", b"\n
         b"\n\r.\n\r", b"\r\n.\n\r\n", b"\x85.\x85", b"\x0b.\x0b", b"\r\n\xe2\x80\xa8.\r\n"]
 
 
+POSTFIX = """
+myhostname = mx.partner.test
+virtual_mailbox_domains = partner.test
+virtual_mailbox_base = {dir}/mail
+virtual_mailbox_maps = inline:{{ {{ ann@partner.test = ann/ }} }}
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+relayhost = [HOST]:PORT
+disable_dns_lookups = yes
+smtpd_forbid_bare_newline = no
+smtpd_forbid_unauth_pipelining = no
+"""  # the last two: as old and unpatched ones are
+EXIM = """
+acl_smtp_rcpt = accept
+smtp_enforce_sync = false
+begin routers
+local:
+  driver = accept
+  domains = exim.test
+  local_parts = ann
+  transport = maildir
+muster:
+  driver = manualroute
+  domains = domain1.dom
+  route_list = * HOST::PORT byname
+  transport = muster
+  self = send
+rest:
+  driver = redirect
+  data = :blackhole:
+begin transports
+muster:
+  driver = smtp
+  allow_localhost
+  hosts_avoid_tls = *
+maildir:
+  driver = appendfile
+  directory = {dir}/mail
+  maildir_format
+"""
+
+
 def setUpModule():
-    global demo, inside, neighbour
+    global demo, inside, neighbours
     if os.geteuid() != 0:
-        raise unittest.SkipTest("Postfix is started by root alone")
+        raise unittest.SkipTest("Postfix and Exim are started by root alone")
     demo = harness.Demo()
     unittest.addModuleCleanup(demo.close)
     inside = demo.add_account("smuggled@domain1.dom", PASSWORD, home="sv2")
     host, port = demo.fe["fe1"]["smtp"].rsplit(":", 1)
-    # Its last two settings: as old and unpatched ones are.
-    neighbour = postfix_lab.Postfix(f"""
-myhostname = mx.partner.test
-virtual_mailbox_domains = partner.test
-virtual_mailbox_base = {{dir}}/mail
-virtual_mailbox_maps = inline:{{{{ {{{{ ann@partner.test = ann/ }}}} }}}}
-virtual_uid_maps = static:65534
-virtual_gid_maps = static:65534
-relayhost = [{host}]:{port}
-disable_dns_lookups = yes
-smtpd_forbid_bare_newline = no
-smtpd_forbid_unauth_pipelining = no
-""")
-    unittest.addModuleCleanup(neighbour.close)
-    demo.api("PUT", "/v1/domains/partner.test",
-             {"kind": "remote", "route": [f"127.0.0.1:{neighbour.port}"]})
+    neighbours = {}
+    for name, kind, configuration in (("partner.test", postfix_lab.Postfix, POSTFIX),
+                                      ("exim.test", exim_lab.Exim, EXIM)):
+        neighbours[name] = kind(configuration.replace("HOST", host).replace("PORT", port))
+        unittest.addModuleCleanup(neighbours[name].close)
+        demo.api("PUT", f"/v1/domains/{name}",
+                 {"kind": "remote", "route": [f"127.0.0.1:{neighbours[name].port}"]})
+        wait_for(lambda: is_known(name), name)
 
-    def known():
-        with connect(demo) as smtp:
-            return smtp.envelope("", "x@partner.test")[0].startswith("250")
-    wait_for(known, "the remote domain")
+
+def is_known(domain):
+    with connect(demo) as smtp:
+        return smtp.envelope("", f"x@{domain}")[0].startswith("250")
+
+
+def recipients():
+    return inside["address"], *(f"ann@{domain}" for domain in neighbours)
 
 
 def forged(outer, inner, recipient, end):
@@ -57,7 +95,8 @@ def forged(outer, inner, recipient, end):
 
 
 def arrived(recipient, marker):
-    if recipient.endswith("partner.test"):
+    neighbour = neighbours.get(recipient.split("@")[1])
+    if neighbour:
         return len(neighbour.delivered(marker))
     return everywhere(demo, inside, marker).get("sv2", 0)
 
@@ -73,7 +112,8 @@ class Case(unittest.TestCase):
 
     def assert_no_second(self, recipient, inner, end):
         """The hidden text may be part of the outer message, never one of its own."""
-        if recipient.endswith("partner.test"):
+        neighbour = neighbours.get(recipient.split("@")[1])
+        if neighbour:
             texts = neighbour.delivered(inner)
         else:
             texts = mail_lab.mails_with(demo, "sv2", inside, inner)
@@ -83,7 +123,7 @@ class Case(unittest.TestCase):
 
 
 class Direct(Case):
-    """A client smuggles through Muster, to a Dovecot and to a Postfix behind."""
+    """A client smuggles through Muster, to a Dovecot, and to a Postfix and an Exim behind."""
 
     def session(self, recipient, text):
         with connect(demo) as smtp:
@@ -93,7 +133,7 @@ class Direct(Case):
             return smtp.answer()
 
     def test_after_data(self):
-        for recipient in (inside["address"], "ann@partner.test"):
+        for recipient in recipients():
             tried = []
             for end in ENDS:
                 outer, inner = new_marker(), new_marker()
@@ -128,7 +168,7 @@ class Direct(Case):
 
     def test_in_chunks(self):
         """BDAT needs no end of data: the real one is text there, and must stay text behind."""
-        for recipient in (inside["address"], "ann@partner.test"):
+        for recipient in recipients():
             tried = []
             for end in (b"\r\n.\r\n", b"\r\n.\r\n.\r\n", b"\r\n..\r\n", *ENDS):
                 outer, inner = new_marker(), new_marker()
@@ -171,48 +211,51 @@ class Direct(Case):
                 smtp.command("DATA")
                 smtp.raw(text)
                 return smtp.answer()
-        inners = []
-        for end in ENDS[:10]:
-            inner = new_marker()
-            inners.append((end, inner))
-            answer = submit("ann@partner.test",
-                            forged(new_marker(), inner, "ann@partner.test", end) + b"\r\n.\r\n")
-            self.assertRegex(answer, "^554 5.6.0 ", end)
-        self.settled(submit, "ann@partner.test")
-        for end, inner in inners:
-            self.assertEqual(arrived("ann@partner.test", inner), 0, end)
+        for recipient in recipients()[1:]:
+            inners = []
+            for end in ENDS[:10]:
+                inner = new_marker()
+                inners.append((end, inner))
+                answer = submit(recipient,
+                                forged(new_marker(), inner, recipient, end) + b"\r\n.\r\n")
+                self.assertRegex(answer, "^554 5.6.0 ", end)
+            self.settled(submit, recipient)
+            for end, inner in inners:
+                self.assertEqual(arrived(recipient, inner), 0, end)
 
 
 class Through(Case):
-    """A Postfix that takes mail for us, and hands it to Muster."""
+    """A Postfix or Exim that takes mail for us, and hands it to Muster. Such a server may itself take
+    `end` for the end of a message, and the rest for commands. What counts is that each message that
+    it hands over stays one."""
 
-    def session(self, recipient, text):
+    def session(self, neighbour, recipient, text):
         with mail_lab.Smtp(neighbour.port) as smtp:
             smtp.envelope("else@elsewhere.test", recipient)
             self.assertRegex(smtp.command("DATA"), "^354 ")
             smtp.raw(text)
             return smtp.answer()
 
-    def test_postfix_in_front(self):
-        """Such a Postfix may itself take `end` for the end of a message, and the rest for commands.
-        What counts is that each message that it hands over stays one."""
-        through = demo.add_account("through@domain1.dom", PASSWORD, home="sv2")
+    def check(self, name):
+        neighbour = neighbours[name]
+        through = demo.add_account(f"through-{name}@domain1.dom", PASSWORD, home="sv2")
         recipient = through["address"]
         for end in ENDS:
-            self.session(recipient, forged(new_marker(), new_marker(), recipient, end) +
+            self.session(neighbour, recipient, forged(new_marker(), new_marker(), recipient, end) +
                          b"\r\n.\r\n")
         last = new_marker()
-        self.session(recipient, f"Subject: {last}\r\n\r\nhello\r\n.\r\n".encode())
+        self.session(neighbour, recipient, f"Subject: {last}\r\n\r\nhello\r\n.\r\n".encode())
         wait_for(lambda: everywhere(demo, through, last), "the last message", 60)
-
-        def counts():
-            log = neighbour.log()
-            handed_over = len(re.findall(rf"to=<{recipient}>.*status=sent", log))
-            empty = log.count("(queue active)") == log.count(": removed")
-            return empty and handed_over
-        handed_over = wait_for(counts, "an end of all that Postfix took")
+        handed_over = wait_for(lambda: neighbour.is_idle() and neighbour.handed_over(recipient),
+                               "an end of all that it took", 60)
         self.assertEqual(len(demo.mails("sv2", through["id"])), handed_over)
         self.assertGreater(handed_over, len(ENDS) // 2)
+
+    def test_postfix_in_front(self):
+        self.check("partner.test")
+
+    def test_exim_in_front(self):
+        self.check("exim.test")
 
 
 if __name__ == "__main__":
