@@ -80,7 +80,7 @@ Task<void> SmtpSession::slow_down_guessing() {
     const std::uint32_t unknown = std::exchange(unknown_, 0);
     service_.counters().unknown.add(unknown);
     const bool too_many = service_.shared().rates.note_unknown(peer_.client.address, unknown);
-    if (!too_many || service_.settings().tarpit.count() == 0) co_return;
+    if (!too_many || service_.settings().tarpit.count() == 0 || is_trusted_to_relay()) co_return;
     refusals_.slow_down();
     co_await net::Sleep(service_.worker().loop(), service_.settings().tarpit);
     client_.descriptor().throw_if_ended();
