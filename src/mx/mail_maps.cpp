@@ -107,8 +107,8 @@ MapAnswer MailMaps::address(std::string_view key, Map map) {
         if (kind == ErrorKind::Syntax || kind == ErrorKind::Limit) return {};
         return temporary(route.error().detail);
     }
-    const auto age = directory_.reader().replica()->age();
-    if (route->verdict == MailVerdict::Unknown && age && *age > patience_) {
+    if (route->verdict == MailVerdict::Unknown &&
+        !cluster::knows_all_addresses(directory_, patience_)) {
         return temporary("unknown to a directory that has not heard of a master for long");
     }
     return map(*path, *route);
