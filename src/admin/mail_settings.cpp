@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cluster/address.h"
+#include "net/pki.h"
 
 namespace muster::admin {
 namespace {
@@ -97,9 +98,19 @@ Result<mx::MapSettings> map_settings(const NodeConfig& config) {
                            .patience = kStale + config.cluster.update_interval};
 }
 
+/// A node that joined anew is a later one of its name: the time when its key was made tells.
+std::uint64_t generation_of(const NodeIdentity& identity) {
+    const auto facts = net::read_certificate(identity.certificate);
+    if (!facts) return 1;
+    const auto made = std::chrono::system_clock::to_time_t(facts->not_before);
+    return static_cast<std::uint64_t>(std::max<std::time_t>(made, 1));
+}
+
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity) {
     return {.folder = config.mail.queue_dir,
-            .owner = {.node = config.node.name, .generation = 1, .instance = identity.pin},
+            .owner = {.node = config.node.name,
+                      .generation = generation_of(identity),
+                      .instance = identity.pin},
             .retry = {},
             .body_memory = config.mail.memory_bytes,
             .reserve = config.mail.reserve};

@@ -18,6 +18,8 @@ Result<mx::Settings> mail_settings(const NodeConfig& config);
 /// Of `[mail] socketmap`. Errors name the option; one is an address that strangers could reach
 /// when nobody is listed who may ask.
 Result<mx::MapSettings> map_settings(const NodeConfig& config);
+/// Of a queue's owner, seconds since 1970.
+std::uint64_t generation_of(const NodeIdentity& identity);
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity);
 
 delivery::RunnerSettings runner_settings(const NodeConfig& config);

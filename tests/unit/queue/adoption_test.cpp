@@ -93,6 +93,21 @@ TEST_F(AdoptionTest, TakesAllAndTheDeadNodeRunsItNoMore) {
     EXPECT_EQ(heir->adopt(heir->folder()).error().kind, ErrorKind::Conflict);
 }
 
+TEST_F(AdoptionTest, AnEarlierNodeOfTheSameNameRunsItNoMore) {
+    const std::string old = folder_ / "old";
+    fill(old);
+    SpoolSettings mine = settings(folder_ / "new", "dead");
+    mine.owner.generation = 2;
+    auto heir = Spool::open(mine);
+    ASSERT_TRUE(heir);
+    ASSERT_TRUE((*heir)->adopt(old));
+    // The machine that was given up comes back: with its own folder, and with the heir's.
+    EXPECT_EQ(Spool::open(settings(old, "dead")).error().kind, ErrorKind::Refused);
+    heir->reset();
+    EXPECT_EQ(Spool::open(settings(folder_ / "new", "dead")).error().kind, ErrorKind::Refused);
+    EXPECT_TRUE(Spool::open(mine));
+}
+
 TEST_F(AdoptionTest, ALivingQueueIsNotTaken) {
     const auto alive = open(folder_ / "alive", "alive");
     const auto heir = open(folder_ / "heir", "heir");
