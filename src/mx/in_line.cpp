@@ -90,13 +90,13 @@ Task<Answer> InLine::deliver(Message& message) {
     }
     const Answer answer = answer_for(transaction, queued, message.id);
     if (answer.code != 250)
-        shared_.results.remember(message.key, taken_targets(transaction, false));
+        shared_.results.remember(message.identity, taken_targets(transaction, false));
     log_outcome(message, answer);
     co_return answer;
 }
 
 void InLine::note_known_results(const Message& message) {
-    const auto known = shared_.results.find(message.key);
+    const auto known = shared_.results.find(message.identity);
     if (known.empty()) return;
     for (Target& target : message.transaction.targets) {
         if (std::ranges::find(known, target.address) == known.end()) continue;

@@ -10,6 +10,7 @@
 #include "delivery/mail_client.h"
 #include "frontend/worker.h"
 #include "mx/mail_transaction.h"
+#include "mx/result_cache.h"
 #include "mx/settings.h"
 #include "queue/spool.h"
 
@@ -24,8 +25,9 @@ struct Message {
     std::shared_ptr<const queue::Content> content;
     queue::QueueId id;
     delivery::ClientFacts client;
-    std::string route_class;  ///< for the queue: "mx", "submission"
-    std::string key;          ///< message_key(): by which it is known when it comes again
+    std::string route_class;   ///< for the queue: "mx", "submission"
+    MessageIdentity identity;  ///< by which it is known when it comes again
+    std::string_view iprev{};  ///< of the client's name; empty: nobody asked
 };
 
 /// One worker's. Its promise: after an answer of 250 each target has the message, or it stands in

@@ -12,9 +12,7 @@ constexpr net::Duration kKept{4 * 3600 * 1000};  // mail servers try again well 
 
 }  // namespace
 
-std::string message_key(const IpAddress& client, std::string_view sender,
-                        const std::vector<std::string_view>& recipients,
-                        std::string_view message_id, std::uint64_t size) {
+std::string MessageIdentity::key() const {
     if (message_id.empty()) return {};
     std::string text(message_id);
     text += '\n';
@@ -23,15 +21,17 @@ std::string message_key(const IpAddress& client, std::string_view sender,
     text += std::to_string(size);
     text += '\n';
     text += sender;
-    for (const std::string_view recipient : recipients) {
+    for (const std::string& recipient : recipients) {
         text += '\n';
         text += recipient;
     }
     return sha256(text);
 }
 
-void ResultCache::remember(const std::string& key, const Targets& targets) {
-    if (key.empty() || targets.empty()) return;
+void ResultCache::remember(const MessageIdentity& message, const Targets& targets) {
+    if (targets.empty()) return;
+    const std::string key = message.key();
+    if (key.empty()) return;
     const auto now = net::Clock::now();
     const std::lock_guard lock(mutex_);
     if (known_.size() >= kMost) forget_old(now);
@@ -45,8 +45,9 @@ void ResultCache::remember(const std::string& key, const Targets& targets) {
     size_ = known_.size();
 }
 
-ResultCache::Targets ResultCache::find(const std::string& key) {
-    if (key.empty() || size_.load(std::memory_order_relaxed) == 0) return {};
+ResultCache::Targets ResultCache::find(const MessageIdentity& message) {
+    if (size_.load(std::memory_order_relaxed) == 0) return {};
+    const std::string key = message.key();
     const auto now = net::Clock::now();
     const std::lock_guard lock(mutex_);
     const auto found = known_.find(key);

@@ -16,12 +16,19 @@
 
 namespace muster::mx {
 
-/// What makes a message the same one when its client sends it again. Empty without a Message-ID:
-/// then nobody can tell a second try from a second message. Another client's is never the same, so
-/// that nobody can make mail of others vanish.
-std::string message_key(const IpAddress& client, std::string_view sender,
-                        const std::vector<std::string_view>& recipients,
-                        std::string_view message_id, std::uint64_t size);
+/// What makes a message the same one when its client sends it again. Another client's is never the
+/// same, so that nobody can make mail of others vanish.
+struct MessageIdentity {
+    IpAddress client{};
+    std::string sender{};
+    std::vector<std::string> recipients{};  ///< as the client gave them
+    std::string message_id{};
+    std::uint64_t size = 0;
+
+    /// Its hash; empty without a Message-ID: then nobody can tell a second try from a second
+    /// message.
+    [[nodiscard]] std::string key() const;
+};
 
 /// The targets that have a message, by its key, for some hours. Bounded; thread-safe; costs nothing
 /// while there is nothing in it. Lost with the process.
@@ -29,10 +36,10 @@ class ResultCache {
 public:
     using Targets = std::vector<std::string>;
 
-    /// Adds to what is known of the message. An empty key is ignored.
-    void remember(const std::string& key, const Targets& targets);
+    /// Adds to what is known of the message.
+    void remember(const MessageIdentity& message, const Targets& targets);
     /// Which targets have it already.
-    [[nodiscard]] Targets find(const std::string& key);
+    [[nodiscard]] Targets find(const MessageIdentity& message);
 
 private:
     struct Known {

@@ -52,7 +52,7 @@ SmtpSession::SmtpSession(MailService& service, const frontend::ListenerSettings&
       may_introduce_(any_contains(service.settings().xclient_from, peer.client.address)) {}
 
 SmtpSession::~SmtpSession() {
-    if (unheard_) service_.shared().results.remember(unheard_->key, unheard_->targets);
+    if (unheard_) service_.shared().results.remember(unheard_->message, unheard_->targets);
     service_.refusal_log().tell(refusals_, peer_.session, peer_.client, helo_);
 }
 
@@ -359,12 +359,15 @@ delivery::ClientFacts SmtpSession::client_facts() const {
             .esmtp = extended_};
 }
 
-std::string SmtpSession::key_of_message() const {
-    std::vector<std::string> texts;
-    for (const Recipient& each : transaction_->recipients) texts.push_back(each.given.path.text());
-    const std::vector<std::string_view> recipients(texts.begin(), texts.end());
-    return message_key(peer_.client.address, transaction_->mail.path.text(), recipients,
-                       intake_->message_id(), intake_->size());
+MessageIdentity SmtpSession::identity_of_message() const {
+    MessageIdentity identity{.client = peer_.client.address,
+                             .sender = transaction_->mail.path.text(),
+                             .message_id = intake_->message_id(),
+                             .size = intake_->size()};
+    for (const Recipient& each : transaction_->recipients) {
+        identity.recipients.push_back(each.given.path.text());
+    }
+    return identity;
 }
 
 Task<void> SmtpSession::end_message() {
@@ -384,13 +387,14 @@ Task<void> SmtpSession::end_message() {
                     .id = id_,
                     .client = client_facts(),
                     .route_class = submits() ? "submission" : "mx",
-                    .key = key_of_message()};
+                    .identity = identity_of_message(),
+                    .iprev = iprev(client_name_.state)};
     client_.expire_never();  // each server has a deadline of its own
     const Answer answer = co_await service_.in_line().deliver(message);
     client_.expire_after(service_.settings().idle);
     sent_ahead_ = reader_.has_more() ? 1 : 0;
     if (answer.code == 250) {
-        unheard_ = Unheard{std::move(message.key), taken_targets(*transaction_, true)};
+        unheard_ = Unheard{std::move(message.identity), taken_targets(*transaction_, true)};
     }
     reset();
     reply(answer.code, answer.enhanced, answer.text);

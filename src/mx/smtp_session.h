@@ -15,6 +15,7 @@
 #include "mx/mail_transaction.h"
 #include "mx/message_intake.h"
 #include "mx/refusal_log.h"
+#include "mx/result_cache.h"
 #include "mx/settings.h"
 
 namespace muster::mx {
@@ -103,8 +104,9 @@ private:
     void take_client_name(const wire::smtp::Xclient& facts);
     Task<void> learn_client_name();
     Trace trace();
+    [[nodiscard]] std::string authentication_results() const;
     [[nodiscard]] delivery::ClientFacts client_facts() const;
-    [[nodiscard]] std::string key_of_message() const;
+    [[nodiscard]] MessageIdentity identity_of_message() const;
     /// The message is complete: hands it over, and answers.
     Task<void> end_message();
 
@@ -140,7 +142,7 @@ private:
     bool in_message_ = false;
     /// The last message, answered with 250, as long as nothing shows that the client has heard it.
     struct Unheard {
-        std::string key;
+        MessageIdentity message;
         std::vector<std::string> targets;
     };
     std::optional<Unheard> unheard_;
