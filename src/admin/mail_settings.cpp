@@ -51,12 +51,18 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
         return fail(ErrorKind::Syntax,
                     "mail.host_name: \"" + from.host_name + "\": " + host.error().detail);
     }
+    const auto authserv = cluster::parse_domain(from.authserv_id);
+    if (!authserv) {
+        return fail(ErrorKind::Syntax,
+                    "mail.authserv_id: \"" + from.authserv_id + "\": " + authserv.error().detail);
+    }
     auto xclient = networks("mail.xclient_from", from.xclient_from);
     if (!xclient) return std::unexpected(xclient.error());
     auto relay = networks("mail.relay_from", from.relay_from);
     if (!relay) return std::unexpected(relay.error());
     if (auto hosts = smart_hosts(config); !hosts) return std::unexpected(hosts.error());
     return mx::Settings{.host_name = host->text,
+                        .authserv_id = authserv->text,
                         .recipients = from.recipients,
                         .message_bytes = from.message_bytes,
                         .memory_bytes = from.memory_bytes,
@@ -68,6 +74,7 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
                         .client_messages = from.client_messages,
                         .tarpit = from.tarpit,
                         .idle = from.idle,
+                        .message = from.message_time,
                         .in_line = from.in_line_time,
                         .stale_after = from.stale_after,
                         .xclient_from = std::move(*xclient),

@@ -99,6 +99,8 @@ struct MailSettings {
     std::vector<std::string> xclient_from;
     std::vector<std::string> relay_from;
     bool client_names = true;
+    std::string authserv_id;
+    std::chrono::seconds message_time{};
     std::size_t reserve = 0;
     std::vector<std::string> smart_host;
     std::size_t out_port = 25;

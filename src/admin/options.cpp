@@ -119,6 +119,10 @@ constexpr std::array kOptions{
     Option{"mail", "host_name", Text, R"("")", "", "",
            "This node's name in greetings, towards servers and in Received; empty: the system's "
            "host name."},
+    Option{"mail", "authserv_id", Text, R"("")", "", "",
+           "The name under which this node tells what it found out about senders "
+           "(Authentication-Results); fields of strangers in that name are removed. Front ends of "
+           "one site may share it; empty: host_name."},
     Option{"mail", "queue_dir", Path, R"("")", "", "",
            "Folder of the queue; empty: queue in state_dir."},
     Option{"mail", "store", Switch, "true", "", "",
@@ -147,6 +151,8 @@ constexpr std::array kOptions{
            "and the cluster's servers."},
     Option{"mail", "idle", Number, "300", kSeconds, kSomeSeconds,
            "Silence after which a session ends."},
+    Option{"mail", "message_time", Number, "1800", kSeconds, kSomeSeconds,
+           "How long a message may take to come in, and a second more for each 1,024 bytes of it."},
     Option{"mail", "in_line_time", Number, "60", kSeconds, kSomeSeconds,
            "How long all servers together may take for a message while its client waits."},
     Option{"mail", "stale_after", Number, "900", kSeconds, kSomeSeconds,

@@ -1,5 +1,6 @@
 #include "mx/message_intake.h"
 
+#include "wire/authentication_results.h"
 #include "wire/message.h"
 
 namespace muster::mx {
@@ -66,13 +67,17 @@ void MessageIntake::close_header(std::string_view rest) {
         auto values = wire::header_values(header, "Message-ID");
         if (!values.empty()) message_id_ = std::move(values.front());
     }
-    std::string top = std::move(trace_.received);
+    std::string top = std::move(trace_.authentication) + trace_.received;
     if (trace_.complete && !summary.date) top += "Date: " + trace_.date + "\r\n";
     if (trace_.complete && !summary.message_id) {
         top += "Message-ID: " + trace_.message_id + "\r\n";
     }
     append(top);
-    append(header_);
+    const auto cleaned = trace_.own_results.empty()
+                             ? std::nullopt
+                             : wire::without_results_of(header, trace_.own_results);
+    append(cleaned ? *cleaned : header);
+    append(rest);
     header_ = std::string();
 }
 

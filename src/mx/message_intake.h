@@ -15,7 +15,10 @@ namespace muster::mx {
 
 /// What is written above a message.
 struct Trace {
-    std::string received;  ///< a whole field, with CRLF
+    std::string received;          ///< a whole field, with CRLF
+    std::string authentication{};  ///< a whole field above it; empty: none
+    /// Fields of Authentication-Results in this name are a stranger's; empty: all may stay.
+    std::string own_results{};
     /// Of mail from a mail client (RFC 6409, 8): Date and Message-ID are added where they are
     /// missing, with these values.
     bool complete = false;

@@ -12,6 +12,7 @@ namespace muster::mx {
 
 struct Settings {
     std::string host_name;          ///< in greetings, towards servers, in `Received`
+    std::string authserv_id;        ///< in Authentication-Results
     std::size_t recipients = 1000;  ///< of a message
     std::uint64_t message_bytes = std::uint64_t{50} << 20;
     std::size_t memory_bytes = std::size_t{32} << 10;  ///< of a message; the rest goes to disk
@@ -23,6 +24,7 @@ struct Settings {
     std::uint64_t client_messages = 0;        ///< alike
     net::Duration tarpit{1'000};              ///< for each answer to who is slowed
     net::Duration idle{300'000};              ///< between commands, and between pieces of a message
+    net::Duration message{1'800'000};         ///< to arrive, and a second more for each KiB of it
     net::Duration in_line{60'000};            ///< for all servers together to take a message
     net::Duration stale_after{900'000};  ///< a replica silent for so long knows no unknown address
     std::vector<Network> xclient_from;   ///< peers whose XCLIENT is believed

@@ -6,6 +6,7 @@
 #include "mx/mail_service.h"
 #include "net/yield.h"
 #include "wire/ascii.h"
+#include "wire/authentication_results.h"
 #include "wire/message.h"
 
 namespace muster::mx {
@@ -15,6 +16,7 @@ using wire::smtp::Refusal;
 namespace {
 
 constexpr unsigned kCommandsATurn = 32;  ///< then other sessions have theirs
+constexpr std::uint64_t kBytesASecond = 1024;
 constexpr std::size_t kDataChunk = std::size_t{16} << 10;
 
 constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
@@ -281,12 +283,44 @@ Trace SmtpSession::trace() {
                                            .id = id_.view(),
                                            .for_address = only,
                                            .time = now});
-    trace.complete = submits();
+    trace.authentication = authentication_results();
+    // Who may relay is ours, or speaks for others who are not.
+    const bool believed = may_introduce_ || (login_.empty() && is_trusted_to_relay());
+    if (!believed) trace.own_results = service_.settings().authserv_id;
+    trace.complete = submits() || !login_.empty();
     if (trace.complete) {
         trace.date = wire::format_date(now);
         trace.message_id = wire::write_message_id(now, id_.view(), service_.settings().host_name);
     }
     return trace;
+}
+
+void SmtpSession::begin_intake() {
+    in_message_ = true;
+    message_began_ = net::Clock::now();
+    intake_.emplace(service_.new_body(), service_.settings(), trace());
+}
+
+/// An octet now and then would else keep a message, and its memory, for ever.
+void SmtpSession::expect_more(std::uint64_t received) {
+    const std::chrono::seconds earned(received / kBytesASecond);
+    const auto until = message_began_ + service_.settings().message + earned;
+    const auto left = std::chrono::ceil<net::Duration>(until - net::Clock::now());
+    if (left.count() <= 0) throw net::ConversationOver(net::EndReason::Deadline);
+    client_.expire_after(std::min(service_.settings().idle, left));
+}
+
+/// Who logged in is told within the cluster alone: it may be another name than the sender's.
+std::string SmtpSession::authentication_results() const {
+    const bool leaves = std::ranges::any_of(
+        transaction_->targets, [](const Target& target) { return target.home.empty(); });
+    return wire::write_authentication_results(
+        {.authserv_id = service_.settings().authserv_id,
+         .iprev = iprev(client_name_.state),
+         .client = peer_.client.address,
+         .client_name = client_name_.name,
+         .authenticated = !login_.empty(),
+         .login = leaves ? std::string_view() : std::string_view(login_)});
 }
 
 Task<SmtpSession::Next> SmtpSession::data(std::string_view) {
@@ -297,10 +331,9 @@ Task<SmtpSession::Next> SmtpSession::data(std::string_view) {
     reply(354, {}, "Go ahead, end with a dot on a line of its own");
     co_await flush();
     co_await learn_client_name();
-    in_message_ = true;
-    intake_.emplace(service_.new_body(), service_.settings(), trace());
+    begin_intake();
     while (!intake_->done()) {
-        client_.expire_after(service_.settings().idle);
+        expect_more(intake_->size());
         const std::string_view chunk = co_await reader_.some(kDataChunk);
         if (chunk.empty()) co_return Next::Leave;
         reader_.consume(intake_->feed_data(chunk));
@@ -320,12 +353,12 @@ Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
     const bool wanted = transaction_ && !transaction_->recipients.empty();
     if (wanted && !in_message_) {
         co_await learn_client_name();
-        in_message_ = true;
-        intake_.emplace(service_.new_body(), service_.settings(), trace());
+        begin_intake();
     }
+    if (!wanted) message_began_ = net::Clock::now();
     std::uint64_t left = chunk->size;
     while (left != 0) {
-        client_.expire_after(service_.settings().idle);
+        expect_more(wanted ? intake_->size() : chunk->size - left);
         const std::string_view piece = co_await reader_.some(kDataChunk);
         if (piece.empty()) co_return Next::Leave;
         const std::size_t taken = std::min<std::uint64_t>(left, piece.size());

@@ -98,6 +98,12 @@ private:
     std::optional<wire::smtp::Refusal> judge_recipient(wire::smtp::Recipient& recipient);
     std::optional<wire::smtp::Refusal> judge_route(const cluster::MailRoute& route);
     Task<void> slow_down_guessing();
+    [[nodiscard]] bool minds_bare_line_ends() const;
+    /// The last answer of the session.
+    Task<void> end_with(wire::smtp::Refusal why);
+    void begin_intake();
+    /// Sets the deadline of the next piece of a message. Throws when the whole took too long.
+    void expect_more(std::uint64_t received);
 
     /// Strangers at port 25 are looked up in DNS, while they say what they want.
     void look_up_client();
@@ -133,6 +139,7 @@ private:
     std::string login_;                          ///< the account that is logged in; empty: nobody
     std::optional<MailTransaction> transaction_;
     std::optional<MessageIntake> intake_;  ///< while a message is read
+    net::Clock::time_point message_began_{};
     queue::QueueId id_;
     std::size_t mistakes_ = 0;
     unsigned commands_ = 0;

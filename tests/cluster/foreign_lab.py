@@ -67,24 +67,26 @@ passdb {{
   args = {dir}/users
 }}
 userdb {{
-  driver = static
-  args = home={dir}/homes/%u
+  driver = passwd-file
+  args = {dir}/users
+  override_fields = home={dir}/homes/%u
 }}
 {extra}
 """
 
 
 class ForeignDovecot:
-    """`users`: passwords by name; `relay`: the port where its submission service hands mail on.
-    `ports` by service."""
+    """`users`: passwords by name; `relay`: the port where its submission service hands mail on;
+    `extra`: more configuration. `ports` by service."""
 
     def __init__(self, users, relay, extra=""):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-foreign-"))
         os.chmod(self.dir, 0o755)
         self.ports = dict(zip(("imap", "submission", "lmtp"), free_ports(3)))
         user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        (self.dir / "users").write_text("".join(f"{name}:{scram_key(password)}\n"
-                                                for name, password in users.items()))
+        (self.dir / "users").write_text("".join(
+            f"{name}:{scram_key(password)}:{user.pw_uid}:{user.pw_gid}::::\n"
+            for name, password in users.items()))
         (self.dir / "dovecot.conf").write_text(CONFIG.format(
             dir=self.dir, user=user.pw_name, group=grp.getgrgid(user.pw_gid).gr_name,
             uid=user.pw_uid, gid=user.pw_gid, relay=relay, extra=extra, **self.ports))

@@ -439,6 +439,30 @@ class Submission(Case):
         self.assertIsNone(text["Date"])
 
 
+class ForwardedFields(Case):
+    """A Dovecot of the cluster that trusts us hears of each recipient's session and checks
+    (XRCPTFORWARD), and its authentication process is told."""
+
+    def test_they_reach_the_look_up(self):
+        dovecot = foreign_lab.ForeignDovecot({"told@forward.dom": "unused"}, relay=1,
+                                             extra="auth_debug = yes")
+        self.addCleanup(dovecot.close)
+        demo.api("PUT", "/v1/servers/forwarded", {
+            "kind": "dovecot", "host": "127.0.0.1",
+            "services": {"lmtp": {"port": dovecot.ports["lmtp"], "tls": "none"}}})
+        demo.api("PUT", "/v1/domains/forward.dom", {"kind": "shared", "servers": ["forwarded"]})
+        demo.api("POST", "/v1/accounts", {"address": "told@forward.dom", "home": "forwarded"})
+        wait_for(lambda: self.recipient("told@forward.dom").startswith("250"), "the account")
+        with connect(demo, "submissions") as smtp:
+            smtp.command("AUTH PLAIN " + b64(f"\0{address('sv1')}\0{PASSWORD}"))
+            self.assertRegex(smtp.send(address("sv1"), ["told@forward.dom"], text_of(new_marker())),
+                             "^250 2.0.0 Delivered")
+        session = demo.logged("fe1", r"event=mail-delivered session=(\S+) .*told@forward.dom")[1]
+        self.assertEqual(len(wait_for(lambda: dovecot.mails("told@forward.dom"), "the message")), 1)
+        self.assertRegex(dovecot.log(), "USER\t.*told@forward.dom\t.*forward_fields="
+                                        f"muster_session={session}\\W*t?muster_login={address('sv1')}")
+
+
 class ForeignSubmission(Case):
     """Accounts of a Dovecot on which nothing of ours runs: it judges their logins itself, at its
     submission service or, where its entry has none, by IMAP. No password of theirs is known here."""
@@ -555,7 +579,9 @@ class ClientNames(Case):
             demo.logged("fe2", rf"event=client-name .*client={client}:\d+ .*iprev={found}")
 
     def iprev(self, text, client, found):
-        pass
+        results = [" ".join(each.split()) for each in text.get_all("Authentication-Results")]
+        name = " (mail.named.example)" if found == "pass" else ""
+        self.assertEqual(results, [f"fe2.domain1.dom; iprev={found} policy.iprev={client}{name}"])
 
     def test_what_a_listed_peer_says_is_not_looked_up(self):
         self.assertIn("(told.example [11.22.33.44])", self.received("11.22.33.44", "NAME=told.example")[0])
