@@ -69,7 +69,7 @@ struct Recipient {
     std::string_view address;
     std::string_view notify{};              ///< DSN NOTIFY's value; empty: not given
     std::string_view original_recipient{};  ///< DSN ORCPT's value (`rfc822;xtext`); empty: none
-    std::string_view forward{};             ///< base64 for Dovecot's XRCPTFORWARD; empty: none
+    std::string_view forward{};             ///< xtext for Dovecot's XRCPTFORWARD; empty: none
 };
 
 /// Views and pointers outlive send().
