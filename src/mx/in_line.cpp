@@ -78,7 +78,7 @@ std::vector<InLine::Group> InLine::groups_of(const MailTransaction& transaction)
 Task<Answer> InLine::deliver(Message& message) {
     MailTransaction& transaction = message.transaction;
     note_known_results(message);
-    const auto groups = groups_of(transaction);
+    auto groups = groups_of(transaction);
     const bool may_queue = shared_.spool != nullptr && !transaction.is_in_line_only();
     // What more than one server is to take stands on disk first: a front end that dies in between
     // would otherwise have delivered to some, and have its client send again to all.
@@ -124,17 +124,16 @@ void InLine::note_known_results(const Message& message) {
     }
 }
 
-Task<void> InLine::hand_over_all(const Message& message, const std::vector<Group>& groups) {
+Task<void> InLine::hand_over_all(const Message& message, std::vector<Group>& groups) {
     const auto until = net::Clock::now() + shared_.settings.in_line;
     if (groups.empty()) co_return;
     if (groups.size() == 1) co_return co_await hand_over(message, groups.front(), until);
     TaskGroup tasks;
-    for (const Group& group : groups) tasks.spawn(hand_over(message, group, until));
+    for (Group& group : groups) tasks.spawn(hand_over(message, group, until));
     co_await tasks.drained();
 }
 
-Task<void> InLine::hand_over(const Message& message, const Group& group,
-                             net::Clock::time_point until) {
+Task<void> InLine::hand_over(const Message& message, Group& group, net::Clock::time_point until) {
     auto& targets = message.transaction.targets;
     const auto all_are = [&](const delivery::RecipientResult& result) {
         for (const std::uint32_t i : group.targets) targets[i].result = result;
@@ -164,6 +163,7 @@ Task<void> InLine::hand_over(const Message& message, const Group& group,
         .smtp_utf8 = delivery::needs_utf8(envelope.sender, recipients),
         .until = until};
     const auto done = co_await client_.send(*target, transaction);
+    group.reached = done.reached;
     for (std::size_t i = 0; i < group.targets.size(); ++i) {
         targets[group.targets[i]].result = done.recipients[i];
         if (done.recipients[i].uncertain) counters_.uncertain.add();
@@ -227,7 +227,10 @@ bool InLine::close_intent(const Message& message, const std::vector<Group>& grou
     };
     for (const Group& group : groups) {
         if (!std::ranges::any_of(group.targets, is_deferred)) continue;
-        left.push_back({"server:" + group.home.text, queue::GroupResult::Kind::Deferred});
+        // What nobody could reach rests, and with it all else that waits for that server.
+        const auto kind = group.reached ? queue::GroupResult::Kind::Deferred
+                                        : queue::GroupResult::Kind::Unreachable;
+        left.push_back({"server:" + group.home.text, kind});
     }
     const bool all_done = left.empty() && !std::ranges::any_of(targets, goes_to_queue);
     if (all_done) {

@@ -46,13 +46,14 @@ private:
     struct Group {
         ServerName home;
         std::vector<std::uint32_t> targets;
+        bool reached = false;  ///< a greeted server was asked
     };
 
     std::vector<Group> groups_of(const MailTransaction& transaction) const;
-    Task<void> hand_over(const Message& message, const Group& group, net::Clock::time_point until);
+    Task<void> hand_over(const Message& message, Group& group, net::Clock::time_point until);
     /// Targets that have the message already, from a try whose answer was lost.
     void note_known_results(const Message& message);
-    Task<void> hand_over_all(const Message& message, const std::vector<Group>& groups);
+    Task<void> hand_over_all(const Message& message, std::vector<Group>& groups);
     /// Puts the targets on disk that have no result yet.
     Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);
     /// The intent record after the fact: results, or its removal.
