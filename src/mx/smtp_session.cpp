@@ -488,7 +488,9 @@ Task<SmtpSession::Next> SmtpSession::xclient(std::string_view rest) {
         co_return Next::Go;
     }
     // What is said to be unknown is nobody's: not the client's before.
-    login_.clear();
+    const bool is_another = facts->address.said != wire::smtp::Said::Nothing;
+    if (is_another || facts->login.said != wire::smtp::Said::Nothing) login_.clear();
+    if (facts->login.given()) login_ = account_of(facts->login.value);
     if (facts->address.said != wire::smtp::Said::Nothing) changeable_peer_.client = {};
     if (facts->address.given()) changeable_peer_.client.address = facts->address.value;
     if (facts->port.given()) changeable_peer_.client.port = facts->port.value;
@@ -498,6 +500,17 @@ Task<SmtpSession::Next> SmtpSession::xclient(std::string_view rest) {
     if (facts->helo.given()) helo_ = facts->helo.value;
     co_await greet();
     co_return Next::Go;
+}
+
+/// The account that has the name; empty when nobody has it, or may not log in now.
+std::string SmtpSession::account_of(const std::string& name) {
+    const std::string tls_name = client_.tls_server_name();
+    const auto located = service_.worker().directory().locate(name, context(tls_name));
+    if (!located || !located->known || located->disabled) {
+        log::info("xclient-login-unknown", {{"session", peer_.session}, {"user", name}});
+        return {};
+    }
+    return located->address.text;
 }
 
 /// A name is looked up here where the peer says nothing of it.

@@ -107,6 +107,7 @@ private:
 
     /// Strangers at port 25 are looked up in DNS, while they say what they want.
     void look_up_client();
+    [[nodiscard]] std::string account_of(const std::string& name);
     void take_client_name(const wire::smtp::Xclient& facts);
     Task<void> learn_client_name();
     Trace trace();
