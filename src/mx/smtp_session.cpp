@@ -24,6 +24,8 @@ constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
 constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"};
 constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 constexpr Refusal kTooOften{450, "4.7.1", "Too many messages from your address; try again later"};
+constexpr Refusal kTooManyErrors{421, "4.7.0", "Too many errors"};
+constexpr Refusal kBareLineEnd{521, "5.5.2", "Lines end with CRLF"};
 constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
 
 }  // namespace
@@ -130,24 +132,42 @@ Task<void> SmtpSession::serve() {
         } else {
             unheard_.reset();
         }
-        if (host_.draining()) throw net::ConversationOver(net::EndReason::Draining);
+        if (host_.draining() && !in_message_) {
+            throw net::ConversationOver(net::EndReason::Draining);
+        }
         Next next = Next::Leave;
+        if (line->bare_lf && minds_bare_line_ends()) {
+            co_return co_await end_with(kBareLineEnd);
+        }
         if (line->fault == net::LineFault::None) {
             next = co_await obey(line->text);
         } else {
             reply(kLineTooLong);
         }
         if (mistakes_ > service_.settings().errors) {
-            reply(421, "4.7.0", "Too many errors");
-            log::info("smtp-sent-away", {{"session", peer_.session},
-                                         {"client", peer_.client.text()},
-                                         {"reason", "too many errors"}});
-            next = Next::Leave;
+            co_return co_await end_with(kTooManyErrors);
         }
         if (next == Next::Leave) co_return co_await flush();
+        if (host_.draining() && !in_message_) {  // a message that ended only now
+            co_await flush();
+            throw net::ConversationOver(net::EndReason::Draining);
+        }
         if (out_.size() > kDataChunk) co_await flush();
         if (++commands_ % kCommandsATurn == 0) co_await net::Yield(service_.worker().loop());
     }
+}
+
+/// What ends its lines so at port 25 is broken, or wants to be taken for two ("SMTP smuggling").
+/// People who try a session by hand do it from listed addresses, or where clients send.
+bool SmtpSession::minds_bare_line_ends() const {
+    return !submits() && !may_introduce_ && !is_trusted_to_relay();
+}
+
+Task<void> SmtpSession::end_with(Refusal why) {
+    reply(why);
+    log::info("smtp-sent-away",
+              {{"session", peer_.session}, {"client", peer_.client.text()}, {"reason", why.text}});
+    co_await flush();
 }
 
 bool SmtpSession::may_come(After after) {

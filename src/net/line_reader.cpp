@@ -22,9 +22,10 @@ Task<std::optional<Line>> LineReader::line(std::size_t limit) {
         const std::size_t end = buffer_.find('\n', searched);
         if (end != std::string::npos) {
             std::string_view text = std::string_view(buffer_).substr(begin_, end - begin_);
-            if (text.ends_with('\r')) text.remove_suffix(1);
+            const bool bare = !text.ends_with('\r');
+            if (!bare) text.remove_suffix(1);
             begin_ = end + 1;
-            co_return Line{text, judge(text, limit)};
+            co_return Line{text, judge(text, limit), bare};
         }
         searched = buffer_.size();
         if (buffer_.size() - begin_ > limit + 1) co_return Line{{}, LineFault::TooLong};

@@ -15,6 +15,7 @@ enum class LineFault : std::uint8_t { None, TooLong, BadByte };
 struct Line {
     std::string_view text;  ///< without its CRLF or LF; valid until the next read
     LineFault fault = LineFault::None;
+    bool bare_lf = false;  ///< it ended with LF alone
 };
 
 /// Reads a stream by lines during the phases before the pump; what it read ahead is handed on by
@@ -29,8 +30,8 @@ public:
     /// Exactly `count` bytes; empty when the stream ended before. Keep `count` bounded.
     Task<std::optional<std::string>> exactly(std::size_t count);
 
-    /// What waits, or what comes next (at most `most` bytes a time); empty at the end of the stream.
-    /// Stays until consume(); valid until the next call.
+    /// What waits, or what comes next (at most `most` bytes a time); empty at the end of the
+    /// stream. Stays until consume(); valid until the next call.
     Task<std::string_view> some(std::size_t most);
     /// The first `count` bytes of what some() gave were used.
     void consume(std::size_t count);
