@@ -3,6 +3,7 @@
 
 #include "mx/mail_service.h"
 #include "mx/smtp_session.h"
+#include "wire/ascii.h"
 
 namespace muster::mx {
 
@@ -33,6 +34,12 @@ std::string without_detail(const cluster::MailTarget& target) {
     const std::size_t at = plain.rfind('@');
     if (at != plain.npos && cut < at) plain.erase(cut, at - cut);
     return plain;
+}
+
+/// With the domain in small letters, so that the same address is one target.
+std::string outside_address(wire::smtp::Path path) {
+    for (char& c : path.domain) c = wire::lower(c);
+    return path.text();
 }
 
 }  // namespace
@@ -121,7 +128,7 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
     // Quoting is only known here.
     const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||
                           (route->domain && route->domain->kind == cluster::DomainKind::Remote);
-    if (in_world) route->targets.front().address = recipient.path.text();
+    if (in_world) route->targets.front().address = outside_address(recipient.path);
     transaction_->add(std::move(recipient), *route);
     return std::nullopt;
 }
