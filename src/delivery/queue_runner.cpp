@@ -7,6 +7,7 @@
 #include "cluster/route.h"
 #include "delivery/content_body.h"
 #include "net/yield.h"
+#include "queue/derived_id.h"
 #include "wire/smtp.h"
 #include "wire/xtext.h"
 
@@ -18,6 +19,8 @@ namespace {
 
 constexpr net::Duration kLongestPause{5'000};
 constexpr net::Duration kLookAtEnd{250};
+constexpr net::Duration kSweep{1'000};
+constexpr std::size_t kManyReported = 10'000;
 
 queue::Outcome queue_outcome(Outcome outcome) {
     switch (outcome) {
@@ -53,6 +56,16 @@ RecipientResult deferred(std::string text) {
 
 bool is_open(const queue::RecipientState& state) {
     return state.kind == queue::RecipientState::Kind::Open;
+}
+
+/// For what makes a report differ from others on the same message.
+char outcome_letter(queue::Outcome outcome) {
+    switch (outcome) {
+        case queue::Outcome::Delivered: return 'd';
+        case queue::Outcome::Failed: return 'f';
+        case queue::Outcome::Deferred: return 'w';
+    }
+    return '?';
 }
 
 /// Those that wait for another try, or the others.
@@ -159,17 +172,20 @@ Task<void> QueueRunner::end_tries() {
 
 void QueueRunner::sweep() {
     const auto now = net::Clock::now();
-    if (now - swept_ < kLongestPause) return;
+    if (now - swept_ < kSweep) return;
     swept_ = now;
     cache_.sweep();
+    if (reported_.size() < kManyReported) return;
+    std::erase_if(reported_,
+                  [this](const auto& one) { return !spool_.schedule().find(one.first); });
 }
 
 Task<void> QueueRunner::pause() {
-    net::Duration wait = kLongestPause;
+    net::Duration wait = cache_.size() > 0 ? kSweep : kLongestPause;
     if (tries_.running() < settings_.tries) {
         if (const auto next = spool_.schedule().next_due()) {
             const auto until = std::chrono::duration_cast<net::Duration>(*next - queue::now());
-            wait = std::clamp(until, net::Duration{1}, kLongestPause);
+            wait = std::clamp(until, net::Duration{1}, wait);
         }
     }
     net::Sleep sleep(loop_, wait);
@@ -390,7 +406,7 @@ Task<void> QueueRunner::finish(Try& each) {
         spool_.record(id, std::move(fresh));
         co_return spool_.settle(id, each.left);
     }
-    if (std::ranges::none_of(states, is_open)) co_return spool_.remove(id);
+    if (std::ranges::none_of(states, is_open)) co_return remove(id);
     spool_.record(id, std::move(fresh));
     const bool is_late =
         queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
@@ -406,26 +422,52 @@ Task<void> QueueRunner::finish(Try& each) {
 Task<bool> QueueRunner::report(const Try& each,
                                const std::vector<queue::RecipientResult>& results) {
     const queue::Envelope& envelope = each.message.envelope;
+    const queue::QueueId about = each.message.id;
     std::vector<ReportItem> items;
+    Reported told;
+    std::string what;
     for (const queue::RecipientResult& result : results) {
-        items.push_back({.recipient = envelope.recipients[result.recipient],
+        const queue::Recipient& recipient = envelope.recipients[result.recipient];
+        const std::pair key(result.recipient, result.outcome);
+        const auto before = reported_.find(about);
+        const bool is_told = before != reported_.end() && before->second.contains(key);
+        if (is_told || !is_wanted(recipient, result.outcome)) continue;
+        told.insert(key);
+        what += std::to_string(key.first) + outcome_letter(key.second);
+        items.push_back({.recipient = recipient,
                          .outcome = result.outcome,
                          .status = result.status,
                          .server = result.server,
                          .diagnostic = result.text});
     }
-    const auto is_due = [](const ReportItem& item) {
-        return is_wanted(item.recipient, item.outcome);
-    };
-    if (envelope.sender.empty() || std::ranges::none_of(items, is_due)) co_return true;
-    const queue::QueueId unique = spool_.new_id();
+    if (envelope.sender.empty() || items.empty()) co_return true;
+    if (!co_await queue_report(each, items, queue::derived_id(about, what))) co_return false;
+    reported_[about].merge(told);
+    co_return true;
+}
+
+Task<bool> QueueRunner::queue_report(const Try& each, const std::vector<ReportItem>& items,
+                                     queue::QueueId id) {
+    const queue::Envelope& envelope = each.message.envelope;
+    if (const auto other = spool_.read(id)) {
+        const auto& to = other->envelope.recipients;
+        const bool is_it = other->envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
+                           to.front().address == envelope.sender;
+        if (is_it) co_return true;
+        id = spool_.new_id();
+    }
     auto made = make_report(envelope, beginning_of(each.message.content), items,
-                            settings_.routes.host_name, unique, queue::now());
+                            settings_.routes.host_name, id, queue::now());
     if (!made) co_return true;
-    const auto queued = co_await spool_.commit_on(loop_, std::move(made->envelope),
-                                                  queue::Content::of(std::move(made->text)),
-                                                  queue::After::Due, unique);
+    const auto queued =
+        co_await spool_.commit_on(loop_, std::move(made->envelope),
+                                  queue::Content::of(std::move(made->text)), queue::After::Due, id);
     co_return queued.has_value();
+}
+
+void QueueRunner::remove(const queue::QueueId& id) {
+    reported_.erase(id);
+    spool_.remove(id);
 }
 
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -3,7 +3,9 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -74,7 +76,12 @@ private:
     Task<void> attempt(queue::QueueId id);
     Task<void> deliver(Try& each);
     Task<void> finish(Try& each);
+    /// Queues what the sender is to hear of `results`. What it heard already, as far as this
+    /// process or the queue knows, is not said again: the results may not have been written.
     Task<bool> report(const Try& each, const std::vector<queue::RecipientResult>& results);
+    Task<bool> queue_report(const Try& each, const std::vector<ReportItem>& items,
+                            queue::QueueId id);
+    void remove(const queue::QueueId& id);
 
     void fail_all(Try& each, const char* status, std::string_view text);
     /// A recipient's result as the queue keeps it; the log hears of it, too.
@@ -105,6 +112,8 @@ private:
     std::unique_ptr<StsCache> sts_;
     std::unique_ptr<WorldClient> world_;  ///< null: mail to the world waits
     TaskGroup tries_;
+    using Reported = std::set<std::pair<std::uint32_t, queue::Outcome>>;
+    std::map<queue::QueueId, Reported> reported_;  ///< of messages that are still queued
     net::Sleep* pausing_ = nullptr;
     bool woken_ = false;
     bool looking_ = false;                ///< a look_again() is on its way

@@ -4,6 +4,8 @@
 #include <random>
 #include <string>
 
+#include "queue/derived_id.h"
+
 namespace muster::queue {
 namespace {
 
@@ -33,10 +35,16 @@ std::uint64_t number_in(std::string_view digits) {
     return value;
 }
 
-/// FNV-1a, folded to the 20 bits that stand in an id.
-std::uint64_t node_number(std::string_view name) {
+/// FNV-1a.
+std::uint64_t hash_of(std::string_view text) {
     std::uint64_t hash = 0xcbf29ce484222325;
-    for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+    return hash;
+}
+
+/// Folded to the 20 bits that stand in an id.
+std::uint64_t node_number(std::string_view name) {
+    const std::uint64_t hash = hash_of(name);
     return (hash ^ hash >> 20 ^ hash >> 40) & 0xfffff;
 }
 
@@ -55,6 +63,15 @@ QueueId QueueIds::next(Time time) {
     put(text.data() + kTimeLength + kNodeLength, kQueueIdLength - kTimeLength - kNodeLength,
         first_ + counter_.fetch_add(1, std::memory_order_relaxed));
     return QueueId(std::string_view(text.data(), text.size()));
+}
+
+QueueId derived_id(const QueueId& of, std::string_view what) {
+    const std::uint64_t hash = hash_of(of.text + std::string(what));
+    std::string text = of.text;
+    put(text.data() + kTimeLength + kNodeLength, kQueueIdLength - kTimeLength - kNodeLength,
+        (hash ^ hash >> 30) & kCounterMask);
+    if (text == of.text) text.back() = text.back() == kDigits[0] ? kDigits[1] : kDigits[0];
+    return QueueId(std::move(text));
 }
 
 bool QueueIds::gave(const QueueId& id) const {

@@ -95,11 +95,7 @@ protected:
         : store_(state::SqliteStore::open(folder_ / "directory.db").value()),
           writer_(*store_),
           replica_(state::Replica::of_store(*store_, store_->file())) {
-        queue::SpoolSettings spool;
-        spool.folder = folder_ / "queue";
-        spool.owner = {.node = NodeName("fe1"), .generation = 1, .instance = "x"};
-        spool.reserve = 0;
-        spool_ = std::move(*queue::Spool::open(spool));
+        open_spool();
         settings_.routes.host_name = "fe1.test";
         settings_.stop_grace = 1ms;
         net::ResolverSettings resolver;
@@ -107,6 +103,15 @@ protected:
         resolver_ = std::move(*net::Resolver::create(resolver));
     }
 
+    void open_spool() {
+        spool_.reset();
+        queue::SpoolSettings spool;
+        spool.folder = folder_ / "queue";
+        spool.owner = {.node = NodeName("fe1"), .generation = 1, .instance = "x"};
+        spool.reserve = 0;
+        spool_ = std::move(*queue::Spool::open(spool));
+        spool_->wait_loaded();
+    }
     void remote(const std::string& name, const std::vector<std::string>& route) {
         cluster::Domain domain;
         domain.name = DomainName(name);
@@ -117,6 +122,7 @@ protected:
         ASSERT_TRUE(writer_.put(domain));
     }
     void start() {
+        hosts_.reset();
         topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
         hosts_ = std::make_unique<frontend::HostAddresses>(*topology_);
         runner_ = std::make_unique<QueueRunner>(settings_, *spool_, replica_, *topology_, *hosts_,
@@ -146,6 +152,11 @@ protected:
         EXPECT_EQ(spool_->schedule().counts().messages, 0U);
     }
 
+    void wait_gone(const queue::QueueId& id) {
+        const auto is_there = [&] { return spool_->schedule().find(id).has_value(); };
+        for (int i = 0; i < 1000 && is_there(); ++i) std::this_thread::sleep_for(10ms);
+        EXPECT_FALSE(is_there());
+    }
     void wait_parked(const queue::QueueId& id) {
         const auto is_parked = [&] {
             return spool_->schedule().find(id)->state == queue::MessageState::Parked;
@@ -196,6 +207,31 @@ TEST_F(QueueRunnerTest, AStopWaitsForNoServerAndKeepsWhatIsKnown) {
     }
 }
 
+TEST_F(QueueRunnerTest, AReportIsMadeOnceWhateverIsLostBehindIt) {
+    auto refuses = kDelivers;
+    refuses.resize(2);
+    refuses.emplace_back("250 ok\r\n550 5.1.1 nobody\r\n503 no\r\n");
+    refuses.emplace_back("");
+    SilentServer home;
+    remote("else.test", {home.text()});
+    const auto id = put({"a@one.test"});
+    const std::string file = folder_ / "queue/active/" + id.text.substr(0, 6) + "/" + id.text;
+    const std::string text = queue::file_text(file);
+    for (int i = 0; i < 2; ++i) {
+        TalkingServer server({refuses});
+        remote("one.test", {server.text()});
+        queue::put_file(file, text);  // as after a crash
+        open_spool();
+        start();
+        wait_gone(id);
+        home.take();  // the report is on its way
+        runner_->stop();
+        runner_.reset();
+        spool_->flush_writes();
+        EXPECT_EQ(spool_->schedule().counts().messages, 1U);
+    }
+}
+
 TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {
     auto both = kDelivers;
     both[2] = "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n";
@@ -205,6 +241,7 @@ TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {
     start();
     put({"a@one.test", "b@two.test"});
     wait_empty();
+    runner_->stop();
     server.end();
     EXPECT_EQ(server.accepted(), 1U);
     EXPECT_TRUE(server.heard().contains("RCPT TO:<a@one.test>\r\nRCPT TO:<b@two.test>\r\n"));

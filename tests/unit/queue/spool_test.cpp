@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "queue/derived_id.h"
 #include "queue/keeper.h"
 #include "queue/room.h"
 #include "queue/spool_files.h"
@@ -81,6 +82,18 @@ protected:
 
     TestFolder folder_;
 };
+
+TEST(DerivedId, IsTheSameForTheSame) {
+    QueueIds ids(NodeName("fe1"));
+    const QueueId of = ids.next();
+    const QueueId report = derived_id(of, "0f");
+    EXPECT_TRUE(is_queue_id(report.view()));
+    EXPECT_EQ(derived_id(of, "0f"), report);
+    EXPECT_NE(derived_id(of, "1f"), report);
+    EXPECT_NE(derived_id(ids.next(), "0f"), report);
+    EXPECT_NE(report, of);
+    EXPECT_EQ(time_of(report), time_of(of));
+}
 
 TEST_F(SpoolTest, WhatWasCommittedIsThereAfterARestart) {
     QueueId id;
