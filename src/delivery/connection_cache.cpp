@@ -65,6 +65,10 @@ void ConnectionCache::sweep(net::Clock::time_point now) {
     while (!waiting_.empty() && now - waiting_.front().since >= limits_.idle) {
         extract(waiting_.begin())->quit();
     }
+    for (auto each = waiting_.begin(); each != waiting_.end();) {
+        const auto which = each++;
+        if (which->upstream->stirs() && !which->upstream->quiet()) extract(which)->quit();
+    }
     std::erase_if(by_key_, [](const auto& one) { return one.second.empty(); });
 }
 

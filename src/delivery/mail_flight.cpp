@@ -17,12 +17,49 @@ constexpr std::size_t kGroupBytes = std::size_t{16} * 1024;
 constexpr std::size_t kSlice = std::size_t{16} * 1024;
 constexpr std::size_t kBlock = std::size_t{32} * 1024;
 
+bool has_delivered(const TransactionResult& result) {
+    return std::ranges::any_of(result.recipients, [](const RecipientResult& one) {
+        return one.outcome == Outcome::Delivered;
+    });
+}
+
+/// "Too many recipients" (RFC 5321, 4.5.3.1.10): the server's, or ours on its behalf.
+bool is_too_many(const RecipientResult& result) {
+    constexpr std::uint16_t kNotNow = 452;
+    const bool says_so =
+        result.enhanced == wire::smtp::EnhancedStatus{4, 5, 3} || !result.enhanced.given();
+    return result.outcome == Outcome::Deferred && result.code == kNotNow && says_so;
+}
+
+/// Recipients that the next transaction is for.
+std::vector<std::size_t> left_over(const TransactionResult& result) {
+    std::vector<std::size_t> found;
+    for (std::size_t i = 0; i < result.recipients.size(); ++i) {
+        if (is_too_many(result.recipients[i])) found.push_back(i);
+    }
+    return found;
+}
+
 }  // namespace
 
 Task<TransactionResult> MailUpstream::send(Transaction transaction) {
     until_ = transaction.until;
     Flight flight(*this, transaction);
     auto result = co_await flight.run();
+    for (bool goes_on = has_delivered(result); goes_on && may_go_on();) {
+        const std::vector<std::size_t> left = left_over(result);
+        if (left.empty()) break;
+        std::vector<Recipient> recipients;
+        for (const std::size_t which : left) recipients.push_back(transaction.recipients[which]);
+        Transaction rest = transaction;
+        rest.recipients = recipients;
+        Flight next(*this, rest);
+        auto heard = co_await next.run();
+        goes_on = has_delivered(heard);
+        for (std::size_t i = 0; i < left.size(); ++i) {
+            result.recipients[left[i]] = std::move(heard.recipients[i]);
+        }
+    }
     stream_->expire_never();
     out_.clear();
     if (out_.capacity() > kSlice) out_.shrink_to_fit();

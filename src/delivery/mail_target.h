@@ -43,7 +43,7 @@ struct MailTarget {
     /// with Dovecot 2.3.19 LMTP and Postfix 3.7). Else each is waited for. A Postfix hears of one
     /// client a connection: others get one of their own.
     bool introduce_ahead = false;
-    std::optional<MailLogin> login{};  ///< AUTH PLAIN, under TLS only
+    std::optional<MailLogin> login{};  ///< AUTH PLAIN or LOGIN, under TLS only
 };
 
 }  // namespace muster::delivery

@@ -116,12 +116,32 @@ Task<Result<>> MailUpstream::log_in() {
     if (!stream_->encrypted()) {
         co_return fail(ErrorKind::Refused, "TLS is required", "no login without TLS");
     }
-    const auto& login = *target_->login;
+    const bool only_login = extensions_.offers_auth("LOGIN") && !extensions_.offers_auth("PLAIN");
+    if (only_login) co_return co_await log_in_step_by_step(*target_->login);
+    co_return co_await log_in_plain(*target_->login);
+}
+
+// The target holds the login.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+Task<Result<>> MailUpstream::log_in_plain(const MailLogin& login) {
     std::string message;
     message.append(1, '\0').append(login.user).append(1, '\0').append(login.password);
     out_ = "AUTH PLAIN " + base64_encode(message) + "\r\n";
     co_return co_await command(235);
 }
+
+/// AUTH LOGIN: its prompts mean name and password, whatever they say.
+Task<Result<>> MailUpstream::log_in_step_by_step(const MailLogin& login) {
+    constexpr std::uint16_t kGoOn = 334;
+    out_ = "AUTH LOGIN\r\n";
+    if (auto asked = co_await command(kGoOn); !asked) co_return asked;
+    out_ = base64_encode(login.user) + "\r\n";
+    if (auto asked = co_await command(kGoOn); !asked) co_return asked;
+    out_ = base64_encode(login.password) + "\r\n";
+    co_return co_await command(235);
+}
+
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
 Task<Result<>> MailUpstream::command(std::uint16_t wanted) {
     if (!co_await flush(limits_.open)) co_return unavailable("it closed the connection");

@@ -38,8 +38,8 @@ public:
     /// Sends a message: the client's introduction when it is another than the last one told on this
     /// connection, RSET when one is needed, MAIL, RCPT, DATA in one packet where the server bears
     /// it, then the message. LMTP has a result for each accepted recipient after the dot; SMTP one
-    /// for all. The transaction's recipients may be any number; past LIMITS RCPTMAX they are
-    /// Deferred with 452 4.5.3.
+    /// for all. The transaction's recipients may be any number: those past LIMITS RCPTMAX, or that
+    /// the server defers as too many, have transactions of their own at once.
     Task<TransactionResult> send(Transaction transaction);
 
     /// XCLIENT by itself (send() does it as needed). A server that refuses it is not asked again on
@@ -53,6 +53,10 @@ public:
     /// Nothing has come since the last answer, not even the end. A waiting connection that is not
     /// quiet is of no use. One system call.
     [[nodiscard]] bool quiet();
+    /// The kernel has told of something that nobody has read. No system call.
+    [[nodiscard]] bool stirs() const {
+        return stream_->descriptor().promising(net::Direction::Read);
+    }
     /// QUIT without waiting for the answer. The connection is then of no more use.
     void quit();
 
@@ -78,6 +82,13 @@ private:
     Task<Result<>> start_tls();
     Task<Result<>> secure();
     Task<Result<>> log_in();
+    Task<Result<>> log_in_plain(const MailLogin& login);
+    Task<Result<>> log_in_step_by_step(const MailLogin& login);
+    /// LIMITS MAILMAX leaves room for another transaction.
+    [[nodiscard]] bool may_go_on() const {
+        const unsigned most = extensions_.max_transactions;
+        return usable_ && (most == 0 || transactions_ < most);
+    }
     void learn(wire::smtp::Reply hello);
     void append_hello(std::string_view verb);
 

@@ -6,7 +6,7 @@
 namespace muster::mx {
 namespace {
 
-constexpr net::Duration kSweepEvery{5'000};
+constexpr net::Duration kSweepEvery{1'000};
 
 metrics::Counter& counter(const char* outcome) {
     return metrics::counter("muster_mail_recipients_total",

@@ -55,6 +55,20 @@ protected:
         cache_.clear();
         server_->stop();
     }
+    /// Sends one message, and sweeps until nothing waits: the server closes when it has answered.
+    Task<void> send_then_sweep(std::shared_ptr<const MailTarget> target) {
+        MailClient client(loop_, cache_);
+        const std::array<Recipient, 1> recipients{Recipient{.address = "a@x.y"}};
+        const std::array<std::string_view, 1> text{"Subject: x\r\n\r\nx\r\n"};
+        PiecesBody body(text);
+        results_.push_back(co_await client.send(
+            target, {.sender = "s@x.y", .recipients = recipients, .body = &body}));
+        for (int i = 0; i < 20 && cache_.size() > 0; ++i) {
+            co_await net::Sleep(loop_, net::Duration{1});
+            cache_.sweep();
+        }
+        server_->stop();
+    }
     Outcome outcome(std::size_t which) { return results_.at(which).recipients.at(0).outcome; }
 
     net::Loop loop_;
@@ -121,6 +135,17 @@ TEST_F(MailClientTest, AServerThatDoesNotListenIsNotReached) {
     loop_.run();
     EXPECT_EQ(outcome(0), Outcome::Deferred);
     EXPECT_FALSE(results_[0].reached);
+}
+
+TEST_F(MailClientTest, AWaitingConnectionThatItsServerEndsIsSwept) {
+    server_ = std::make_unique<SmtpServer>(
+        loop_, std::vector<SmtpServer::Script>{{"220 x\r\n", kHello, kEnvelope, kSaved}});
+    loop_.tasks().spawn(server_->run());
+    loop_.tasks().spawn(send_then_sweep(target_at(server_->endpoint())));
+    loop_.stop_when_idle();
+    loop_.run();
+    EXPECT_EQ(outcome(0), Outcome::Delivered);
+    EXPECT_EQ(cache_.size(), 0U);
 }
 
 TEST_F(MailClientTest, TheCacheKeepsItsLimits) {

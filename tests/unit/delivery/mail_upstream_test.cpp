@@ -323,16 +323,46 @@ TEST(MailUpstream, ManyRecipientsGoInGroups) {
     }
 }
 
-TEST(MailUpstream, RecipientsPastTheServersLimitWait) {
+TEST(MailUpstream, RecipientsPastTheServersLimitFollowAtOnce) {
     ScriptedServer server({kGreets,
-                           {"\r\n", "250-x\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1\r\n"},
+                           {"\r\n", "250-x\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=2\r\n"},
+                           {"DATA\r\n", "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"},
+                           {"\r\n.\r\n", "250 ok\r\n"},
                            {"DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n"},
                            {"\r\n.\r\n", "250 ok\r\n"}});
     std::vector<Mail> mails;
-    mails.emplace_back(std::vector<std::string_view>{"a@x.y", "b@x.y"});
+    mails.emplace_back(std::vector<std::string_view>{"a@x.y", "b@x.y", "c@x.y"});
     const Heard heard = run(server, smtp(), &mails);
-    EXPECT_EQ(heard.results.at(0).recipients[0].outcome, Outcome::Delivered);
-    EXPECT_EQ(heard.results.at(0).recipients[1].code, 452);
+    for (const RecipientResult& one : heard.results.at(0).recipients) {
+        EXPECT_EQ(one.outcome, Outcome::Delivered) << one.text;
+    }
+    EXPECT_TRUE(server.all().contains("RCPT TO:<c@x.y>\r\nDATA\r\n"));
+}
+
+TEST(MailUpstream, WhomTheServerFindsTooManyFollowAtOnce) {
+    for (const std::string too_many : {"452 4.5.3 too many\r\n", "452 too many\r\n"}) {
+        ScriptedServer server({kGreets,
+                               kKnows,
+                               {"DATA\r\n", "250 ok\r\n250 ok\r\n" + too_many + "354 go\r\n"},
+                               {"\r\n.\r\n", "250 ok\r\n"},
+                               {"DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n"},
+                               {"\r\n.\r\n", "250 ok\r\n"}});
+        std::vector<Mail> mails;
+        mails.emplace_back(std::vector<std::string_view>{"a@x.y", "b@x.y"});
+        const Heard heard = run(server, smtp(), &mails);
+        EXPECT_EQ(heard.results.at(0).recipients[1].outcome, Outcome::Delivered) << too_many;
+    }
+}
+
+TEST(MailUpstream, AServerThatTakesNobodyIsNotAskedAgain) {
+    for (const std::string first :
+         {"452 4.5.3 too many\r\n503 no\r\n", "452 4.2.2 mailbox full\r\n503 no\r\n"}) {
+        ScriptedServer server({kGreets, kKnows, {"DATA\r\n", "250 ok\r\n" + first}});
+        std::vector<Mail> mails;
+        mails.emplace_back(std::vector<std::string_view>{"a@x.y"});
+        const Heard heard = run(server, smtp(), &mails);
+        EXPECT_EQ(only(heard).code, 452);
+    }
 }
 
 const std::string kTrusted =
@@ -543,6 +573,16 @@ TEST(MailUpstream, TlsFromTheFirstByte) {
     ASSERT_FALSE(heard.opened);
     EXPECT_EQ(heard.opened.error().kind, ErrorKind::Refused);
     EXPECT_FALSE(heard.tls_failed);
+}
+
+TEST(MailUpstream, AServerThatKnowsOnlyLogin) {
+    ScriptedServer server({{"", "", certificate()},
+                           kGreets,
+                           {"\r\n", "250-x\r\n250 AUTH LOGIN CRAM-MD5\r\n"},
+                           {"AUTH LOGIN\r\n", "334 VXNlcm5hbWU6\r\n"},
+                           {"dXNlcg==\r\n", "334 UGFzc3dvcmQ6\r\n"},
+                           {"c2VjcmV0\r\n", "235 welcome\r\n"}});
+    EXPECT_TRUE(run(server, encrypted(MailTls::Implicit)).opened);
 }
 
 TEST(MailUpstream, ALoginNeedsTls) {
