@@ -73,7 +73,8 @@ class Smtp(harness.Line):
         answer = self.command("DATA")
         assert answer.startswith("354"), answer
         stuffed = re.sub(r"(?m)^\.", "..", text)
-        return self.command(stuffed + "\r\n.")
+        self.raw(stuffed.encode() + b"\r\n.\r\n")
+        return self.answer()
 
     def send(self, sender, recipients, text, options=""):
         """The answer to the message; every recipient must be accepted."""

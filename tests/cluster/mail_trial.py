@@ -399,17 +399,20 @@ class Trial:
         return kills[at] if at >= 0 and kills[at].over >= since else None
 
     def explain(self, attempt, address, one, following):
-        """Each copy but the last must have come just before its server or its front end died, while
-        its message was under way."""
+        """Each copy but the last must have come before its server or its front end died while its
+        message was under way: in line, or a moment ago from the queue."""
         server = self.homes[address]
-        for what, case, since in ((server, "1, its server died", one),
-                                  (attempt.front_end, "2, its front end died", one - BEHIND)):
-            kill = self.killed(what, since, min(one + LATE, following))
-            if kill is None or kill.over < attempt.sent:
+        soon = min(one + LATE, following)
+        in_line = min(max(attempt.ended, one), following)  # a server may have to wait for a slow one
+        for what, case, since, until in (
+                (server, "1, its server died", one, soon),
+                (attempt.front_end, "2, its front end died", one - BEHIND, max(soon, in_line))):
+            kill = self.killed(what, max(since, attempt.sent), until)
+            if kill is None:
                 continue
-            in_line = kill.began <= attempt.ended
-            if in_line or "Queued as" in attempt.answer or not attempt.answer:
-                self.count(f"twice, case {case}{'' if in_line else ', from the queue'}")
+            was_in_line = kill.began <= attempt.ended
+            if was_in_line or "Queued as" in attempt.answer or not attempt.answer:
+                self.count(f"twice, case {case}{'' if was_in_line else ', from the queue'}")
                 kill.again[server] += 1
                 return
         self.wrong("twice", f"{address}: {self.story(attempt)}")
