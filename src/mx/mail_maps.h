@@ -30,7 +30,7 @@ struct MapAnswer {
 /// |             |           | a remote domain's route, `smtp:…`; whether it is up or not      |
 ///
 /// Temporary: the replica was never filled, or an address of ours is unknown to a replica that has
-/// not heard of a master for longer than `patience`. Permanent: no such map.
+/// not heard of a master for `patience`, or since it started. Permanent: no such map.
 class MailMaps {
 public:
     /// `host_name` is this node's. The directory must outlive the maps.

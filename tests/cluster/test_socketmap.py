@@ -231,6 +231,8 @@ class RealPostfix(unittest.TestCase):
             self.assertEqual(self.postfix.recipient("kate@domain1.dom")[0], 451)
         finally:
             demo.start_node("fe1")
+        # Until it has heard of its master again, it does not know what is new.
+        wait_for(lambda: self.postfix.recipient("stranger@domain1.dom")[0] == 550, "fe1 to know")
         self.send("back", "kate@domain1.dom")
         self.check_delivered(self.kate["home"], self.kate, "back")
 
