@@ -36,6 +36,7 @@ Result<std::shared_ptr<const MailTarget>> HomeTargets::find(const cluster::MailS
         .tls_name = (*from)->tls_name,
         .helo = helo_,
         .introduce = server.introduce == cluster::Introduce::Xclient,
+        .proxy = server.introduce == cluster::Introduce::Proxy,
         .introduce_ahead = server.kind == cluster::ServerKind::Dovecot,
     };
     known = {*from, std::make_shared<const MailTarget>(std::move(target))};

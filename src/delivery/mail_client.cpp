@@ -33,7 +33,7 @@ Task<TransactionResult> MailClient::send(std::shared_ptr<const MailTarget> targe
         cache_.put(std::move(waiting));
         if (!result.stale) co_return result;
     }
-    auto made = co_await connect(target, transaction.until);
+    auto made = co_await connect(target, transaction.until, transaction.client);
     if (!made) co_return not_reached(transaction, *target, made.error());
     auto result = co_await send_over(**made, transaction);
     cache_.put(std::move(*made));
@@ -54,18 +54,19 @@ void MailClient::give_up() {
 }
 
 Task<Result<std::unique_ptr<MailUpstream>>> MailClient::connect(
-    std::shared_ptr<const MailTarget> target, net::Clock::time_point until) {
-    auto opened = co_await open(target, until);
+    std::shared_ptr<const MailTarget> target, net::Clock::time_point until,
+    const ClientFacts* client) {
+    auto opened = co_await open(target, until, client);
     if (opened.tls_failed && target->tls == MailTls::Opportunistic) {
         auto plain = std::make_shared<MailTarget>(*target);
         plain->tls = MailTls::None;
-        opened = co_await open(std::move(plain), until);
+        opened = co_await open(std::move(plain), until, client);
     }
     co_return std::move(opened.upstream);
 }
 
 Task<MailClient::Opened> MailClient::open(std::shared_ptr<const MailTarget> target,
-                                          net::Clock::time_point until) {
+                                          net::Clock::time_point until, const ClientFacts* client) {
     if (ended_) {
         co_return Opened{fail(ErrorKind::Unavailable, "unavailable", "this node is stopping")};
     }
@@ -74,7 +75,7 @@ Task<MailClient::Opened> MailClient::open(std::shared_ptr<const MailTarget> targ
     if (!stream) co_return Opened{std::unexpected(stream.error())};
     auto upstream = std::make_unique<MailUpstream>(std::move(*stream), std::move(target), limits_);
     const net::StreamSet::Member busy(&busy_, upstream->stream());
-    const auto done = co_await upstream->open(until);
+    const auto done = co_await upstream->open(until, client);
     if (!done) co_return Opened{std::unexpected(done.error()), upstream->tls_failed()};
     co_return Opened{std::move(upstream)};
 }

@@ -22,10 +22,12 @@ public:
     /// What is under way ends as if its connection were lost, and nothing begins any more.
     void give_up();
 
-    /// A greeted new connection; for checks and for warming up.
+    /// A greeted new connection; for checks and for warming up. `client` as for
+    /// MailUpstream::open().
     Task<Result<std::unique_ptr<MailUpstream>>> connect(
         std::shared_ptr<const MailTarget> target,
-        net::Clock::time_point until = net::Clock::time_point::max());
+        net::Clock::time_point until = net::Clock::time_point::max(),
+        const ClientFacts* client = nullptr);
 
 private:
     struct Opened {
@@ -33,7 +35,8 @@ private:
         bool tls_failed = false;
     };
     Task<TransactionResult> send_over(MailUpstream& upstream, Transaction transaction);
-    Task<Opened> open(std::shared_ptr<const MailTarget> target, net::Clock::time_point until);
+    Task<Opened> open(std::shared_ptr<const MailTarget> target, net::Clock::time_point until,
+                      const ClientFacts* client);
 
     net::Loop& loop_;
     ConnectionCache& cache_;

@@ -39,6 +39,9 @@ struct MailTarget {
     std::string helo{};                             ///< our name for EHLO or LHLO
     /// Clients are told by XCLIENT where the server offers it (to whom it trusts).
     bool introduce = false;
+    /// A PROXY header (version 2) comes first and names the client, so a connection is for the mail
+    /// of one client address; what has none says LOCAL.
+    bool proxy = false;
     /// XCLIENT, EHLO and the transaction go in one packet: the server is known to bear it (seen
     /// with Dovecot 2.3.19 LMTP and Postfix 3.7). Else each is waited for. A Postfix hears of one
     /// client a connection: others get one of their own.

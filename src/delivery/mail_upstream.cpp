@@ -6,6 +6,7 @@
 
 #include "base/base64.h"
 #include "delivery/smtp_commands.h"
+#include "wire/proxy_protocol.h"
 
 namespace muster::delivery {
 
@@ -23,8 +24,9 @@ MailUpstream::MailUpstream(std::unique_ptr<net::SocketStream> stream,
                            std::shared_ptr<const MailTarget> target, PhaseLimits limits)
     : stream_(std::move(stream)), reader_(*stream_), target_(std::move(target)), limits_(limits) {}
 
-Task<Result<>> MailUpstream::open(net::Clock::time_point until) {
+Task<Result<>> MailUpstream::open(net::Clock::time_point until, const ClientFacts* client) {
     until_ = until;
+    if (client != nullptr) proxied_ = client->client;
     auto opened = co_await open_within();
     usable_ = opened.has_value();
     stream_->expire_never();
@@ -32,6 +34,9 @@ Task<Result<>> MailUpstream::open(net::Clock::time_point until) {
 }
 
 Task<Result<>> MailUpstream::open_within() {
+    if (target_->proxy && !co_await write_proxy_header()) {
+        co_return unavailable("it closed the connection");
+    }
     if (target_->tls == MailTls::Implicit) {
         if (auto done = co_await secure(); !done) co_return done;
     }
@@ -40,6 +45,13 @@ Task<Result<>> MailUpstream::open_within() {
     if (auto done = co_await start_tls(); !done) co_return done;
     if (!target_->login) co_return Result<>{};
     co_return co_await log_in();
+}
+
+Task<bool> MailUpstream::write_proxy_header() {
+    namespace proxy = wire::proxy_protocol;
+    out_ = proxied_ ? proxy::write_v2(*proxied_, {proxied_->address, target_->endpoint.port})
+                    : proxy::write_v2_local();
+    co_return co_await flush(limits_.open);
 }
 
 Task<Result<>> MailUpstream::greet() {
@@ -242,6 +254,10 @@ Result<> MailUpstream::introduced(Reply answer, unsigned& taken) {
 }
 
 bool MailUpstream::knows(const ClientFacts* client) const {
+    if (target_->proxy) {
+        return client != nullptr ? proxied_ && proxied_->address == client->client.address
+                                 : !proxied_;
+    }
     if (told_) return client != nullptr && told_ == *client;
     // Whoever will not hear of clients takes all mail for ours.
     return client == nullptr || !target_->introduce || !introduction_refusal_.empty() ||
@@ -249,7 +265,9 @@ bool MailUpstream::knows(const ClientFacts* client) const {
 }
 
 bool MailUpstream::fits(const ClientFacts* client) const {
-    if (knows(client) || !told_) return true;
+    if (knows(client)) return true;
+    if (target_->proxy) return false;
+    if (!told_) return true;
     // Postfix offers XCLIENT no more to whom it takes for a stranger by then.
     return client != nullptr && extensions_.takes("ADDR") && can_replace(*told_, *client);
 }

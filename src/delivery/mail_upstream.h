@@ -27,8 +27,10 @@ public:
     /// Greeting, EHLO or LHLO, STARTTLS as the target says and EHLO again (what was learnt or came
     /// in clear is void, RFC 3207 4.2), login. Errors are Unavailable (4yz, silence, garbage: try
     /// later or elsewhere) or Refused (5yz; TLS that the target requires cannot be had).
-    /// `until` bounds it besides PhaseLimits::open.
-    Task<Result<>> open(net::Clock::time_point until = net::Clock::time_point::max());
+    /// `until` bounds it besides PhaseLimits::open. `client` is named by a PROXY header, where the
+    /// target wants one; null: none.
+    Task<Result<>> open(net::Clock::time_point until = net::Clock::time_point::max(),
+                        const ClientFacts* client = nullptr);
     /// After open() failed: the TLS handshake did. With MailTls::Opportunistic the caller may
     /// connect anew in clear.
     [[nodiscard]] bool tls_failed() const { return tls_failed_; }
@@ -77,6 +79,7 @@ private:
     enum class Loss : std::uint8_t { None, Closed, Deadline, Garbage };
 
     Task<Result<>> open_within();
+    Task<bool> write_proxy_header();
     Task<Result<>> greet();
     Task<Result<>> say_hello();
     Task<Result<>> start_tls();
@@ -114,6 +117,7 @@ private:
     wire::smtp::ReplyParser parser_;
     std::optional<wire::smtp::Reply> refusal_;
     std::optional<ClientFacts> told_;  ///< whom the server takes us for
+    std::optional<Endpoint> proxied_;  ///< the client that the PROXY header names
     std::string introduction_refusal_;
     std::string greeting_name_;
     std::string hello_;  ///< what extensions_ was read from

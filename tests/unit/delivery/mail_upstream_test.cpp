@@ -4,6 +4,7 @@
 
 #include "net/pki.h"
 #include "unit/delivery/scripted_server.h"
+#include "wire/proxy_protocol.h"
 
 namespace muster::delivery {
 namespace {
@@ -368,6 +369,10 @@ TEST(MailUpstream, AServerThatTakesNobodyIsNotAskedAgain) {
 const std::string kTrusted =
     "250-be1\r\n250-PIPELINING\r\n250 XCLIENT ADDR PORT NAME HELO SESSION TTL\r\n";
 
+Task<void> open_for(MailUpstream& upstream, const ClientFacts* client, bool* opened) {
+    *opened = (co_await upstream.open(net::Clock::time_point::max(), client)).has_value();
+}
+
 Mail from_client(std::string_view session, std::string_view address = "192.0.2.7") {
     Mail mail({"a@x.y"});
     mail.client.emplace();
@@ -375,6 +380,27 @@ Mail from_client(std::string_view session, std::string_view address = "192.0.2.7
     mail.client->helo = "evil\r\nRSET";
     mail.client->session = session;
     return mail;
+}
+
+TEST(MailUpstream, AProxyHeaderComesFirst) {
+    const Mail mail = from_client("s1");
+    for (const ClientFacts* client : {static_cast<const ClientFacts*>(nullptr), &*mail.client}) {
+        const std::string header =
+            client == nullptr
+                ? wire::proxy_protocol::write_v2_local()
+                : wire::proxy_protocol::write_v2(client->client, {client->client.address, 26});
+        ScriptedServer server({{header, "220 x\r\n"}, kKnows});
+        auto target = std::make_shared<MailTarget>(smtp());
+        target->proxy = true;
+        target->endpoint.port = 26;
+        MailUpstream upstream(server.stream(), target);
+        bool opened = false;
+        server.run(open_for(upstream, client, &opened));
+        EXPECT_TRUE(opened);
+        EXPECT_TRUE(upstream.fits(client));
+        const Mail other = from_client("s2", "192.0.2.8");
+        EXPECT_FALSE(upstream.fits(&*other.client));
+    }
 }
 
 TEST(MailUpstream, ClientsAreIntroducedInTheSamePacketWhenItIsBorne) {
