@@ -26,6 +26,10 @@ constexpr std::array kDomain{
     Field{"detail", Text,
           "what begins the detail of a sub-address (user+detail): +, -, _, =, # or none"},
     Field{"route", List, "HOST[:PORT] of a remote domain, in order; empty: its MX"},
+    Field{"tls", Text,
+          "towards a remote domain: automatic, none, opportunistic, encrypted or verified"},
+    Field{"source", List, "local addresses from which its accounts' mail goes to the world"},
+    Field{"helo", Text, "the name said there; empty: the node's"},
 };
 
 constexpr std::array kServer{

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "admin/files.h"
 #include "cluster/address.h"
 #include "net/pki.h"
 
@@ -36,6 +37,17 @@ Result<std::vector<Destination>> smart_hosts(const NodeConfig& config) {
     return hosts;
 }
 
+Result<std::optional<delivery::MailLogin>> smart_host_login(const NodeConfig& config) {
+    const MailSettings& mail = config.mail;
+    if (mail.smart_host_user.empty()) return std::nullopt;
+    constexpr std::size_t kLongest = 4096;
+    const auto text = read_file(mail.smart_host_password_file, kLongest);
+    if (!text) {
+        return fail(ErrorKind::Syntax, "mail.smart_host_password_file: " + text.error().detail);
+    }
+    return delivery::MailLogin{mail.smart_host_user, text->substr(0, text->find_first_of("\r\n"))};
+}
+
 }  // namespace
 
 bool takes_mail(const NodeConfig& config) {
@@ -61,6 +73,7 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
     auto relay = networks("mail.relay_from", from.relay_from);
     if (!relay) return std::unexpected(relay.error());
     if (auto hosts = smart_hosts(config); !hosts) return std::unexpected(hosts.error());
+    if (auto login = smart_host_login(config); !login) return std::unexpected(login.error());
     return mx::Settings{.host_name = host->text,
                         .authserv_id = authserv->text,
                         .recipients = from.recipients,
@@ -114,11 +127,15 @@ std::uint64_t generation_of(const NodeIdentity& identity) {
 }
 
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity) {
+    queue::RetrySettings retry;
+    retry.delays = queue::retry_delays(config.mail.retry_first, config.mail.retry_longest);
+    retry.expire_after = config.mail.expire_after;
+    retry.delay_notice_after = config.mail.delay_report_after;
     return {.folder = config.mail.queue_dir,
             .owner = {.node = config.node.name,
                       .generation = generation_of(identity),
                       .instance = identity.pin},
-            .retry = {},
+            .retry = std::move(retry),
             .body_memory = config.mail.memory_bytes,
             .reserve = config.mail.reserve};
 }
@@ -128,6 +145,8 @@ delivery::RunnerSettings runner_settings(const NodeConfig& config) {
     settings.routes.host_name = config.mail.host_name;
     settings.routes.smart_host = smart_hosts(config).value_or(std::vector<Destination>{});
     settings.routes.stale_after = config.mail.stale_after;
+    settings.smart_host_login = smart_host_login(config).value_or(std::nullopt);
+    settings.sts_file = config.node.state_dir + "/mta-sts";
     for (const ListenerSettings& listener : config.listeners) {
         const auto endpoint = Endpoint::parse(listener.address);
         const bool is_one = endpoint && !endpoint->address.is_unspecified();
@@ -138,7 +157,7 @@ delivery::RunnerSettings runner_settings(const NodeConfig& config) {
     settings.routes.port = static_cast<std::uint16_t>(config.mail.out_port);
     for (const std::string& text : config.mail.source_addresses) {
         if (const auto address = IpAddress::parse(text)) {
-            settings.source_addresses.push_back(*address);
+            settings.routes.source_addresses.push_back(*address);
         }
     }
     return settings;

@@ -253,6 +253,12 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.client_names = values.flag("client_names");
     mail.reserve = values.number("reserve");
     mail.smart_host = values.texts("smart_host");
+    mail.smart_host_user = values.text("smart_host_user");
+    mail.smart_host_password_file = values.text("smart_host_password_file");
+    mail.retry_first = values.seconds("retry_first");
+    mail.retry_longest = values.seconds("retry_longest");
+    mail.expire_after = values.seconds("expire_after");
+    mail.delay_report_after = values.seconds("delay_report_after");
     mail.out_port = values.number("out_port");
     mail.source_addresses = values.texts("source_addresses");
     mail.dns_servers = values.texts("dns_servers");

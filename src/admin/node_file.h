@@ -103,6 +103,12 @@ struct MailSettings {
     std::chrono::seconds message_time{};
     std::size_t reserve = 0;
     std::vector<std::string> smart_host;
+    std::string smart_host_user;
+    std::string smart_host_password_file;
+    std::chrono::seconds retry_first{};
+    std::chrono::seconds retry_longest{};
+    std::chrono::seconds expire_after{};
+    std::chrono::seconds delay_report_after{};
     std::size_t out_port = 25;
     std::vector<std::string> source_addresses;
     std::vector<std::string> dns_servers;

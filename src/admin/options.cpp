@@ -169,6 +169,21 @@ constexpr std::array kOptions{
            "Free space of the queue's disk below which no mail is taken."},
     Option{"mail", "smart_host", TextList, "[]", "HOST[:PORT]", "",
            "Servers that take all mail to the world, in order; empty: the MX of each domain."},
+    Option{
+        "mail", "smart_host_user", Text, R"("")", "", "",
+        "Name with which this node logs in to smart hosts (AUTH PLAIN or LOGIN), under TLS with a "
+        "certificate of a known authority for the host's name; empty: no login."},
+    Option{"mail", "smart_host_password_file", Path, R"("")", "", "",
+           "File with the password for that, on its first line."},
+    Option{"mail", "retry_first", Number, "60", kSeconds, kSomeSeconds,
+           "How long a queued message waits after its first failed try; then more and more."},
+    Option{"mail", "retry_longest", Number, "7200", kSeconds, "1..604800",
+           "How long it waits between tries in the end."},
+    Option{"mail", "expire_after", Number, "432000", kSeconds, "1..31536000",
+           "Age at which it is given up and its sender is told; holds for mail that comes from now "
+           "on."},
+    Option{"mail", "delay_report_after", Number, "14400", kSeconds, "0..31536000",
+           "Age at which its sender is told of the delay; 0: never."},
     Option{"mail", "out_port", Number, "25", "port", "1..65535",
            "Port of other sites' mail servers; another one is for tests."},
     Option{"mail", "source_addresses", TextList, "[]", "ADDRESS", "",

@@ -88,6 +88,26 @@ void read_mail(FieldReader& fields, Domain& domain) {
     }
 }
 
+/// How mail to a remote domain, or of one of ours, goes out.
+void read_outgoing(FieldReader& fields, Domain& domain) {
+    using enum OutgoingTls;
+    domain.tls =
+        fields.choice("tls", Automatic, {Automatic, None, Opportunistic, Encrypted, Verified});
+    domain.source = take_addresses(fields, "source");
+    if (const std::string helo = fields.text("helo", kMaxDomain); !helo.empty()) {
+        auto name = parse_domain(helo);
+        if (!name) fields.reject("helo", "must be a host name");
+        if (name) domain.helo = std::move(name->text);
+    }
+    const bool remote = domain.kind == DomainKind::Remote;
+    if (!remote && domain.tls != Automatic) {
+        fields.reject("tls", "is for domains of kind remote");
+    }
+    if (remote && !(domain.source.empty() && domain.helo.empty())) {
+        fields.reject("source", "and helo are for the domains whose mail is sent, not for remote");
+    }
+}
+
 template <typename T, typename Text>
 std::vector<std::string> texts(const std::vector<T>& values, Text text) {
     std::vector<std::string> result;
@@ -216,6 +236,7 @@ Result<Domain> decode_domain(std::string_view name, std::string_view json) {
     read_default_for(fields, domain);
     read_case(fields, domain);
     read_mail(fields, domain);
+    read_outgoing(fields, domain);
     if ((domain.kind == DomainKind::Local) == domain.node.empty()) {
         fields.reject("node", "is required for local domains, and for them only");
     }
@@ -242,6 +263,9 @@ std::string encode(const Domain& domain) {
         object["detail"] = domain.detail.empty() ? std::string("none") : domain.detail;
     }
     put_list(object, "route", texts(domain.route, [](auto& h) { return h.text(); }));
+    if (domain.tls != OutgoingTls::Automatic) object["tls"] = name(domain.tls);
+    put_list(object, "source", texts(domain.source, [](auto& a) { return a.text(); }));
+    put_text(object, "helo", domain.helo);
     return to_text(object);
 }
 

@@ -88,4 +88,15 @@ std::string_view name(MailMode mode) {
     return "unknown";
 }
 
+std::string_view name(OutgoingTls tls) {
+    switch (tls) {
+        case OutgoingTls::Automatic: return "automatic";
+        case OutgoingTls::None: return "none";
+        case OutgoingTls::Opportunistic: return "opportunistic";
+        case OutgoingTls::Encrypted: return "encrypted";
+        case OutgoingTls::Verified: return "verified";
+    }
+    return "unknown";
+}
+
 }  // namespace muster::cluster

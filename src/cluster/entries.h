@@ -48,6 +48,14 @@ enum class DomainKind : std::uint8_t { Shared, Local, Remote };
 /// When mail for a domain is answered for: once it is with its servers, else once it is in the
 /// queue; once it is in the queue; once it is with its server, or not at all.
 enum class MailMode : std::uint8_t { InLine, Queue, InLineOnly };
+/// TLS towards other sites' servers.
+enum class OutgoingTls : std::uint8_t {
+    Automatic,  ///< DANE, else MTA-STS, else opportunistic
+    None,
+    Opportunistic,
+    Encrypted,  ///< required, whoever it is
+    Verified,   ///< required, with a certificate of a known authority for the host's name
+};
 
 std::string_view name(TlsMode mode);
 std::string_view name(ServerKind kind);
@@ -57,6 +65,7 @@ std::string_view name(LoginMode login);
 std::string_view name(NodeScope scope);
 std::string_view name(DomainKind kind);
 std::string_view name(MailMode mode);
+std::string_view name(OutgoingTls tls);
 
 /// One service of one server, as front ends reach it.
 struct ServiceSettings {
@@ -107,6 +116,11 @@ struct Domain {
     std::string catch_all;        ///< address that gets mail for unknown ones; empty: refused
     std::string detail = "+";     ///< begins the detail of a sub-address (RFC 5233); empty: none
     std::vector<MailHost> route;  ///< of a remote domain, in order; empty: its MX
+    OutgoingTls tls = OutgoingTls::Automatic;  ///< towards a remote domain
+    /// With which its accounts' mail goes to the world, where a node has such an address; else, and
+    /// when empty, as the node's file says.
+    std::vector<IpAddress> source;
+    std::string helo;
     UnknownFields unknown;
     UnknownFields unknown_default_for;
 

@@ -24,4 +24,7 @@ private:
     queue::BodyReader reader_;
 };
 
+/// Whether there is more than ASCII before the first empty line.
+bool has_utf8_header(const std::shared_ptr<const queue::Content>& content);
+
 }  // namespace muster::delivery

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "cluster/address.h"
+#include "net/connect.h"
 #include "wire/smtp.h"
 
 namespace muster::delivery {
@@ -84,7 +86,9 @@ void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target,
         group.home = target.home;
         group.destination = "server:" + target.home.text;
     }
-    auto same = std::ranges::find(plan.groups, group.destination, &RecipientGroup::destination);
+    auto same = std::ranges::find_if(plan.groups, [&group](const RecipientGroup& one) {
+        return one.destination == group.destination && one.tls == group.tls;
+    });
     if (same == plan.groups.end()) same = plan.groups.insert(same, std::move(group));
     same->recipients.push_back(recipient);
     same->addresses.push_back(target.address);
@@ -93,8 +97,11 @@ void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target,
 RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
     RecipientGroup group;
     group.remote = settings_.smart_host;
+    group.by_smart_host = true;
+    if (target.domain != nullptr) group.tls = target.domain->tls;
     if (target.domain != nullptr && !target.domain->route.empty()) {
         group.remote.clear();
+        group.by_smart_host = false;
         for (const cluster::MailHost& host : target.domain->route) {
             group.remote.push_back(destination_of(host));
         }
@@ -106,11 +113,29 @@ RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
     const std::string domain = target.address.substr(target.address.rfind('@') + 1);
     auto parsed = Destination::of_domain(domain);
     group.destination = "domain:" + (parsed ? parsed->text() : domain);
+    group.by_smart_host = false;
     if (parsed) {
         parsed->port = settings_.port;
         group.remote.push_back(std::move(*parsed));
     }
     return group;
+}
+
+OutgoingIdentity QueueRoutes::identity(std::string_view sender) const {
+    OutgoingIdentity found{settings_.host_name, settings_.source_addresses};
+    const std::size_t at = sender.rfind('@');
+    if (at == sender.npos) return found;
+    const auto name = cluster::parse_domain(sender.substr(at + 1));
+    const auto topology = directory_.topology();
+    const cluster::Domain* const domain = name ? topology->domain(name->text) : nullptr;
+    if (domain == nullptr) return found;
+    if (!domain->helo.empty()) found.helo = domain->helo;
+    std::vector<IpAddress> here;
+    for (const IpAddress& each : domain->source) {
+        if (net::has_address(each)) here.push_back(each);
+    }
+    if (!here.empty()) found.sources = std::move(here);
+    return found;
 }
 
 }  // namespace muster::delivery

@@ -9,6 +9,7 @@
 #include "cluster/directory.h"
 #include "cluster/recipients.h"
 #include "delivery/mx_hosts.h"
+#include "delivery/tls_policy.h"
 #include "queue/spool.h"
 
 namespace muster::delivery {
@@ -20,6 +21,8 @@ struct RecipientGroup {
     std::string destination;
     ServerName home;                  ///< of the cluster; empty: the world
     std::vector<Destination> remote;  ///< to be tried in this order
+    TlsSetting tls = TlsSetting::Automatic;
+    bool by_smart_host = false;  ///< `remote` are the node's own
     std::vector<std::uint32_t> recipients;
     std::vector<std::string> addresses;  ///< of the recipients, as they are sent
 };
@@ -31,11 +34,18 @@ struct QueuePlan {
     std::vector<queue::GroupResult> left{};  ///< what the deferred ones of these wait for
 };
 
+/// As whom a message goes to the world.
+struct OutgoingIdentity {
+    std::string helo;
+    std::vector<IpAddress> sources;  ///< used in turn; empty: the kernel chooses
+};
+
 struct RouteSettings {
     std::string host_name;
-    std::vector<Destination> smart_host{};  ///< for all mail to the world; empty: MX
-    std::uint16_t port = 25;                ///< of the world's mail servers
-    net::Duration stale_after{900'000};     ///< a replica silent for so long knows of no loss
+    std::vector<Destination> smart_host{};      ///< for all mail to the world; empty: MX
+    std::uint16_t port = 25;                    ///< of the world's mail servers
+    std::vector<IpAddress> source_addresses{};  ///< towards the world; empty: the kernel chooses
+    net::Duration stale_after{900'000};         ///< a replica silent for so long knows of no loss
 };
 
 /// One thread's; `directory` outlives it.
@@ -46,6 +56,8 @@ public:
 
     /// Of the message's open recipients. Those that nobody has (any more) fail at once.
     QueuePlan plan(const queue::QueuedMessage& message);
+    /// What the sender's domain says, if it is one of ours, else the node's own.
+    [[nodiscard]] OutgoingIdentity identity(std::string_view sender) const;
 
 private:
     void plan_recipient(QueuePlan& plan, std::uint32_t recipient, const std::string& address);

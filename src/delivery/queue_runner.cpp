@@ -96,7 +96,7 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       traffic_(loop_, spool_.schedule(), settings_.tries_of_destination),
       resolver_(resolver) {
     if (resolver == nullptr) return;
-    sts_ = std::make_unique<StsCache>(*resolver, fetching_);
+    sts_ = std::make_unique<StsCache>(*resolver, fetching_, settings_.sts_file);
     MxRules rules;
     rules.own_names = {settings_.routes.host_name};
     rules.own_addresses = settings_.own_addresses;
@@ -337,12 +337,15 @@ Task<TransactionResult> QueueRunner::send(const Try& each, const RecipientGroup&
     if (address) client.client.address = *address;
     const std::string envid = wire::xtext_encode(envelope.envid);
     ContentBody body(each.message.content);
+    // Who sent it may have asked for more than it needs (RFC 6531, 3.6).
+    const bool needs_more = envelope.smtputf8 && (needs_utf8(envelope.sender, recipients) ||
+                                                  has_utf8_header(each.message.content));
     const Transaction transaction{.sender = envelope.sender,
                                   .recipients = recipients,
                                   .body = &body,
                                   .client = address ? &client : nullptr,
                                   .eight_bit = envelope.body8bit,
-                                  .smtp_utf8 = envelope.smtputf8,
+                                  .smtp_utf8 = needs_more,
                                   .ret = ret_text(envelope.ret),
                                   .envelope_id = envid};
     if (!group.home.empty()) co_return co_await send_home(group, transaction, server);
@@ -369,13 +372,17 @@ Task<TransactionResult> QueueRunner::send_home(const RecipientGroup& group, Tran
 Task<TransactionResult> QueueRunner::send_out(const RecipientGroup& group, Transaction transaction,
                                               std::string& server) {
     TransactionResult last = all(group, deferred("No host could be reached"));
+    const OutgoingIdentity identity = routes_.identity(transaction.sender);
+    WorldRoute route{.helo = identity.helo, .tls = group.tls, .sources = identity.sources};
+    if (group.by_smart_host && settings_.smart_host_login) {
+        route.login = settings_.smart_host_login;
+        // A password is for the right one alone.
+        if (route.tls == TlsSetting::Automatic) route.tls = TlsSetting::Verified;
+    }
     for (const Destination& destination : group.remote) {
         if (!world_ || stopping_) co_return last;
-        WorldResult done = co_await world_->send({.destination = destination,
-                                                  .helo = settings_.routes.host_name,
-                                                  .tls = settings_.tls,
-                                                  .sources = settings_.source_addresses},
-                                                 transaction);
+        route.destination = destination;
+        WorldResult done = co_await world_->send(route, transaction);
         server = done.server;
         last = std::move(done.result);
         if (last.reached) break;

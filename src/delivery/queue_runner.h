@@ -30,8 +30,8 @@ struct RunnerSettings {
     RouteSettings routes;
     std::size_t tries = 400;                ///< messages in hand at once
     std::size_t tries_of_destination = 50;  ///< of those, on their way to one destination
-    TlsSetting tls = TlsSetting::Automatic;
-    std::vector<IpAddress> source_addresses;  ///< towards the world; empty: the kernel chooses
+    std::optional<MailLogin> smart_host_login;
+    std::string sts_file;  ///< MTA-STS policies are kept there; empty: nowhere
     std::vector<IpAddress>
         own_addresses;                ///< on which this node takes mail itself: no MX of others
     net::Duration stop_grace{3'000};  ///< for what is under way when the node stops

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/log.h"
 #include "net/http_client.h"
 #include "wire/ascii.h"
 
@@ -44,6 +45,25 @@ Result<std::string> fetch_sts_policy(const std::string& domain, const std::stop_
     return std::move(reply->body);
 }
 
+StsCache::StsCache(net::Resolver& resolver, net::BlockingPool& pool, std::string file, Fetch fetch)
+    : resolver_(resolver), pool_(pool), fetch_(std::move(fetch)), file_(std::move(file)) {
+    for (KeptPolicy& kept : file_.load(std::chrono::floor<std::chrono::seconds>(now()))) {
+        auto policy = mta_sts::parse_policy(kept.text);
+        if (policy) keep(kept.domain, {kept.id, std::move(*policy), kept.until, {}});
+    }
+}
+
+Result<mta_sts::Policy> StsCache::fetch(const std::string& domain, const std::string& id) {
+    auto text = fetch_(domain, stop_.get_token());
+    if (!text) return std::unexpected(text.error());
+    auto policy = mta_sts::parse_policy(*text);
+    if (!policy) return policy;
+    const auto time = std::chrono::floor<std::chrono::seconds>(now());
+    const auto kept = file_.add({domain, id, time + policy->max_age, std::move(*text)}, time);
+    if (!kept) log::warning("mta-sts-not-kept", {{"reason", kept.error().detail}});
+    return policy;
+}
+
 StsCache::Known StsCache::look(const std::string& domain) {
     const std::scoped_lock lock(mutex_);
     const auto found = known_.find(domain);
@@ -71,9 +91,8 @@ Task<std::optional<mta_sts::Policy>> StsCache::find(net::Loop& loop, std::string
     const auto id = mta_sts::record_id(answer.texts);
     const bool current = known.policy && id == known.id;
     if (!id || current || now() < known.not_before || pool_.full()) co_return known.policy;
-    const auto fetch = [this, &domain] { return fetch_(domain, stop_.get_token()); };
-    const auto text = co_await net::Blocking(loop, pool_, fetch);
-    auto policy = text ? mta_sts::parse_policy(*text) : std::unexpected(text.error());
+    const auto fetching = [this, &domain, &id] { return fetch(domain, *id); };
+    auto policy = co_await net::Blocking(loop, pool_, fetching);
     if (policy) {
         known = {*id, std::move(*policy), {}, {}};
         known.until = now() + known.policy->max_age;

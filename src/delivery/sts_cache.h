@@ -9,6 +9,7 @@
 #include <stop_token>
 #include <string>
 
+#include "delivery/sts_file.h"
 #include "delivery/tls_policy.h"
 #include "net/blocking_pool.h"
 #include "net/dns.h"
@@ -24,7 +25,7 @@ StsVerdict judge(const std::optional<wire::mta_sts::Policy>& policy, std::string
 Result<std::string> fetch_sts_policy(const std::string& domain, const std::stop_token& stop);
 
 /// Policies by domain, at most kMost; those that end first go. Thread-safe. The resolver and the
-/// pool outlive it.
+/// pool outlive it. With a file it begins with what that holds.
 class StsCache {
 public:
     using Fetch =
@@ -32,8 +33,8 @@ public:
     using Time = std::chrono::system_clock::time_point;
     static constexpr std::size_t kMost = 10'000;
 
-    StsCache(net::Resolver& resolver, net::BlockingPool& pool, Fetch fetch = fetch_sts_policy)
-        : resolver_(resolver), pool_(pool), fetch_(std::move(fetch)) {}
+    StsCache(net::Resolver& resolver, net::BlockingPool& pool, std::string file = {},
+             Fetch fetch = fetch_sts_policy);
 
     /// The domain's policy; none when it has none. Asks for the TXT record, and fetches when its id
     /// is another than the known policy's. When either fails, the policy that is known counts until
@@ -52,11 +53,14 @@ private:
     };
     Known look(const std::string& domain);
     void keep(const std::string& domain, Known known);
+    /// On the pool: fetches, and keeps the text for the next process.
+    Result<wire::mta_sts::Policy> fetch(const std::string& domain, const std::string& id);
 
     net::Resolver& resolver_;
     net::BlockingPool& pool_;
     Fetch fetch_;
     std::stop_source stop_;
+    StsFile file_;
     std::mutex mutex_;
     std::map<std::string, Known, std::less<>> known_;
 };

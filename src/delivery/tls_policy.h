@@ -5,20 +5,15 @@
 #include <string>
 #include <vector>
 
+#include "cluster/entries.h"
 #include "delivery/mail_target.h"
 #include "delivery/mx_hosts.h"
 #include "net/dns.h"
 
 namespace muster::delivery {
 
-/// A domain's (or smart host's) own setting.
-enum class TlsSetting : std::uint8_t {
-    Automatic,  ///< DANE, else MTA-STS, else opportunistic
-    None,
-    Opportunistic,
-    Encrypted,  ///< required, whoever it is
-    Verified,   ///< required, with a certificate of a known authority for the host's name
-};
+/// A domain's own setting.
+using TlsSetting = cluster::OutgoingTls;
 
 /// What DNS said of a host's TLSA records.
 struct DaneFacts {

@@ -12,6 +12,15 @@ milliseconds jittered(milliseconds delay, double share, double random) {
 
 }  // namespace
 
+std::vector<milliseconds> retry_delays(milliseconds first, milliseconds longest) {
+    std::vector<milliseconds> delays = {std::min(first, longest)};
+    for (const milliseconds usual : RetrySettings{}.delays) {
+        if (usual > first && usual < longest) delays.push_back(usual);
+    }
+    if (longest > first) delays.push_back(longest);
+    return delays;
+}
+
 Time next_try(const RetrySettings& settings, Time last, std::uint32_t tries, double random) {
     if (settings.delays.empty()) return last;
     const std::size_t step =

@@ -27,6 +27,8 @@ struct RetrySettings {
     milliseconds delay_notice_after = std::chrono::hours(4);
 };
 
+/// The usual delays between `first` and `longest`, which stand at the ends.
+[[nodiscard]] std::vector<milliseconds> retry_delays(milliseconds first, milliseconds longest);
 /// `tries` failed so far (at least 1); `random` uniform in [0, 1).
 [[nodiscard]] Time next_try(const RetrySettings& settings, Time last, std::uint32_t tries,
                             double random);

@@ -8,7 +8,9 @@ import email
 import os
 import re
 import signal
+import socket
 import threading
+import time
 import unittest
 
 import harness
@@ -142,6 +144,36 @@ class ServerAway(Case):
         for marker in markers:
             for home in ("sv2", "sv3"):
                 self.assertEqual(everywhere(demo, people[home], marker), {home: 1})
+
+
+class Stopped(Case):
+    """A front end that stops while servers are silent."""
+
+    def test_it_ends_quickly_and_sends_nothing_twice(self):
+        sink = mail_lab.Sink()
+        self.addCleanup(sink.close)
+        silent = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(silent.close)
+        self.remote("sink.test", f"127.0.0.1:{sink.port}")
+        self.remote("silent.test", f"127.0.0.1:{silent.getsockname()[1]}")
+        marker, answer = self.send(["a@sink.test", "b@silent.test"])
+        self.assertRegex(answer, "^250 2.0.0 Queued as ")
+        wait_for(lambda: sink.with_marker(marker), "the first recipient's message")
+        self.addCleanup(demo.start_node, "fe1")
+        silent.settimeout(60)
+        connection, _ = silent.accept()  # and not a word
+        self.addCleanup(connection.close)
+        began = time.monotonic()
+        demo.end_node("fe1", signal.SIGTERM)
+        self.assertLess(time.monotonic() - began, 20)
+        file, = queued(demo, "fe1", marker)
+        self.assertRegex(file.read_text(), r"(?m) 0 delivered ")
+        demo.api("PATCH", "/v1/domains/silent.test", {"route": [f"127.0.0.1:{sink.port}"]})
+        demo.start_node("fe1")
+        wait_for(lambda: len(sink.with_marker(marker)) == 2, "the second one's", RETRY)
+        self.wait_empty(marker)
+        self.assertEqual([recipients for _, recipients, _ in sink.with_marker(marker)],
+                         [["a@sink.test"], ["b@silent.test"]])
 
 
 class Load:

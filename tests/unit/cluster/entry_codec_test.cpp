@@ -71,6 +71,25 @@ struct BadEntry {
     const char* message;  ///< part of what the operator reads
 };
 
+TEST(EntryCodec, HowADomainsMailGoesOut) {
+    const std::string ours = R"({"helo":"out.d.org","kind":"shared","source":["192.0.2.1"]})";
+    const auto domain = decode_domain("d.org", ours);
+    ASSERT_TRUE(domain);
+    EXPECT_EQ(domain->helo, "out.d.org");
+    EXPECT_EQ(encode(*domain), ours);
+    const std::string remote = R"({"kind":"remote","route":["a.org","b.org:26"],"tls":"verified"})";
+    const auto other = decode_domain("r.org", remote);
+    ASSERT_TRUE(other);
+    EXPECT_EQ(other->tls, OutgoingTls::Verified);
+    EXPECT_EQ(encode(*other), remote);
+    for (const char* wrong :
+         {R"({"kind":"shared","tls":"verified"})", R"({"kind":"remote","tls":"perhaps"})",
+          R"({"kind":"remote","helo":"a.org"})", R"({"kind":"shared","source":["a.org"]})",
+          R"({"kind":"remote","source":["192.0.2.1"]})", R"({"kind":"remote","route":["a:0"]})"}) {
+        EXPECT_FALSE(decode_domain("d.org", wrong)) << wrong;
+    }
+}
+
 TEST(EntryCodec, SaysWhatIsWrong) {
     const BadEntry rows[] = {
         {"domain/d.org", "[]", "not a JSON object"},

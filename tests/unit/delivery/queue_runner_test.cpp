@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "cluster/directory_writer.h"
+#include "delivery/content_body.h"
 #include "state/sqlite_store.h"
 #include "unit/delivery/smtp_server.h"
 #include "unit/queue/folder.h"
@@ -82,6 +83,7 @@ public:
     [[nodiscard]] std::string text() const { return server_.endpoint().text(); }
     [[nodiscard]] unsigned accepted() const { return server_.accepted; }
     [[nodiscard]] const std::string& heard() const { return server_.heard; }
+    [[nodiscard]] const std::vector<std::string>& peers() const { return server_.peers; }
 
 private:
     net::Loop loop_;
@@ -280,6 +282,52 @@ TEST_F(QueueRunnerTest, TheSmartHostIsOneDestinationForTheWorld) {
     const auto found = spool_->schedule().find(second);
     ASSERT_TRUE(found);
     EXPECT_EQ(found->tries, 0U);
+}
+
+TEST_F(QueueRunnerTest, TheSendersDomainChoosesNameAndAddress) {
+    TalkingServer server({kDelivers, kDelivers});
+    remote("one.test", {server.text()});
+    cluster::Domain ours;
+    ours.name = DomainName("ours.test");
+    ours.helo = "out.ours.test";
+    ours.source = {*IpAddress::parse("192.0.2.1"), *IpAddress::parse("127.0.0.7")};
+    ASSERT_TRUE(writer_.put(ours));
+    start();
+    put({"a@one.test"}, "s@ours.test");
+    wait_empty();
+    put({"a@one.test"}, "s@else.test");
+    wait_empty();
+    runner_->stop();
+    server.end();
+    EXPECT_EQ(server.accepted(), 2U);
+    EXPECT_TRUE(server.heard().contains("EHLO out.ours.test\r\n"));
+    EXPECT_TRUE(server.heard().contains("EHLO fe1.test\r\n"));
+    EXPECT_EQ(server.peers(), (std::vector<std::string>{"127.0.0.7", "127.0.0.1"}));
+}
+
+TEST_F(QueueRunnerTest, ADomainsTlsIsDemanded) {
+    TalkingServer server({kDelivers});
+    cluster::Domain domain;
+    domain.name = DomainName("one.test");
+    domain.kind = cluster::DomainKind::Remote;
+    domain.route = {*cluster::MailHost::parse(server.text())};
+    domain.tls = cluster::OutgoingTls::Encrypted;
+    ASSERT_TRUE(writer_.put(domain));
+    start();
+    const auto id = put({"a@one.test"});
+    wait_parked(id);
+    runner_->stop();
+    server.end();
+    EXPECT_FALSE(server.heard().contains("MAIL"));
+    EXPECT_TRUE(states(id)[0].last.text.contains("STARTTLS")) << states(id)[0].last.text;
+}
+
+TEST(Utf8Header, EndsAtTheFirstEmptyLine) {
+    for (const auto& [text, is] : {std::pair{"Subject: x\r\n\r\n\xc3\xa4\r\n", false},
+                                   std::pair{"Subject: \xc3\xa4\r\n\r\nx\r\n", true},
+                                   std::pair{"Subject: x\r\n", false}, std::pair{"", false}}) {
+        EXPECT_EQ(has_utf8_header(queue::Content::of(text)), is) << text;
+    }
 }
 
 TEST_F(QueueRunnerTest, AStopWaitsForNoNameServer) {

@@ -39,11 +39,14 @@ public:
         try {
             for (Script& script : scripts_) {
                 int fd = -1;
-                while ((fd = accept4(fd_, nullptr, nullptr, SOCK_NONBLOCK)) < 0) {
+                net::SocketAddress peer(endpoint_);
+                socklen_t length = sizeof peer.storage;
+                while ((fd = accept4(fd_, peer.data(), &length, SOCK_NONBLOCK)) < 0) {
                     listener_->exhausted(net::Direction::Read);
                     co_await listener_->ready(net::Direction::Read);
                 }
                 ++accepted;
+                peers.push_back(peer.endpoint().address.text());
                 loop_.tasks().spawn(serve(fd, std::move(script)));
             }
         } catch (const net::ConversationOver&) {
@@ -54,6 +57,7 @@ public:
 
     unsigned accepted = 0;
     std::string heard;
+    std::vector<std::string> peers;  ///< addresses of the clients
 
 private:
     Task<void> serve(int fd, Script script) {

@@ -225,6 +225,13 @@ TEST_F(ScheduleTest, HoldReleaseAndFlush) {
     EXPECT_EQ(schedule_.counts().bytes, 0u);
 }
 
+TEST(RetryDelays, StandBetweenTheFirstAndTheLongest) {
+    EXPECT_EQ(retry_delays(1min, 2h), RetrySettings{}.delays);
+    EXPECT_EQ(retry_delays(10s, 10min), (std::vector<milliseconds>{10s, 1min, 5min, 10min}));
+    EXPECT_EQ(retry_delays(30min, 30min), std::vector<milliseconds>{30min});
+    EXPECT_EQ(retry_delays(3h, 1h), std::vector<milliseconds>{1h});
+}
+
 TEST_F(ScheduleTest, TellsWhenSomethingIsDueEarlier) {
     int calls = 0;
     schedule_.on_earlier([&] { ++calls; });
