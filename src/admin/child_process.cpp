@@ -23,6 +23,7 @@ constexpr std::chrono::milliseconds kLook{20};
         if (getppid() != parent) _exit(127);  // it died before we asked
     }
     std::signal(SIGPIPE, SIG_DFL);
+    std::signal(SIGXFSZ, SIG_DFL);
     sigset_t none;
     sigemptyset(&none);
     pthread_sigmask(SIG_SETMASK, &none, nullptr);

@@ -67,6 +67,7 @@ int serve(const std::string& file) {
     }
     const sigset_t set = handled_signals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread starts: all inherit it
+    std::signal(SIGXFSZ, SIG_IGN);              // a file past its limit is a full disk, not our end
     log::configure(config->node.log_level, config->node.log_format, config->node.name.view());
     Node node(std::move(*config), file);
     if (auto started = node.start(); !started) {

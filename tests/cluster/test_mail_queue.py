@@ -1,5 +1,5 @@
 """Mail that cannot be delivered at once: servers that are away or hang, a front end that is killed,
-a full disk, the modes of domains, other sites (a real Postfix), failure reports, and loops.
+the modes of domains, other sites (a real Postfix), failure reports, and loops.
 
 A destination that could not be reached is left alone for 15 seconds, and a message that was tried
 once before a front end was killed for a minute: some of these tests wait for that."""
@@ -241,15 +241,6 @@ class KilledUnderLoad(Case):
         again = {key: count for key, count in found.items()
                  if count > 1 and key[0] in load.answered}
         self.assertEqual(again, {})
-
-
-class Disk(Case):
-    def test_without_room_mail_is_put_off(self):
-        self.addCleanup(mail_lab.change_mail_options(demo, "fe2", reserve=1099511627776))
-        with connect(demo, front_end="fe2") as smtp:
-            self.assertRegex(smtp.command("MAIL FROM:<a@b.test>"), "^452 4.3.1 ")
-            self.assertRegex(smtp.command(f"RCPT TO:<{address('sv1')}>"), "^503 ")
-            self.assertRegex(smtp.command("NOOP"), "^250 ")
 
 
 class Modes(Case):
