@@ -183,7 +183,8 @@ class Messages(Case):
             self.assertRegex(smtp.command("DATA"), "^354 ")
             smtp.raw(text_of(marker, body="").encode() + body + b".\r\n")
             self.assertRegex(smtp.answer(), "^250 ")
-        self.assertLess(self.memory("fe1") - before, 8 << 10, "KiB more than before")
+        if not harness.IS_SANITIZED:
+            self.assertLess(self.memory("fe1") - before, 8 << 10, "KiB more than before")
         for home in ("sv2", "sv3"):
             text = wait_for_mail(demo, home, people[home], marker)
             self.assertEqual(hashlib.sha256(text[-len(body):].replace(b"\r\n", b"\n")).digest()
