@@ -227,10 +227,14 @@ bool InLine::close_intent(const Message& message, const std::vector<Group>& grou
     };
     for (const Group& group : groups) {
         if (!std::ranges::any_of(group.targets, is_deferred)) continue;
+        const std::string destination = "server:" + group.home.text;
         // What nobody could reach rests, and with it all else that waits for that server.
-        const auto kind = group.reached ? queue::GroupResult::Kind::Deferred
-                                        : queue::GroupResult::Kind::Unreachable;
-        left.push_back({"server:" + group.home.text, kind});
+        if (!group.reached) {
+            shared_.spool->schedule().unreachable(
+                destination, targets[group.targets.front()].result.text, queue::now());
+        }
+        left.push_back({destination, group.reached ? queue::GroupResult::Kind::Deferred
+                                                   : queue::GroupResult::Kind::Unreachable});
     }
     const bool all_done = left.empty() && !std::ranges::any_of(targets, goes_to_queue);
     if (all_done) {
