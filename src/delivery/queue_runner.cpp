@@ -7,7 +7,6 @@
 #include "cluster/route.h"
 #include "delivery/content_body.h"
 #include "net/yield.h"
-#include "queue/derived_id.h"
 #include "wire/smtp.h"
 #include "wire/xtext.h"
 
@@ -20,7 +19,6 @@ namespace {
 constexpr net::Duration kLongestPause{5'000};
 constexpr net::Duration kLookAtEnd{250};
 constexpr net::Duration kSweep{1'000};
-constexpr std::size_t kManyReported = 10'000;
 
 queue::Outcome queue_outcome(Outcome outcome) {
     switch (outcome) {
@@ -58,16 +56,6 @@ bool is_open(const queue::RecipientState& state) {
     return state.kind == queue::RecipientState::Kind::Open;
 }
 
-/// For what makes a report differ from others on the same message.
-char outcome_letter(queue::Outcome outcome) {
-    switch (outcome) {
-        case queue::Outcome::Delivered: return 'd';
-        case queue::Outcome::Failed: return 'f';
-        case queue::Outcome::Deferred: return 'w';
-    }
-    return '?';
-}
-
 /// Those that wait for another try, or the others.
 std::vector<queue::RecipientResult> with_outcomes(
     const std::vector<queue::RecipientResult>& results, bool deferred) {
@@ -93,6 +81,7 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       client_(loop_, cache_),
       homes_(targets_, hosts, settings_.routes.host_name),
       routes_(directory_, settings_.routes),
+      reports_(loop_, spool_, settings_.routes.host_name),
       traffic_(loop_, spool_.schedule(), settings_.tries_of_destination),
       resolver_(resolver) {
     if (resolver == nullptr) return;
@@ -175,9 +164,7 @@ void QueueRunner::sweep() {
     if (now - swept_ < kSweep) return;
     swept_ = now;
     cache_.sweep();
-    if (reported_.size() < kManyReported) return;
-    std::erase_if(reported_,
-                  [this](const auto& one) { return !spool_.schedule().find(one.first); });
+    reports_.sweep();
 }
 
 Task<void> QueueRunner::pause() {
@@ -405,7 +392,7 @@ Task<void> QueueRunner::finish(Try& each) {
     const queue::QueueId id = each.message.id;
     std::vector<queue::RecipientResult> fresh = each.results.take();
     // The report first: a crash in between repeats it, and loses none.
-    if (!co_await report(each, with_outcomes(fresh, false))) {
+    if (!co_await reports_.report(each.message, with_outcomes(fresh, false))) {
         log::error("report-not-queued", {{"id", id}, {"next", "the message is tried again"}});
         std::erase_if(fresh, [](const queue::RecipientResult& result) {
             return result.outcome == queue::Outcome::Failed;
@@ -418,7 +405,7 @@ Task<void> QueueRunner::finish(Try& each) {
     const bool is_late =
         queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
                                 each.message.delay_notice, queue::now());
-    if (is_late && co_await report(each, with_outcomes(known, true))) {
+    if (is_late && co_await reports_.report(each.message, with_outcomes(known, true))) {
         spool_.record_delay_notice(id);
     } else if (known.empty() && !queue::counts_as_try(each.left)) {
         co_return spool_.pass_over(id, each.left);
@@ -426,54 +413,8 @@ Task<void> QueueRunner::finish(Try& each) {
     spool_.settle(id, each.left);
 }
 
-Task<bool> QueueRunner::report(const Try& each,
-                               const std::vector<queue::RecipientResult>& results) {
-    const queue::Envelope& envelope = each.message.envelope;
-    const queue::QueueId about = each.message.id;
-    std::vector<ReportItem> items;
-    Reported told;
-    std::string what;
-    for (const queue::RecipientResult& result : results) {
-        const queue::Recipient& recipient = envelope.recipients[result.recipient];
-        const std::pair key(result.recipient, result.outcome);
-        const auto before = reported_.find(about);
-        const bool is_told = before != reported_.end() && before->second.contains(key);
-        if (is_told || !is_wanted(recipient, result.outcome)) continue;
-        told.insert(key);
-        what += std::to_string(key.first) + outcome_letter(key.second);
-        items.push_back({.recipient = recipient,
-                         .outcome = result.outcome,
-                         .status = result.status,
-                         .server = result.server,
-                         .diagnostic = result.text});
-    }
-    if (envelope.sender.empty() || items.empty()) co_return true;
-    if (!co_await queue_report(each, items, queue::derived_id(about, what))) co_return false;
-    reported_[about].merge(told);
-    co_return true;
-}
-
-Task<bool> QueueRunner::queue_report(const Try& each, const std::vector<ReportItem>& items,
-                                     queue::QueueId id) {
-    const queue::Envelope& envelope = each.message.envelope;
-    if (const auto other = spool_.read(id)) {
-        const auto& to = other->envelope.recipients;
-        const bool is_it = other->envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
-                           to.front().address == envelope.sender;
-        if (is_it) co_return true;
-        id = spool_.new_id();
-    }
-    auto made = make_report(envelope, beginning_of(each.message.content), items,
-                            settings_.routes.host_name, id, queue::now());
-    if (!made) co_return true;
-    const auto queued =
-        co_await spool_.commit_on(loop_, std::move(made->envelope),
-                                  queue::Content::of(std::move(made->text)), queue::After::Due, id);
-    co_return queued.has_value();
-}
-
 void QueueRunner::remove(const queue::QueueId& id) {
-    reported_.erase(id);
+    reports_.forget(id);
     spool_.remove(id);
 }
 

@@ -3,9 +3,7 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -15,7 +13,7 @@
 #include "delivery/home_targets.h"
 #include "delivery/mail_client.h"
 #include "delivery/queue_routes.h"
-#include "delivery/reports.h"
+#include "delivery/sender_reports.h"
 #include "delivery/traffic.h"
 #include "delivery/try_results.h"
 #include "delivery/world_client.h"
@@ -76,11 +74,6 @@ private:
     Task<void> attempt(queue::QueueId id);
     Task<void> deliver(Try& each);
     Task<void> finish(Try& each);
-    /// Queues what the sender is to hear of `results`. What it heard already, as far as this
-    /// process or the queue knows, is not said again: the results may not have been written.
-    Task<bool> report(const Try& each, const std::vector<queue::RecipientResult>& results);
-    Task<bool> queue_report(const Try& each, const std::vector<ReportItem>& items,
-                            queue::QueueId id);
     void remove(const queue::QueueId& id);
 
     void fail_all(Try& each, const char* status, std::string_view text);
@@ -105,6 +98,7 @@ private:
     MailClient client_;
     HomeTargets homes_;
     QueueRoutes routes_;
+    SenderReports reports_;
     Traffic traffic_;
     net::Clock::time_point swept_{};
     net::Resolver* const resolver_;
@@ -112,8 +106,6 @@ private:
     std::unique_ptr<StsCache> sts_;
     std::unique_ptr<WorldClient> world_;  ///< null: mail to the world waits
     TaskGroup tries_;
-    using Reported = std::set<std::pair<std::uint32_t, queue::Outcome>>;
-    std::map<queue::QueueId, Reported> reported_;  ///< of messages that are still queued
     net::Sleep* pausing_ = nullptr;
     bool woken_ = false;
     bool looking_ = false;                ///< a look_again() is on its way

@@ -1,0 +1,81 @@
+#include "delivery/sender_reports.h"
+
+#include "queue/derived_id.h"
+
+namespace muster::delivery {
+
+// The caller holds the message and awaits at once.
+// NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+namespace {
+
+constexpr std::size_t kMany = 10'000;
+
+/// For what makes a report differ from others on the same message.
+char letter_of(queue::Outcome outcome) {
+    switch (outcome) {
+        case queue::Outcome::Delivered: return 'd';
+        case queue::Outcome::Failed: return 'f';
+        case queue::Outcome::Deferred: return 'w';
+    }
+    return '?';
+}
+
+}  // namespace
+
+bool SenderReports::knows(const queue::QueueId& id, std::uint32_t recipient,
+                          queue::Outcome outcome) const {
+    const auto found = told_.find(id);
+    return found != told_.end() && found->second.contains({recipient, outcome});
+}
+
+Task<bool> SenderReports::report(const queue::QueuedMessage& message,
+                                 const std::vector<queue::RecipientResult>& results) {
+    std::vector<ReportItem> items;
+    Told told;
+    std::string what;
+    for (const queue::RecipientResult& result : results) {
+        const queue::Recipient& recipient = message.envelope.recipients[result.recipient];
+        const bool is_due = is_wanted(recipient, result.outcome) &&
+                            !knows(message.id, result.recipient, result.outcome);
+        if (!is_due) continue;
+        told.emplace(result.recipient, result.outcome);
+        what += std::to_string(result.recipient) + letter_of(result.outcome);
+        items.push_back({.recipient = recipient,
+                         .outcome = result.outcome,
+                         .status = result.status,
+                         .server = result.server,
+                         .diagnostic = result.text});
+    }
+    if (message.envelope.sender.empty() || items.empty()) co_return true;
+    const queue::QueueId id = queue::derived_id(message.id, what);
+    if (!co_await commit(message, items, id)) co_return false;
+    told_[message.id].merge(told);
+    co_return true;
+}
+
+Task<bool> SenderReports::commit(const queue::QueuedMessage& message,
+                                 const std::vector<ReportItem>& items, queue::QueueId id) {
+    const queue::Envelope& envelope = message.envelope;
+    if (const auto other = spool_.read(id)) {
+        const auto& to = other->envelope.recipients;
+        const bool is_it = other->envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
+                           to.front().address == envelope.sender;
+        if (is_it) co_return true;
+        id = spool_.new_id();
+    }
+    auto made =
+        make_report(envelope, beginning_of(message.content), items, host_name_, id, queue::now());
+    if (!made) co_return true;
+    const auto queued =
+        co_await spool_.commit_on(loop_, std::move(made->envelope),
+                                  queue::Content::of(std::move(made->text)), queue::After::Due, id);
+    co_return queued.has_value();
+}
+
+void SenderReports::sweep() {
+    if (told_.size() < kMany) return;
+    std::erase_if(told_, [this](const auto& one) { return !spool_.schedule().find(one.first); });
+}
+
+// NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)
+}  // namespace muster::delivery

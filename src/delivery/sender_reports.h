@@ -1,0 +1,47 @@
+#pragma once
+// Senders are told once what became of their messages.
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "delivery/reports.h"
+#include "net/loop.h"
+#include "queue/spool.h"
+
+namespace muster::delivery {
+
+/// One thread's; what is passed by reference outlives it.
+class SenderReports {
+public:
+    SenderReports(net::Loop& loop, queue::Spool& spool, std::string host_name)
+        : loop_(loop), spool_(spool), host_name_(std::move(host_name)) {}
+
+    /// Queues what the sender wants to hear of `results`; false when that cannot be queued. What it
+    /// was told before, as far as this process or the queue knows, is not said again: the results
+    /// may not have been written since.
+    Task<bool> report(const queue::QueuedMessage& message,
+                      const std::vector<queue::RecipientResult>& results);
+    /// The message leaves the queue.
+    void forget(const queue::QueueId& id) { told_.erase(id); }
+    /// Forgets messages that have left the queue in other ways, once there are many.
+    void sweep();
+
+private:
+    using Told = std::set<std::pair<std::uint32_t, queue::Outcome>>;
+
+    [[nodiscard]] bool knows(const queue::QueueId& id, std::uint32_t recipient,
+                             queue::Outcome outcome) const;
+    Task<bool> commit(const queue::QueuedMessage& message, const std::vector<ReportItem>& items,
+                      queue::QueueId id);
+
+    net::Loop& loop_;
+    queue::Spool& spool_;
+    const std::string host_name_;
+    std::map<queue::QueueId, Told> told_;  ///< of messages that are still queued
+};
+
+}  // namespace muster::delivery
