@@ -65,8 +65,8 @@ public:
     /// When due() will have something; empty: not before something changes.
     [[nodiscard]] std::optional<Time> next_due();
     /// Called from any thread, without a lock held, when something became due earlier than due() or
-    /// next_due() had said, and at once when something is known already. Must not block, nor call the
-    /// schedule: post to a loop. No call is under way any more when on_earlier() returns.
+    /// next_due() had said, and at once when something is known already. Must not block, nor call
+    /// the schedule: post to a loop. No call is under way any more when on_earlier() returns.
     void on_earlier(std::function<void()> wake);
     /// The taker gives the message back. Groups that were deferred or unreachable count as one more
     /// try of the message; when all were Held or Busy none is counted. It is parked unless a group
