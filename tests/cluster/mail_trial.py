@@ -108,6 +108,7 @@ class Client(threading.Thread):
         super().__init__()
         self.trial, self.number = trial, number
         self.choose = random.Random(trial.seed * 1000 + number)
+        self.source = harness.new_source()  # the same for all: who sends again is known by it
         self.count = 0
         self.open = []  # messages without an answer
 
@@ -118,7 +119,8 @@ class Client(threading.Thread):
                 until = time.monotonic() + 60
             front_end = self.choose.choice(list(self.trial.demo.fe))
             with contextlib.suppress(AssertionError, OSError), \
-                    mail_lab.connect(self.trial.demo, front_end=front_end, seconds=90) as smtp:
+                    mail_lab.Smtp(self.trial.demo.fe[front_end]["smtp"], seconds=90,
+                                  source=self.source) as smtp:
                 for _ in range(self.choose.randint(1, 8)):
                     if not self.serve(smtp, front_end, until is None):
                         break
@@ -161,7 +163,7 @@ class Client(threading.Thread):
     def send(self, smtp, attempt):
         message = attempt.message
         recipients = [*message.recipients]
-        unknown = self.choose.random() < 0.2 and len(recipients) > 1
+        unknown = self.choose.random() < 0.01 and len(recipients) > 1
         if unknown:
             recipients.insert(1, "nobody@domain1.dom")
         in_chunks = self.choose.random() < 0.2
@@ -423,7 +425,9 @@ class Trial:
         for attempt in arrived[:-1]:
             died = self.killed(attempt.front_end, attempt.sent, attempt.ended)
             if attempt.left:
-                self.count("twice, case 3, its client left and sent again")
+                following = message.tries[message.tries.index(attempt) + 1]
+                where = ("there" if following.front_end == attempt.front_end else "elsewhere")
+                self.count(f"twice, case 3, its client left and sent again {where}")
             elif not attempt.answer and died:
                 self.count("twice, case 2, its front end died and its client sent again")
             else:
