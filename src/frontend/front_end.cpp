@@ -66,7 +66,9 @@ void FrontEnd::resume() {
 
 void FrontEnd::stop() {
     accounts_.stop();
-    for (const auto& worker : workers_) worker->stop(net::EndReason::Draining);
+    // All at once: a message that is on its way to its servers may take its time.
+    for (const auto& worker : workers_) worker->begin_stop(net::EndReason::Draining);
+    for (const auto& worker : workers_) worker->wait();
 }
 
 std::size_t FrontEnd::kick(const cluster::SessionFilter& filter, const std::string& reason) {

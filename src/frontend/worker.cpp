@@ -152,7 +152,7 @@ void Worker::resume() {
     });
 }
 
-void Worker::stop(net::EndReason reason) {
+void Worker::begin_stop(net::EndReason reason) {
     if (!thread_.joinable()) return;
     loop_.post([this, reason] {
         draining_ = true;
@@ -166,7 +166,10 @@ void Worker::stop(net::EndReason reason) {
         if (sweeping_ != nullptr) sweeping_->cut_short();
         loop_.stop_when_idle();
     });
-    thread_.join();
+}
+
+void Worker::wait() {
+    if (thread_.joinable()) thread_.join();
 }
 
 void Worker::use_certificates(std::shared_ptr<const net::TlsServer> certificates) {

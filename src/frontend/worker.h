@@ -74,8 +74,10 @@ public:
     /// Thread-safe, as the next: no new connections; sessions that are not logged in end.
     void drain();
     void resume();
-    /// Ends all sessions and the thread; returns when it has ended.
-    void stop(net::EndReason reason);
+    /// Begins to end all sessions, and the thread after them.
+    void begin_stop(net::EndReason reason);
+    /// After begin_stop(): returns when the thread has ended.
+    void wait();
     void use_certificates(std::shared_ptr<const net::TlsServer> certificates);
     void kick(cluster::SessionHandle handle, std::string reason);
     /// Where the listeners are, in the order of the settings, then that of the maps (ports may be
