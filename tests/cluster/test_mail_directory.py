@@ -109,7 +109,8 @@ class VeryMany(unittest.TestCase):
                 answers += [smtp.answer()[:9] for _ in range(1000)]
             self.assertEqual(set(answers[:1000]), {"250 2.1.5"})
             self.assertEqual(set(answers[1000:]), {"452 4.5.3"})
-            self.assertLess(self.memory() - before, 8 << 10, "KiB more than before")
+            if not harness.IS_SANITIZED:
+                self.assertLess(self.memory() - before, 8 << 10, "KiB more than before")
             self.assertRegex(smtp.data(text_of(marker)), "^250 2.0.0 Delivered")
         for home in ("sv1", "sv2"):
             self.assertEqual(everywhere(demo, people[home], marker), {home: 1})
