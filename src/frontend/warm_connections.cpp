@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "base/log.h"
+
 namespace muster::frontend {
 namespace {
 
@@ -37,6 +39,8 @@ std::unique_ptr<Upstream> WarmConnections::take(
 void WarmConnections::put(const std::shared_ptr<const UpstreamTarget>& target,
                           std::unique_ptr<Upstream> upstream) {
     pools_[target].waiting.push_back({std::move(upstream), net::Clock::now()});
+    log::debug("warm-connection-ready",
+               {{"server", target->server}, {"service", cluster::name(target->service)}});
 }
 
 void WarmConnections::forget(const std::shared_ptr<const UpstreamTarget>& target) {

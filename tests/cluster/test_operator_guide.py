@@ -183,7 +183,8 @@ class FirstCluster(unittest.TestCase):
             self.type(name, join.replace("sha256//…", pin), token)
             self.type(name, enable)
             self.assertIn("is fine", self.type(name, "muster check"))
-        self.assertEqual(self.type("sv1", "muster status").count(" yes "), 3)
+        wait_for(lambda: self.type("sv1", "muster status").count(" yes ") == 3,
+                 "three nodes that have the state")
 
     def certificates(self):
         issue = self.lines(5)[0]
