@@ -173,14 +173,14 @@ def attack(site, effort, rounds):
         _others(site, peer, 500)
         calm = [_others(site, peer, 500) for _ in range(max(rounds, 3))]
         used = processes.settled_cpu_seconds(peer.pids())
-        log = peer.log_bytes()
+        told = peer.log_lines("event=recipients-refused")
         attackers = site.start_mail("unknown", peer.port(False), guesses, **spread)
         attacked = []
         while attackers.poll() is None:
             attacked.append(_others(site, peer, 500))
         outcome = site.outcome(attackers, guesses, attackers.stdout.read())
         used = processes.settled_cpu_seconds(peer.pids()) - used
-        log = peer.log_bytes() - log
+        told = peer.log_lines("event=recipients-refused") - told
         few = site.start_mail("unknown", peer.port(False), guesses, each=1000, batch=10,
                               sources=50, concurrency=500)
         _others(site, peer, 500)  # by then all are slowed down
@@ -188,7 +188,7 @@ def attack(site, effort, rounds):
         processes.stop(few)
     figures = {"guesses a second": guesses / outcome["seconds"],
                "CPU s of all, attack and others": used,
-               "bytes of log a guess": log / guesses}
+               "log lines of the attack": told}
     for what in ("login", "message"):
         before = statistics.median(each[what] for each in calm)
         figures[f"ms a {what} before"] = before * 1000

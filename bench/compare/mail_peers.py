@@ -150,8 +150,9 @@ tls = "none"
 {self.imap_listener()}""")
         self.run([self.site.muster, "serve", "--config", config])
 
-    def log_bytes(self):
-        return (self.directory / self.log).stat().st_size
+    def log_lines(self, event):
+        with open(self.directory / self.log, encoding="utf-8") as log:
+            return sum(event in line for line in log)
 
     def wait_for_log(self, event, seconds):
         """Until its log tells of `event`."""
