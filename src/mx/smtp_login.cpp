@@ -17,6 +17,23 @@ bool judges_itself(const cluster::Server& server) {
     return server.node.empty() && server.login == cluster::LoginMode::Own;
 }
 
+/// What goes to such a server, which may look at one of two names only: it must be the account's.
+/// Who has proved to be one would else be taken for the other.
+Result<std::string> own_proof(const frontend::Login& login, const AccountAddress& account) {
+    const auto who = wire::sasl::identity(login.mechanism, login.message);
+    if (!who) return std::unexpected(who.error());
+    const bool has_two = !who->authzid.empty() && !who->authcid.empty();
+    if (has_two && !wire::equal_folded(who->authzid, who->authcid)) {
+        return fail(ErrorKind::Refused, "", "credentials of another account");
+    }
+    if (login.mechanism != wire::sasl::Mechanism::Plain) {
+        return frontend::message_for(login, account);
+    }
+    const auto plain = wire::sasl::parse_plain(login.message);
+    if (!plain) return std::unexpected(plain.error());
+    return wire::sasl::write_plain({}, account.view(), plain->password);
+}
+
 }  // namespace
 
 Task<std::optional<std::string>> SmtpSession::ask(std::string_view challenge) {
@@ -48,7 +65,7 @@ std::string SmtpSession::mechanisms() {
     const auto imap = cluster::common_announcement(by_imap, cluster::Service::Imap).mechanisms;
     const auto smtp = cluster::common_announcement(others, cluster::Service::Submission).mechanisms;
     std::string text = "PLAIN LOGIN";
-    for (const std::string& each : imap.empty() || by_imap.empty() ? smtp : imap) {
+    for (const std::string& each : by_imap.empty() ? smtp : imap) {
         const auto mechanism = wire::sasl::routable(each);
         if (!mechanism || text.find(each) != text.npos) continue;
         if (!others.empty() && std::ranges::find(smtp, each) == smtp.end()) continue;
@@ -157,7 +174,7 @@ Task<Result<AccountAddress>> SmtpSession::judge_at_foreign_server(frontend::Logi
         !wire::equal_folded(login.name, route.login.view())) {
         co_return fail(ErrorKind::Refused, "", "a signed name that the server does not know");
     }
-    const auto message = frontend::message_for(login, route.login);
+    const auto message = own_proof(login, route.login);
     if (!message) co_return std::unexpected(message.error());
     const cluster::Service service =
         route.service == route.server->server.service(cluster::Service::Submission)
