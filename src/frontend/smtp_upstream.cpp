@@ -102,6 +102,10 @@ Task<Result<SaslStep>> SmtpUpstream::begin(UpstreamLogin login) {
         if (!taken) co_return std::unexpected(taken.error());
     }
     const std::string_view mechanism = wire::sasl::name(login.mechanism);
+    const bool is_plain = login.mechanism == wire::sasl::Mechanism::Plain;
+    if (is_plain && !extensions_.offers_auth(mechanism) && extensions_.offers_auth("LOGIN")) {
+        co_return co_await log_in_step_by_step(std::string(login.message));
+    }
     if (!extensions_.offers_auth(mechanism)) {
         co_return broken("it offers no AUTH " + std::string(mechanism));
     }
@@ -117,6 +121,24 @@ Task<Result<SaslStep>> SmtpUpstream::begin(UpstreamLogin login) {
     co_return co_await answer(std::move(initial));
 }
 
+/// AUTH LOGIN: its prompts mean name and password, whatever they say.
+Task<Result<SaslStep>> SmtpUpstream::log_in_step_by_step(std::string message) {
+    const auto plain = wire::sasl::parse_plain(message);
+    if (!plain) co_return std::unexpected(plain.error());
+    if (!plain->authzid.empty() && plain->authzid != plain->authcid) {
+        co_return broken("it offers no AUTH PLAIN, which another's account takes");
+    }
+    co_await stream_->write("AUTH LOGIN\r\n");
+    for (const std::string_view each : {plain->authcid, plain->password}) {
+        auto step = co_await outcome();
+        if (!step || step->kind == SaslStep::Kind::Denied) co_return step;
+        if (step->kind == SaslStep::Kind::Accepted) co_return broken("a success out of place");
+        const std::string line = base64_encode(each) + "\r\n";
+        co_await stream_->write(line);
+    }
+    co_return co_await outcome();
+}
+
 Task<Result<SaslStep>> SmtpUpstream::answer(std::string base64) {
     base64 += "\r\n";
     co_await stream_->write(base64);
@@ -127,8 +149,9 @@ Task<Result<SaslStep>> SmtpUpstream::outcome() {
     const auto answer = co_await reply();
     if (!answer) co_return std::unexpected(answer.error());
     constexpr std::uint16_t kChallenge = 334;
+    constexpr std::uint16_t kSuccess = 235;  // no other 2yz is one (RFC 4954, 4)
     if (answer->code == kChallenge) co_return SaslStep{SaslStep::Kind::Challenge, answer->text};
-    if (answer->positive()) co_return SaslStep{SaslStep::Kind::Accepted, {}};
+    if (answer->code == kSuccess) co_return SaslStep{SaslStep::Kind::Accepted, {}};
     const bool is_trouble = !answer->permanent() ||
                             std::ranges::find(kServerTrouble, answer->code) != kServerTrouble.end();
     if (is_trouble) co_return broken(shown(*answer));

@@ -26,6 +26,7 @@ private:
     Task<Result<>> expect(std::uint16_t code);
     Task<Result<>> introduce(std::string command);
     [[nodiscard]] std::string introduction(const wire::Introduction& client) const;
+    Task<Result<SaslStep>> log_in_step_by_step(std::string message);
     Task<Result<SaslStep>> outcome();
 
     wire::smtp::ReplyParser parser_;
