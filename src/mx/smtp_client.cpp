@@ -5,6 +5,26 @@
 
 namespace muster::mx {
 
+using wire::smtp::Said;
+
+namespace {
+
+template <typename T>
+void merge(wire::smtp::Attribute<T>& known, const wire::smtp::Attribute<T>& said) {
+    if (said.said != Said::Nothing) known = said;
+}
+
+/// What is said later counts.
+void merge(wire::smtp::Xclient& known, const wire::smtp::Xclient& said) {
+    merge(known.name, said.name);
+    merge(known.address, said.address);
+    merge(known.port, said.port);
+    merge(known.helo, said.helo);
+    merge(known.login, said.login);
+}
+
+}  // namespace
+
 void SmtpSession::look_up_client() {
     client_name_ = {};
     looking_up_.reset();
@@ -37,19 +57,48 @@ Task<SmtpSession::Next> SmtpSession::xclient(std::string_view rest) {
         complain(facts.error());
         co_return Next::Go;
     }
-    // What is said to be unknown is nobody's: not the client's before.
-    const bool is_another = facts->address.said != wire::smtp::Said::Nothing;
-    if (is_another || facts->login.said != wire::smtp::Said::Nothing) login_.clear();
-    if (facts->login.given()) login_ = account_of(facts->login.value);
-    if (facts->address.said != wire::smtp::Said::Nothing) changeable_peer_.client = {};
-    if (facts->address.given()) changeable_peer_.client.address = facts->address.value;
-    if (facts->port.given()) changeable_peer_.client.port = facts->port.value;
-    take_client_name(*facts);
-    reset();
+    co_await flush();  // recipients that were guessed count for who guessed them
+    if (facts->address.said != Said::Nothing) settle_refusals();
     helo_.clear();
-    if (facts->helo.given()) helo_ = facts->helo.value;
+    take_introduction(*facts);
+    reset();
     co_await greet();
     co_return Next::Go;
+}
+
+/// What is told before the next message is told of one client, in whatever order; a second address
+/// is another client's. What is said to be unknown, or nothing is said of, is nobody's: not that of
+/// the client before.
+void SmtpSession::take_introduction(const wire::smtp::Xclient& facts) {
+    const bool is_another = facts.address.said != Said::Nothing;
+    if (is_another && told_.address.said != Said::Nothing) told_ = {};
+    introduced_ = true;
+    merge(told_, facts);
+    Endpoint& client = changeable_peer_.client;
+    if (is_another) client.address = told_.address.given() ? told_.address.value : IpAddress();
+    if (is_another || facts.port.said != Said::Nothing) {
+        client.port = told_.port.given() ? told_.port.value : 0;
+    }
+    if (is_another || facts.login.said != Said::Nothing) {
+        login_ = told_.login.given() ? account_of(told_.login.value) : std::string();
+    }
+    if (is_another || facts.name.said != Said::Nothing) take_client_name(told_.name);
+    if (told_.helo.given()) helo_ = told_.helo.value;
+}
+
+/// Who connected is the client again (RFC 3207, 4.2).
+void SmtpSession::forget_introduction() {
+    if (!std::exchange(introduced_, false)) return;
+    told_ = {};
+    settle_refusals();
+    changeable_peer_.client = connected_;
+    look_up_client();
+}
+
+/// Refused recipients are told of the client that named them.
+void SmtpSession::settle_refusals() {
+    service_.refusal_log().tell(refusals_, peer_.session, peer_.client, helo_);
+    refusals_ = {};
 }
 
 /// The account that has the name; empty when nobody has it, or may not log in now.
@@ -64,17 +113,14 @@ std::string SmtpSession::account_of(const std::string& name) {
 }
 
 /// A name is looked up here where the peer says nothing of it.
-void SmtpSession::take_client_name(const wire::smtp::Xclient& facts) {
+void SmtpSession::take_client_name(const wire::smtp::Attribute<std::string>& name) {
     using State = ClientName::State;
-    if (facts.name.said == wire::smtp::Said::Nothing) {
-        if (facts.address.given()) look_up_client();
-        return;
-    }
+    if (name.said == Said::Nothing) return look_up_client();
     looking_up_.reset();
-    const bool is_late = facts.name.said == wire::smtp::Said::TemporarilyUnavailable;
+    const bool is_late = name.said == Said::TemporarilyUnavailable;
     client_name_ = {.state = is_late ? State::TempError : State::PermError};
-    if (facts.name.given() && is_host_name(facts.name.value)) {
-        client_name_ = {.state = State::Pass, .name = facts.name.value};
+    if (name.given() && is_host_name(name.value)) {
+        client_name_ = {.state = State::Pass, .name = name.value};
     }
 }
 

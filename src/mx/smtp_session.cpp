@@ -50,7 +50,8 @@ SmtpSession::SmtpSession(MailService& service, const frontend::ListenerSettings&
     : ClientSession(service.worker(), listener, client, peer),
       service_(service),
       changeable_peer_(peer),
-      may_introduce_(any_contains(service.settings().xclient_from, peer.client.address)) {}
+      may_introduce_(any_contains(service.settings().xclient_from, peer.client.address)),
+      connected_(peer.client) {}
 
 SmtpSession::~SmtpSession() {
     if (unheard_) service_.shared().results.remember(unheard_->message, unheard_->targets);
@@ -235,6 +236,7 @@ Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
         co_return Next::Go;
     }
     transaction_.emplace(MailTransaction{std::move(*mail)});
+    told_ = {};
     reply(250, "2.1.0", "Ok");
     co_return Next::Go;
 }
@@ -297,8 +299,9 @@ Task<SmtpSession::Next> SmtpSession::starttls(std::string_view rest) {
     co_await flush();
     // Everything that was learnt before is forgotten (RFC 3207, 4.2).
     reset();
-    helo_.clear();
     login_.clear();
+    forget_introduction();
+    helo_.clear();
     co_return co_await start_tls() ? Next::Go : Next::Leave;
 }
 

@@ -108,7 +108,10 @@ private:
     /// Strangers at port 25 are looked up in DNS, while they say what they want.
     void look_up_client();
     [[nodiscard]] std::string account_of(const std::string& name);
-    void take_client_name(const wire::smtp::Xclient& facts);
+    void take_introduction(const wire::smtp::Xclient& facts);
+    void forget_introduction();
+    void settle_refusals();
+    void take_client_name(const wire::smtp::Attribute<std::string>& name);
     Task<void> learn_client_name();
     Trace trace();
     [[nodiscard]] std::string authentication_results() const;
@@ -131,6 +134,9 @@ private:
     MailService& service_;
     frontend::Peer& changeable_peer_;
     const bool may_introduce_;  ///< XCLIENT: judged by who connected, not by whom he speaks of
+    const Endpoint connected_;  ///< who connected
+    wire::smtp::Xclient told_;  ///< by XCLIENT, since the last message
+    bool introduced_ = false;   ///< the client is another than who connected, or may be
     std::string out_;
     std::string helo_;
     bool extended_ = false;  ///< EHLO
