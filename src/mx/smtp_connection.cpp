@@ -43,10 +43,11 @@ Task<void> SmtpConnection::run(Endpoint client, Endpoint local) {
     log::info("connection-ended", {{"session", peer_.session},
                                    {"client", peer_.client.text()},
                                    {"reason", net::name(reason)}});
-    const std::string farewell = session_ ? session_->farewell(reason) : std::string();
-    if (farewell.empty()) co_return;
+    if (!session_) co_return;
+    const std::string last = session_->take_pending() + session_->farewell(reason);
+    if (last.empty()) co_return;
     try {
-        co_await net::within(client_, kFarewellTime, client_.write(farewell));
+        co_await net::within(client_, kFarewellTime, client_.write(last));
     } catch (const net::ConversationOver&) {
         log::debug("farewell-unheard", {{"session", peer_.session}});
     }

@@ -109,12 +109,15 @@ Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
     // taken for commands.
     const bool wanted = transaction_ && !transaction_->recipients.empty();
     if (wanted && !in_message_) {
+        if (looking_up_) co_await flush();
         co_await learn_client_name();
         begin_intake();
     }
     if (!wanted) message_began_ = net::Clock::now();
     std::uint64_t left = chunk->size;
     while (left != 0) {
+        // The client may wait for what it was not sent yet before it goes on.
+        if (!out_.empty() && !reader_.has_more()) co_await flush();
         expect_more(wanted ? intake_->size() : chunk->size - left);
         const std::string_view piece = co_await reader_.some(kDataChunk);
         if (piece.empty()) co_return Next::Leave;
@@ -182,9 +185,8 @@ Task<void> SmtpSession::end_message() {
     client_.expire_never();  // each server has a deadline of its own
     const Answer answer = co_await service_.in_line().deliver(message);
     client_.expire_after(service_.settings().idle);
-    sent_ahead_ = reader_.has_more() ? 1 : 0;
     if (answer.code == 250) {
-        unheard_ = Unheard{std::move(message.identity), taken_targets(*transaction_, true)};
+        unheard_.push_back({std::move(message.identity), taken_targets(*transaction_, true)});
     }
     reset();
     reply(answer.code, answer.enhanced, answer.text);

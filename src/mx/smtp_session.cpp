@@ -54,7 +54,9 @@ SmtpSession::SmtpSession(MailService& service, const frontend::ListenerSettings&
       connected_(peer.client) {}
 
 SmtpSession::~SmtpSession() {
-    if (unheard_) service_.shared().results.remember(unheard_->message, unheard_->targets);
+    for (const Unheard& each : unheard_) {
+        service_.shared().results.remember(each.message, each.targets);
+    }
     service_.refusal_log().tell(refusals_, peer_.session, peer_.client, helo_);
 }
 
@@ -72,9 +74,19 @@ void SmtpSession::complain(const Refusal& refusal) {
 Task<void> SmtpSession::flush() {
     if (unknown_ != 0) co_await slow_down_guessing();
     if (out_.empty()) co_return;
-    co_await client_.write(out_);
-    out_.clear();
-    if (out_.capacity() > 4 * kDataChunk) out_ = std::string();
+    client_.descriptor().throw_if_ended();  // then it goes before the farewell
+    // What was written in part is not written again.
+    std::string text = std::exchange(out_, {});
+    co_await client_.write(text);
+    for (Unheard& each : unheard_) {
+        if (each.told_at == kUntold) each.told_at = reader_.received();
+    }
+    text.clear();
+    if (text.capacity() <= 4 * kDataChunk) out_ = std::move(text);
+}
+
+void SmtpSession::note_line(std::uint64_t octets) {
+    std::erase_if(unheard_, [octets](const Unheard& each) { return each.told_at <= octets; });
 }
 
 /// Answers of one packet are delayed together: it is the rate that counts.
@@ -100,14 +112,10 @@ Task<void> SmtpSession::serve() {
             co_await flush();
             client_.expire_after(service_.settings().idle);
         }
+        const std::uint64_t begins = reader_.received() - reader_.waiting();
         const auto line = co_await reader_.line(wire::smtp::kMaxAuthLine);
         if (!line) co_return;
-        // A line that was on its way before the answer says nothing of it.
-        if (sent_ahead_ > 0) {
-            --sent_ahead_;
-        } else {
-            unheard_.reset();
-        }
+        note_line(begins);
         if (host_.draining() && !in_message_) {
             throw net::ConversationOver(net::EndReason::Draining);
         }

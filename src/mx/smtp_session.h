@@ -2,9 +2,12 @@
 // SMTP as a server speaks it (RFC 5321): mail in (port 25) and submission (RFC 6409).
 
 #include <array>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "cluster/recipients.h"
 #include "cluster/route.h"
@@ -36,6 +39,8 @@ public:
     Task<void> serve();
     /// The client is not in the middle of a message: it can be told to come back later.
     [[nodiscard]] bool between_messages() const { return !in_message_; }
+    /// Answers that the client was not sent yet: they come before any farewell.
+    [[nodiscard]] std::string take_pending() { return std::exchange(out_, {}); }
     /// Ends the conversation with a server that judges a login, now or when its time is up: now.
     void end_login(net::EndReason reason);
     void hurry_login();
@@ -84,6 +89,9 @@ private:
     /// A mistake of the client's: too many of them and it is sent away.
     void complain(const wire::smtp::Refusal& refusal);
     Task<void> flush();
+    /// A line that begins behind `octets` of the client's has come: what it was told before, it has
+    /// heard, unless the line was on its way already.
+    void note_line(std::uint64_t octets);
     /// Forgets the message that is under way.
     void reset();
     void start_hello(std::string_view rest, bool extended);
@@ -150,16 +158,17 @@ private:
     queue::QueueId id_;
     std::size_t mistakes_ = 0;
     unsigned commands_ = 0;
-    unsigned sent_ahead_ = 0;    ///< lines that came before the last message was answered
     std::uint32_t unknown_ = 0;  ///< recipients since the last flush
     Refusals refusals_;
     bool in_message_ = false;
-    /// The last message, answered with 250, as long as nothing shows that the client has heard it.
+    /// A message answered with 250, as long as nothing shows that the client has heard it.
     struct Unheard {
         MessageIdentity message;
         std::vector<std::string> targets;
+        std::uint64_t told_at = kUntold;  ///< octets of the client's that had come by then
     };
-    std::optional<Unheard> unheard_;
+    static constexpr std::uint64_t kUntold = std::numeric_limits<std::uint64_t>::max();
+    std::vector<Unheard> unheard_;
 };
 
 }  // namespace muster::mx

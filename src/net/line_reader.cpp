@@ -85,6 +85,7 @@ Task<bool> LineReader::fill(std::size_t chunk) {
             throw;
         }
         buffer_.resize(size + attempt.bytes);
+        received_ += attempt.bytes;
         if (attempt.state == Attempt::State::Moved) co_return true;
         if (attempt.state == Attempt::State::End) co_return false;
         if (buffer_.empty() && buffer_.capacity() > 2 * kChunk) buffer_ = std::string();

@@ -1,6 +1,7 @@
 #pragma once
 // Bounded lines and exact byte counts from a Stream.
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,9 @@ public:
     [[nodiscard]] bool has_line() const { return buffer_.find('\n', begin_) != std::string::npos; }
     /// True when bytes wait that were sent ahead of our answer (pipelining).
     [[nodiscard]] bool has_more() const { return begin_ < buffer_.size(); }
+    /// Octets read so far, and those of them that nobody has taken yet.
+    [[nodiscard]] std::uint64_t received() const { return received_; }
+    [[nodiscard]] std::size_t waiting() const { return buffer_.size() - begin_; }
     /// What was read ahead, and forgets it: goes to the pump, or into the void at STARTTLS.
     std::string take_rest();
 
@@ -52,6 +56,7 @@ private:
     Stream& stream_;
     std::string buffer_;
     std::size_t begin_ = 0;
+    std::uint64_t received_ = 0;
 };
 
 }  // namespace muster::net
