@@ -9,9 +9,11 @@ namespace {
 constexpr std::size_t kProbe = 2;
 /// A probe without an answer is repeated after this.
 constexpr milliseconds kProbeAgain = std::chrono::minutes(2);
-/// A parked message is looked at again this long after its destination's rest, whatever happens.
+/// A parked message is looked at again this long after its destination's rest, or after it was
+/// parked, whatever happens.
 constexpr milliseconds kParkedAtMost = std::chrono::minutes(5);
-/// The same for one that had no room: a place may have become free just before it was parked.
+/// A place may have become free just before a message was parked for want of room: so long after
+/// that some are given to see, of all that wait there.
 constexpr milliseconds kBusyAtMost = std::chrono::seconds(10);
 
 std::unique_ptr<char[]> packed(const Summary& summary) {
@@ -164,17 +166,15 @@ void ScheduleIndex::hold(IndexedMessage& message) {
 void ScheduleIndex::park(IndexedMessage& message, Destination& destination, Time now) {
     leave_list(message);
     set_state(message, MessageState::Parked);
-    const Time look =
-        destination.until > now ? destination.until + kParkedAtMost : now + kBusyAtMost;
-    message.when = key_for(message, look);
+    message.when = key_for(message, std::max(destination.until, now) + kParkedAtMost);
     heap_.put(message);
     message.parked_at = &destination;
     message.before = destination.last;
     (destination.last != nullptr ? destination.last->behind : destination.first) = &message;
     destination.last = &message;
-    if (destination.parked++ == 0 && destination.until > now) {
-        set_probe(destination, destination.until);
-    }
+    ++destination.parked;
+    if (destination.probe != Time{}) return;
+    set_probe(destination, destination.until > now ? destination.until : now + kBusyAtMost);
 }
 
 void ScheduleIndex::leave_list(IndexedMessage& message) {
@@ -261,7 +261,10 @@ void ScheduleIndex::unpark_due(Time now, std::size_t limit) {
     while (!probes_.empty() && probes_.begin()->first <= now) {
         Destination& destination = *probes_.begin()->second;
         unpark(destination, kProbe, now);
-        if (destination.parked > 0) set_probe(destination, now + kProbeAgain);
+        const bool was_reached = destination.failures == 0;
+        if (destination.parked > 0) {
+            set_probe(destination, now + (was_reached ? kBusyAtMost : kProbeAgain));
+        }
     }
     while (!draining_.empty() && limit > 0) {
         Destination& destination = *draining_.back();

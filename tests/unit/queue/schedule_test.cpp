@@ -164,6 +164,17 @@ TEST_F(ScheduleTest, BusyMessagesWaitForRoom) {
     EXPECT_EQ(due(kStart + 10s), std::vector{second});  // if nobody told
 }
 
+TEST_F(ScheduleTest, OfManyBusyMessagesAFewAreGivenToSee) {
+    for (int i = 0; i < 100; ++i) add();
+    for (const QueueId& id : due(kStart)) settle(id, Group::Busy, kStart);
+    for (int second = 1; second <= 60; ++second) {
+        const auto given = due(kStart + second * 1s);
+        EXPECT_EQ(given.size(), second % 10 == 0 ? 2U : 0U) << second;
+        for (const QueueId& id : given) settle(id, Group::Busy, kStart + second * 1s);
+    }
+    EXPECT_EQ(due(kStart + 10min).size(), 100U);
+}
+
 TEST_F(ScheduleTest, ExpiredAndDelayedMessagesAreGivenWhereverTheyWait) {
     const QueueId id = add();
     Time time = kStart;
