@@ -1,6 +1,7 @@
 #pragma once
 // How many messages are on their way to one destination at once.
 
+#include <algorithm>
 #include <coroutine>
 #include <deque>
 #include <map>
@@ -23,7 +24,10 @@ class Traffic {
 public:
     /// At most `most` turns of a destination at once.
     Traffic(net::Loop& loop, queue::Schedule& schedule, std::size_t most)
-        : loop_(loop), schedule_(schedule), most_(most) {}
+        : loop_(loop),
+          schedule_(schedule),
+          most_(most),
+          most_waiting_(std::max<std::size_t>(most / 2, 1)) {}
 
     /// `co_await`ed: a turn, which leave() ends.
     class Turn {
@@ -54,6 +58,8 @@ private:
     net::Loop& loop_;
     queue::Schedule& schedule_;
     const std::size_t most_;
+    /// In memory; few, so that slow destinations do not take the tries of all others.
+    const std::size_t most_waiting_;
     std::map<std::string, Way> ways_;
 };
 
