@@ -19,6 +19,8 @@ namespace {
 constexpr net::Duration kLongestPause{5'000};
 constexpr net::Duration kLookAtEnd{250};
 constexpr net::Duration kSweep{1'000};
+/// After which the disk is asked again for what it could not read or take.
+constexpr queue::milliseconds kStorageAgain = std::chrono::minutes(1);
 
 queue::Outcome queue_outcome(Outcome outcome) {
     switch (outcome) {
@@ -197,7 +199,8 @@ Task<void> QueueRunner::attempt(queue::QueueId id) {
             log::error("queued-message-unreadable",
                        {{"id", id}, {"reason", message.error().detail}});
         }
-        if (message.error().kind == ErrorKind::Io) spool_.settle(id, {});
+        if (message.error().kind == ErrorKind::Io)
+            spool_.put_back(id, queue::now() + kStorageAgain);
     } else {
         Try each{.message = std::move(*message)};
         co_await deliver(each);
@@ -216,7 +219,10 @@ Task<void> QueueRunner::deliver(Try& each) {
     }
     each.left = std::move(plan.left);
     for (const RecipientGroup& group : plan.groups) {
-        for (const std::uint32_t recipient : group.recipients) each.results.expect(recipient);
+        for (const std::uint32_t recipient : group.recipients) {
+            each.results.expect(recipient);
+            each.destinations.emplace(recipient, group.destination);
+        }
     }
     for (const RecipientGroup& group : plan.groups) {
         // What was found out so far stands whatever becomes of the rest.
@@ -393,24 +399,53 @@ Task<void> QueueRunner::finish(Try& each) {
     std::vector<queue::RecipientResult> fresh = each.results.take();
     // The report first: a crash in between repeats it, and loses none.
     if (!co_await reports_.report(each.message, with_outcomes(fresh, false))) {
-        log::error("report-not-queued", {{"id", id}, {"next", "the message is tried again"}});
-        std::erase_if(fresh, [](const queue::RecipientResult& result) {
-            return result.outcome == queue::Outcome::Failed;
-        });
-        spool_.record(id, std::move(fresh));
-        co_return spool_.settle(id, each.left);
+        co_return unreported(each, std::move(fresh));
     }
     if (std::ranges::none_of(states, is_open)) co_return remove(id);
     spool_.record(id, std::move(fresh));
     const bool is_late =
+        !stopping_ &&
         queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
                                 each.message.delay_notice, queue::now());
-    if (is_late && co_await reports_.report(each.message, with_outcomes(known, true))) {
+    if (is_late && co_await reports_.report(each.message, delays(each))) {
         spool_.record_delay_notice(id);
     } else if (known.empty() && !queue::counts_as_try(each.left)) {
         co_return spool_.pass_over(id, each.left);
     }
     spool_.settle(id, each.left);
+}
+
+void QueueRunner::unreported(Try& each, std::vector<queue::RecipientResult> fresh) {
+    const queue::QueueId& id = each.message.id;
+    log::error("report-not-queued", {{"id", id}, {"next", "the message is tried again"}});
+    std::erase_if(fresh, [](const queue::RecipientResult& result) {
+        return result.outcome == queue::Outcome::Failed;
+    });
+    spool_.record(id, std::move(fresh));
+    // Its own back-off does not count once it has expired.
+    if (each.left.empty()) return spool_.put_back(id, queue::now() + kStorageAgain);
+    spool_.settle(id, each.left);
+}
+
+std::vector<queue::RecipientResult> QueueRunner::delays(const Try& each) {
+    std::vector<queue::RecipientResult> found;
+    for (std::uint32_t i = 0; i < each.message.states.size(); ++i) {
+        const queue::RecipientState& state = each.message.states[i];
+        if (!is_open(state)) continue;
+        queue::RecipientResult result = state.last;
+        if (result.status.empty()) {  // nobody has ever tried
+            const auto destination = each.destinations.find(i);
+            result.status = "4.4.1";
+            if (destination != each.destinations.end()) {
+                result.text = spool_.schedule().reason(destination->second);
+            }
+            if (result.text.empty()) result.text = "Its server was not asked yet";
+        }
+        result.recipient = i;
+        result.outcome = queue::Outcome::Deferred;
+        found.push_back(std::move(result));
+    }
+    return found;
 }
 
 void QueueRunner::remove(const queue::QueueId& id) {

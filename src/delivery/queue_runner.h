@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -61,6 +62,7 @@ private:
         queue::QueuedMessage message;
         TryResults results{};
         std::vector<queue::GroupResult> left{};
+        std::map<std::uint32_t, std::string> destinations{};  ///< of recipients; one of several
     };
 
     void run();
@@ -74,6 +76,10 @@ private:
     Task<void> attempt(queue::QueueId id);
     Task<void> deliver(Try& each);
     Task<void> finish(Try& each);
+    /// The sender could not be told of what is final in `fresh`.
+    void unreported(Try& each, std::vector<queue::RecipientResult> fresh);
+    /// What is known last of those that wait.
+    [[nodiscard]] std::vector<queue::RecipientResult> delays(const Try& each);
     void remove(const queue::QueueId& id);
 
     void fail_all(Try& each, const char* status, std::string_view text);

@@ -1,5 +1,7 @@
 #include "delivery/sender_reports.h"
 
+#include <algorithm>
+
 #include "queue/derived_id.h"
 
 namespace muster::delivery {
@@ -7,8 +9,6 @@ namespace muster::delivery {
 // The caller holds the message and awaits at once.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 namespace {
-
-constexpr std::size_t kMany = 10'000;
 
 /// For what makes a report differ from others on the same message.
 char letter_of(queue::Outcome outcome) {
@@ -29,7 +29,10 @@ bool SenderReports::knows(const queue::QueueId& id, std::uint32_t recipient,
 }
 
 Task<bool> SenderReports::report(const queue::QueuedMessage& message,
-                                 const std::vector<queue::RecipientResult>& results) {
+                                 std::vector<queue::RecipientResult> results) {
+    if (const auto owed = owed_.find(message.id); owed != owed_.end()) {
+        results.insert(results.begin(), owed->second.begin(), owed->second.end());
+    }
     std::vector<ReportItem> items;
     Told told;
     std::string what;
@@ -48,7 +51,15 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
     }
     if (message.envelope.sender.empty() || items.empty()) co_return true;
     const queue::QueueId id = queue::derived_id(message.id, what);
-    if (!co_await commit(message, items, id)) co_return false;
+    if (!co_await commit(message, items, id)) {
+        std::erase_if(results, [&told](const queue::RecipientResult& result) {
+            return result.outcome != queue::Outcome::Delivered ||
+                   !told.contains({result.recipient, result.outcome});
+        });
+        if (!results.empty()) owed_[message.id] = std::move(results);
+        co_return false;
+    }
+    owed_.erase(message.id);
     told_[message.id].merge(told);
     co_return true;
 }
@@ -73,8 +84,11 @@ Task<bool> SenderReports::commit(const queue::QueuedMessage& message,
 }
 
 void SenderReports::sweep() {
-    if (told_.size() < kMany) return;
-    std::erase_if(told_, [this](const auto& one) { return !spool_.schedule().find(one.first); });
+    const auto is_gone = [this](const auto& one) { return !spool_.schedule().contains(one.first); };
+    if (told_.size() + owed_.size() < sweep_at_) return;
+    std::erase_if(told_, is_gone);
+    std::erase_if(owed_, is_gone);
+    sweep_at_ = std::max(kMany, 2 * (told_.size() + owed_.size()));
 }
 
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -22,11 +22,15 @@ public:
 
     /// Queues what the sender wants to hear of `results`; false when that cannot be queued. What it
     /// was told before, as far as this process or the queue knows, is not said again: the results
-    /// may not have been written since.
+    /// may not have been written since. What could not be queued of deliveries, which are not
+    /// repeated, is reported with what is next: the message must stay that long.
     Task<bool> report(const queue::QueuedMessage& message,
-                      const std::vector<queue::RecipientResult>& results);
+                      std::vector<queue::RecipientResult> results);
     /// The message leaves the queue.
-    void forget(const queue::QueueId& id) { told_.erase(id); }
+    void forget(const queue::QueueId& id) {
+        told_.erase(id);
+        owed_.erase(id);
+    }
     /// Forgets messages that have left the queue in other ways, once there are many.
     void sweep();
 
@@ -38,10 +42,14 @@ private:
     Task<bool> commit(const queue::QueuedMessage& message, const std::vector<ReportItem>& items,
                       queue::QueueId id);
 
+    static constexpr std::size_t kMany = 10'000;
+
     net::Loop& loop_;
     queue::Spool& spool_;
     const std::string host_name_;
     std::map<queue::QueueId, Told> told_;  ///< of messages that are still queued
+    std::map<queue::QueueId, std::vector<queue::RecipientResult>> owed_;
+    std::size_t sweep_at_ = kMany;
 };
 
 }  // namespace muster::delivery

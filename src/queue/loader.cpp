@@ -71,6 +71,18 @@ Loader::~Loader() {
     if (thread_.joinable()) thread_.join();
 }
 
+void Loader::leave_out(const QueueId& id) {
+    if (done_) return;
+    const std::scoped_lock lock(mutex_);
+    left_out_.emplace(id.view());
+}
+
+// Who writes the file told of it before, and the file was seen: no later word is missed.
+bool Loader::is_left_out(const PackedId& id) {
+    const std::scoped_lock lock(mutex_);
+    return left_out_.contains(id);
+}
+
 LoadProgress Loader::progress() const {
     return {.known = known_,
             .loaded = loaded_,
@@ -107,6 +119,10 @@ void Loader::run() {
         if (bucket < present) files_.remove_bucket(bucket);
     }
     done_ = true;
+    {
+        const std::scoped_lock lock(mutex_);
+        left_out_.clear();
+    }
     done_.notify_all();
 }
 
@@ -116,10 +132,11 @@ void Loader::load_some(const std::vector<FoundFile>& found) {
         if (first >= found.size()) return;
         const std::size_t end = std::min(first + kTogether, found.size());
         for (std::size_t i = first; i < end && !stop_; ++i) {
+            ++loaded_;
+            if (is_left_out(found[i].id)) continue;
             const Loaded loaded = load_message(files_, schedule_, found[i].id.id());
             corrupt_ += loaded == Loaded::Corrupt ? 1 : 0;
             removed_ += loaded == Loaded::Removed ? 1 : 0;
-            ++loaded_;
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -38,12 +39,16 @@ public:
     Loader& operator=(const Loader&) = delete;
     ~Loader();
 
+    /// A message of that id, which `ids` did not give, is about to be written: it is not touched,
+    /// either. Thread-safe.
+    void leave_out(const QueueId& id);
     [[nodiscard]] LoadProgress progress() const;
     void wait();
 
 private:
     void run();
     void load_some(const std::vector<FoundFile>& found);
+    [[nodiscard]] bool is_left_out(const PackedId& id);
 
     const SpoolFiles& files_;
     Schedule& schedule_;
@@ -51,6 +56,8 @@ private:
     std::atomic<std::uint64_t> known_ = 0, loaded_ = 0, corrupt_ = 0, removed_ = 0;
     std::atomic<std::size_t> next_ = 0;
     std::atomic<bool> listed_ = false, stop_ = false, done_ = false;
+    std::mutex mutex_;
+    std::set<PackedId> left_out_;  ///< until all is loaded
     std::thread thread_;
 };
 

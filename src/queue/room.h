@@ -13,15 +13,14 @@ namespace muster::queue {
 class Room {
 public:
     /// Asks the system: whoever comes next need not wait for an answer that another waits for.
-    Room(const SpoolFiles& files, std::uint64_t reserve);
+    explicit Room(const SpoolFiles& files);
 
-    /// Limit when `size` bytes would go into the reserve, or the last inodes.
-    Result<> check(std::uint64_t size);
+    /// Limit when `size` bytes would go into the last `reserve` bytes, or the last inodes.
+    Result<> check(std::uint64_t size, std::uint64_t reserve);
     void used(std::uint64_t size) { free_.fetch_sub(static_cast<std::int64_t>(size)); }
 
 private:
     const SpoolFiles& files_;
-    const std::uint64_t reserve_;
     std::atomic<std::int64_t> free_ = 0;
     std::atomic<std::int64_t> asked_ = 0;
 };

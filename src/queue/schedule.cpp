@@ -259,6 +259,12 @@ std::vector<DestinationState> Schedule::destinations(std::size_t limit) {
     return states;
 }
 
+std::string Schedule::reason(std::string_view destination) {
+    const std::scoped_lock lock(state_->mutex);
+    const Destination* const found = state_->index.find_destination(destination);
+    return found == nullptr ? std::string() : found->reason;
+}
+
 bool Schedule::flush(const QueueId& id, Time now) {
     return state_->with([&](ScheduleIndex& index) {
         IndexedMessage* const message = index.find(id);
@@ -333,6 +339,11 @@ std::optional<Summary> Schedule::find(const QueueId& id) {
     const IndexedMessage* const message = state_->index.find(id);
     if (message == nullptr) return {};
     return summary_of(*message);
+}
+
+bool Schedule::contains(const QueueId& id) {
+    const std::scoped_lock lock(state_->mutex);
+    return state_->index.find(id) != nullptr;
 }
 
 Schedule::Counts Schedule::counts() {

@@ -89,6 +89,8 @@ public:
     /// how many.
     std::size_t release_parked(std::string_view destination, std::size_t count, Time now);
     [[nodiscard]] std::vector<DestinationState> destinations(std::size_t limit);
+    /// Why the destination is left alone; empty: it is not, as far as known.
+    [[nodiscard]] std::string reason(std::string_view destination);
 
     // Operators: due now. Counts are of messages changed. A taken one is due right after its try;
     // held ones are left alone.
@@ -104,6 +106,7 @@ public:
     [[nodiscard]] Page list(const Filter& filter, const QueueId& cursor, std::size_t limit,
                             std::size_t most_looked_at = 20'000);
     [[nodiscard]] std::optional<Summary> find(const QueueId& id);
+    [[nodiscard]] bool contains(const QueueId& id);
 
     struct Counts {
         std::uint64_t messages = 0;

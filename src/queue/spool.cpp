@@ -84,7 +84,7 @@ struct Spool::Impl {
           owner(settings.folder),
           schedule(settings.retry),
           ids(settings.owner.node),
-          room(files, settings.reserve),
+          room(files),
           recent(settings.recent_bytes),
           journal(files),
           keeper(files, settings.threads - std::min<std::size_t>(settings.threads, 1),
@@ -101,12 +101,13 @@ struct Spool::Impl {
         return fail(ErrorKind::Unavailable, "the queue was taken over by another node");
     }
 
-    Result<> has_room(std::uint64_t size) {
+    Result<> has_room(std::uint64_t size, Kind kind) {
+        if (kind == Kind::Dsn) return room.check(size, settings.reserve / 2);
         const Schedule::Counts counts = schedule.counts();
         const bool full = counts.messages >= settings.most_messages ||
                           (settings.most_bytes != 0 && counts.bytes + size > settings.most_bytes);
         if (full) return fail(ErrorKind::Limit, "insufficient storage", "the queue is full");
-        return room.check(size);
+        return room.check(size, settings.reserve);
     }
 
     void finished(const Summary& summary, Recent::Message message, const Result<>& kept,
@@ -197,18 +198,22 @@ Body Spool::new_body() const { return {impl_->settings.body_memory, impl_->files
 
 Result<> Spool::accepts(std::uint64_t size) const {
     if (impl_->lost) return impl_->may_run();
-    return impl_->has_room(size);
+    return impl_->has_room(size, Kind::Mail);
 }
 
 void Spool::commit(Envelope envelope, std::shared_ptr<const Content> content, After after,
                    Done done, QueueId id) {
     Result<> may = within_bounds(envelope);
-    if (may) may = impl_->has_room(content->size());
+    if (may) may = impl_->has_room(content->size(), envelope.kind);
     if (!may) {
         ++impl_->refused;
         return done(std::unexpected(may.error()));
     }
-    if (id.empty()) id = new_id();
+    if (id.empty()) {
+        id = new_id();
+    } else if (!impl_->ids.gave(id)) {
+        impl_->loader.leave_out(id);
+    }
     if (envelope.arrived == Time{}) envelope.arrived = now();
     if (envelope.expires == Time{}) {
         envelope.expires = envelope.arrived + impl_->settings.retry.expire_after;
@@ -314,6 +319,11 @@ void Spool::pass_over(const QueueId& id, std::span<const GroupResult> groups) {
         groups, [](const GroupResult& each) { return each.kind == GroupResult::Kind::Busy; });
     if (!is_next) impl_->recent.forget(id);  // that may last
     impl_->schedule.settle(id, groups, now());
+}
+
+void Spool::put_back(const QueueId& id, Time when) {
+    impl_->journal.append(id, {},
+                          [impl = impl_.get(), id, when] { impl->schedule.put_back(id, when); });
 }
 
 void Spool::record_delay_notice(const QueueId& id) {

@@ -26,7 +26,8 @@ struct SpoolSettings {
     Owner owner;
     RetrySettings retry;
     std::size_t body_memory = std::size_t{32} << 10;  ///< bytes of a message kept in memory
-    /// Free bytes of the file system below which nothing is taken.
+    /// Free bytes of the file system below which nothing is taken. Reports (Kind::Dsn) may use half
+    /// of them, and the following two do not stop them: without them messages cannot leave.
     std::uint64_t reserve = std::uint64_t{256} << 20;
     std::uint64_t most_messages = 10'000'000;
     std::uint64_t most_bytes = 0;  ///< of texts; 0: as the disk has room
@@ -141,6 +142,8 @@ public:
     /// The same at once, for a try that recorded nothing and counts for none: all `groups`, one or
     /// more, were Held or Busy.
     void pass_over(const QueueId& id, std::span<const GroupResult> groups);
+    /// The taker gives it back, due at `when`; it is no try, and nothing is noted in the file.
+    void put_back(const QueueId& id, Time when);
     void record_delay_notice(const QueueId& id);
     /// All recipients are done (and DSNs committed): the message leaves the queue.
     void remove(const QueueId& id);

@@ -12,6 +12,7 @@
 
 #include "cluster/directory_writer.h"
 #include "delivery/content_body.h"
+#include "queue/derived_id.h"
 #include "state/sqlite_store.h"
 #include "unit/delivery/smtp_server.h"
 #include "unit/queue/folder.h"
@@ -105,12 +106,12 @@ protected:
         resolver_ = std::move(*net::Resolver::create(resolver));
     }
 
-    void open_spool() {
+    void open_spool(std::uint64_t reserve = 0) {
         spool_.reset();
         queue::SpoolSettings spool;
         spool.folder = folder_ / "queue";
         spool.owner = {.node = NodeName("fe1"), .generation = 1, .instance = "x"};
-        spool.reserve = 0;
+        spool.reserve = reserve;
         spool_ = std::move(*queue::Spool::open(spool));
         spool_->wait_loaded();
     }
@@ -136,11 +137,39 @@ protected:
         queue::Envelope envelope;
         envelope.sender = sender;
         for (const std::string& one : recipients) envelope.recipients.push_back({.address = one});
+        return put_envelope(std::move(envelope));
+    }
+    queue::QueueId put_envelope(queue::Envelope envelope) {
         std::promise<queue::QueueId> id;
         spool_->commit(std::move(envelope), queue::Content::of("Subject: x\r\n\r\nx\r\n"),
                        queue::After::Due,
                        [&id](Result<queue::QueueId> done) { id.set_value(done.value()); });
         return id.get_future().get();
+    }
+    [[nodiscard]] std::string file_of(const queue::QueueId& id) const {
+        return folder_ / ("queue/active/" + id.text.substr(0, 6) + "/" + id.text);
+    }
+    /// Waits for a report in the queue.
+    std::string report() {
+        for (int i = 0; i < 1000; ++i) {
+            for (const queue::Summary& one : spool_->schedule().list({}, {}, 100).messages) {
+                if (one.kind != queue::Kind::Dsn) continue;
+                const auto message = spool_->read(one.id);
+                return message ? beginning_of(message->content) : std::string();
+            }
+            std::this_thread::sleep_for(10ms);
+        }
+        return {};
+    }
+    /// Until the message is Waiting for a time that has not come.
+    void wait_put_off(const queue::QueueId& id) {
+        const auto is_put_off = [&] {
+            const auto found = spool_->schedule().find(id);
+            return found && found->state == queue::MessageState::Waiting &&
+                   found->next_try > queue::now() + 30s;
+        };
+        for (int i = 0; i < 1000 && !is_put_off(); ++i) std::this_thread::sleep_for(10ms);
+        EXPECT_TRUE(is_put_off());
     }
     std::vector<queue::RecipientState> states(const queue::QueueId& id) {
         spool_->flush_writes();
@@ -217,7 +246,7 @@ TEST_F(QueueRunnerTest, AReportIsMadeOnceWhateverIsLostBehindIt) {
     SilentServer home;
     remote("else.test", {home.text()});
     const auto id = put({"a@one.test"});
-    const std::string file = folder_ / "queue/active/" + id.text.substr(0, 6) + "/" + id.text;
+    const std::string file = file_of(id);
     const std::string text = queue::file_text(file);
     for (int i = 0; i < 2; ++i) {
         TalkingServer server({refuses});
@@ -232,6 +261,80 @@ TEST_F(QueueRunnerTest, AReportIsMadeOnceWhateverIsLostBehindIt) {
         spool_->flush_writes();
         EXPECT_EQ(spool_->schedule().counts().messages, 1U);
     }
+}
+
+TEST_F(QueueRunnerTest, ADelayIsReportedOfAllThatWaitThoughNoneIsTried) {
+    const SilentServer sender;
+    const SilentServer first;
+    const SilentServer second;
+    remote("else.test", {sender.text()});
+    remote("one.test", {first.text()});
+    remote("two.test", {second.text()});
+    spool_->schedule().unreachable("host:" + first.text(), "Nobody answers", queue::now());
+    spool_->schedule().unreachable("host:" + second.text(), "Not at home", queue::now());
+    queue::Envelope envelope;
+    envelope.sender = "s@else.test";
+    envelope.arrived = queue::now() - 5h;
+    envelope.expires = queue::now() + 5h;
+    envelope.recipients = {{.address = "a@one.test"}, {.address = "b@two.test"}};
+    const auto id = put_envelope(envelope);
+    for (queue::Recipient& one : envelope.recipients) one.notify = queue::notify::kNever;
+    const auto silent = put_envelope(envelope);
+    start();
+    const std::string text = report();
+    for (const char* part : {"a@one.test", "b@two.test", "Nobody answers", "Not at home",
+                             "Status: 4.4.1", "Action: delayed"}) {
+        EXPECT_TRUE(text.contains(part)) << part << " in " << text;
+    }
+    wait_parked(id);
+    wait_parked(silent);
+    runner_->stop();
+    spool_->flush_writes();
+    EXPECT_TRUE(spool_->read(id)->delay_notice);
+    EXPECT_TRUE(spool_->read(silent)->delay_notice);
+    EXPECT_EQ(spool_->read(id)->tries, 0U);
+    EXPECT_EQ(spool_->schedule().counts().messages, 3U);
+}
+
+TEST_F(QueueRunnerTest, WhatCannotBeReportedWaitsAndWritesNothing) {
+    queue::Envelope envelope;
+    envelope.sender = "s@else.test";
+    envelope.arrived = queue::now() - 2h;
+    envelope.expires = queue::now() - 1h;
+    envelope.recipients = {{.address = "a@one.test"}};
+    const auto id = put_envelope(envelope);
+    const std::string text = queue::file_text(file_of(id));
+    open_spool(std::uint64_t{1} << 60);
+    start();
+    wait_put_off(id);
+    runner_->stop();
+    spool_->flush_writes();
+    EXPECT_EQ(queue::file_text(file_of(id)), text);
+}
+
+TEST_F(QueueRunnerTest, ASuccessIsReportedOnceThereIsRoom) {
+    const SilentServer sender;
+    TalkingServer server({kDelivers});
+    remote("else.test", {sender.text()});
+    remote("one.test", {server.text()});
+    queue::Envelope envelope;
+    envelope.sender = "s@else.test";
+    envelope.hold = true;
+    envelope.recipients = {{.address = "a@one.test", .notify = queue::notify::kSuccess}};
+    const auto id = put_envelope(envelope);
+    ASSERT_TRUE(spool_->release({&id, 1}));
+    const std::string obstacle = file_of(queue::derived_id(id, "0d"));
+    std::filesystem::create_directories(obstacle);
+    start();
+    wait_put_off(id);
+    EXPECT_EQ(states(id)[0].kind, State::Delivered);
+    std::filesystem::remove(obstacle);
+    spool_->schedule().flush(id, queue::now());
+    EXPECT_TRUE(report().contains("a@one.test"));
+    wait_gone(id);
+    runner_->stop();
+    server.end();
+    EXPECT_EQ(server.accepted(), 1U);
 }
 
 TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {

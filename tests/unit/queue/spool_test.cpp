@@ -252,17 +252,30 @@ TEST_F(SpoolTest, TheFirstToAskAtOnceAllFindRoom) {
     ASSERT_TRUE(files);
     std::atomic<int> refused = 0;
     for (int i = 0; i < 20; ++i) {
-        Room room(*files, 0);
+        Room room(*files);
         std::latch start(4);
         std::vector<std::jthread> threads;
         for (int each = 0; each < 4; ++each) {
             threads.emplace_back([&] {
                 start.arrive_and_wait();
-                if (!room.check(1)) ++refused;
+                if (!room.check(1, 0)) ++refused;
             });
         }
     }
     EXPECT_EQ(refused, 0);
+}
+
+TEST_F(SpoolTest, WhatIsPutBackIsDueThenAndNothingIsNoted) {
+    const auto spool = open();
+    const QueueId id = put(*spool);
+    const std::string file = spool->folder() + "/active/" + id.text.substr(0, 6) + "/" + id.text;
+    const std::string text = file_text(file);
+    ASSERT_EQ(all_due(*spool), std::vector{id});
+    const Time when = now() + 1min;
+    spool->put_back(id, when);
+    spool->flush_writes();
+    EXPECT_EQ(spool->schedule().next_due(), when);
+    EXPECT_EQ(file_text(file), text);
 }
 
 TEST_F(SpoolTest, AChangedMessageIsSetAside) {
@@ -425,6 +438,9 @@ TEST_F(SpoolTest, RefusesWhatHasNoRoomOrSense) {
         EXPECT_TRUE(commit(*spool, envelope_for({"a@b"}), Content::of("x")));
         EXPECT_EQ(spool->accepts(1).error().kind, ErrorKind::Limit);
         EXPECT_EQ(spool->figures().refused, 3u);
+        Envelope report = envelope_for({"a@b"});
+        report.kind = Kind::Dsn;
+        EXPECT_TRUE(commit(*spool, report, Content::of("lets others leave the queue")));
     }
     SpoolSettings full = settings("other");
     full.reserve = std::uint64_t{1} << 60;
