@@ -2,7 +2,7 @@
 the modes of domains, other sites (a real Postfix), failure reports, and loops.
 
 A destination that could not be reached is left alone for 15 seconds, and a message that was tried for
-a minute: some of these tests wait for that. Front ends killed under load: test_mail_faults.py."""
+five: some of these tests wait for that. Front ends killed under load: test_mail_faults.py."""
 import email
 import os
 import signal
@@ -24,6 +24,8 @@ def setUpModule():
     global demo, people
     demo = harness.Demo()
     unittest.addModuleCleanup(demo.close)
+    for front_end in demo.fe:
+        mail_lab.change_mail_options(demo, front_end, retry_first=5)
     people = {home: demo.add_account(f"q-{home}@domain1.dom", PASSWORD, home=home)
               for home in HOMES}
     people |= {f"{home}-2": demo.add_account(f"q-{home}@domain2.dom", PASSWORD, home=home)
@@ -161,6 +163,8 @@ class Stopped(Case):
         connection, _ = silent.accept()  # and not a word
         self.addCleanup(connection.close)
         demo.end_node("fe1", signal.SIGTERM)
+        connection.close()
+        silent.close()  # whoever does not know the new way yet need not wait
         file, = queued(demo, "fe1", marker)
         self.assertRegex(file.read_text(), r"(?m) 0 delivered ")
         demo.api("PATCH", "/v1/domains/silent.test", {"route": [f"127.0.0.1:{sink.port}"]})
