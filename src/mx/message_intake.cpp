@@ -22,6 +22,11 @@ std::size_t end_of_header(std::string_view text, std::size_t from) {
     return at == text.npos ? text.npos : at + 4;
 }
 
+/// It would go on with the last field that is put above it.
+bool begins_within_a_field(std::string_view text) {
+    return text.starts_with(' ') || text.starts_with('\t');
+}
+
 }  // namespace
 
 MessageIntake::MessageIntake(queue::Body body, const Settings& settings, Trace trace)
@@ -49,6 +54,7 @@ void MessageIntake::take(std::string_view text) {
     // The empty line may lie across two pieces.
     const std::size_t before = header_.size() < 3 ? 0 : header_.size() - 3;
     header_ += text;
+    if (begins_within_a_field(header_)) return close_header(header_);
     const std::size_t end = end_of_header(header_, before);
     if (end != std::string_view::npos) {
         return close_header(std::string_view(header_).substr(end));
@@ -72,6 +78,7 @@ void MessageIntake::close_header(std::string_view rest) {
     if (trace_.complete && !summary.message_id) {
         top += "Message-ID: " + trace_.message_id + "\r\n";
     }
+    if (begins_within_a_field(rest) && header.empty()) top += "\r\n";  // as Postfix does
     append(top);
     const auto cleaned = trace_.own_results.empty()
                              ? std::nullopt

@@ -66,6 +66,12 @@ TEST_F(MessageIntakeTest, ResultsStandOnTopAndTrustedOnesStay) {
               "Authentication-Results: mx.example.org; spf=pass\r\n\r\n");
 }
 
+TEST_F(MessageIntakeTest, FieldsOfOursAreNotContinued) {
+    EXPECT_EQ(after_data(" forged=pass\r\nA: b\r\n\r\n.\r\n", 1),
+              "Received: here\r\n\r\n forged=pass\r\nA: b\r\n\r\n");
+    EXPECT_EQ(in_chunks("\tforged=pass\r\n", 20), "Received: here\r\n\r\n\tforged=pass\r\n");
+}
+
 TEST_F(MessageIntakeTest, CompletesWhatClientsLeaveOut) {
     Trace above = trace();
     above.complete = true;
