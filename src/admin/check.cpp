@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 
 #include "admin/alarms.h"
@@ -190,6 +191,23 @@ void check_server(Findings& findings, const cluster::Server& server) {
     }
 }
 
+/// What one front end says of a sender another takes for a stranger's, and a stranger's for its.
+void check_authserv_id(Findings& findings, const NodeConfig& config,
+                       const std::vector<cluster::Node>& nodes) {
+    const bool takes_mail = std::ranges::any_of(config.listeners, [](const auto& listener) {
+        return listener.protocol == "smtp" || listener.protocol == "submission";
+    });
+    if (!takes_mail || !config.mail.authserv_id.empty()) return;
+    const bool some_others = std::ranges::any_of(nodes, [&](const cluster::Node& node) {
+        return node.name != config.node.name && !node.revoked && !node.smtp.empty();
+    });
+    if (some_others) {
+        findings.warn(
+            "mail.authserv_id is empty: each front end removes forged results in its own name "
+            "alone; set the same one on all of them");
+    }
+}
+
 void check_entries(Findings& findings, const NodeConfig& config) {
     const auto replica = state_of(config);
     if (!replica) return;
@@ -210,6 +228,11 @@ void check_entries(Findings& findings, const NodeConfig& config) {
             check_server(findings, *server);
         }
     });
+    std::vector<cluster::Node> nodes;
+    each(cluster::kNodePrefix, [&](const std::string& name, const state::Entry& row) {
+        if (auto node = cluster::decode_node(name, row.value)) nodes.push_back(std::move(*node));
+    });
+    check_authserv_id(findings, config, nodes);
 }
 
 void check_cluster(Findings& findings, const NodeConfig& config, bool running) {

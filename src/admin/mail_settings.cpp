@@ -63,7 +63,8 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
         return fail(ErrorKind::Syntax,
                     "mail.host_name: \"" + from.host_name + "\": " + host.error().detail);
     }
-    const auto authserv = cluster::parse_domain(from.authserv_id);
+    const auto authserv =
+        cluster::parse_domain(from.authserv_id.empty() ? from.host_name : from.authserv_id);
     if (!authserv) {
         return fail(ErrorKind::Syntax,
                     "mail.authserv_id: \"" + from.authserv_id + "\": " + authserv.error().detail);

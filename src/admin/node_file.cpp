@@ -248,7 +248,7 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.stale_after = values.seconds("stale_after");
     mail.xclient_from = values.texts("xclient_from");
     mail.relay_from = values.texts("relay_from");
-    mail.authserv_id = or_else(values.text("authserv_id"), mail.host_name);
+    mail.authserv_id = values.text("authserv_id");
     mail.message_time = values.seconds("message_time");
     mail.client_names = values.flag("client_names");
     mail.reserve = values.number("reserve");

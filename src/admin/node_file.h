@@ -99,7 +99,7 @@ struct MailSettings {
     std::vector<std::string> xclient_from;
     std::vector<std::string> relay_from;
     bool client_names = true;
-    std::string authserv_id;
+    std::string authserv_id;  ///< empty: host_name
     std::chrono::seconds message_time{};
     std::size_t reserve = 0;
     std::vector<std::string> smart_host;

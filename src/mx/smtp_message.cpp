@@ -41,8 +41,9 @@ Trace SmtpSession::trace() {
                                            .for_address = only,
                                            .time = now});
     trace.authentication = authentication_results();
-    // Who may relay is ours, or speaks for others who are not.
-    const bool believed = may_introduce_ || (login_.empty() && is_trusted_to_relay());
+    // Who may relay is ours; who may introduce others is as long as it speaks for itself.
+    const bool believed =
+        login_.empty() && (is_trusted_to_relay() || (may_introduce_ && !introduced_));
     if (!believed) trace.own_results = service_.settings().authserv_id;
     trace.complete = submits() || !login_.empty();
     if (trace.complete) {

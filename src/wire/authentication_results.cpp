@@ -1,47 +1,18 @@
 #include "wire/authentication_results.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "wire/ascii.h"
 #include "wire/field_writer.h"
+#include "wire/utf8.h"
 
 namespace muster::wire {
 namespace {
 
 constexpr std::string_view kName = "Authentication-Results";
 
-bool is_white(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-/// Behind the comment that `text` begins with, which may hold others (RFC 5322, 3.2.2).
-std::string_view after_comment(std::string_view text) {
-    int depth = 0;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '\\')
-            ++i;
-        else if (text[i] == '(')
-            ++depth;
-        else if (text[i] == ')' && --depth == 0)
-            return text.substr(i + 1);
-    }
-    return {};
-}
-
-std::string_view after_comments(std::string_view text) {
-    for (;;) {
-        while (!text.empty() && is_white(text.front())) text.remove_prefix(1);
-        if (!text.starts_with('(')) return text;
-        text = after_comment(text);
-    }
-}
-
-std::string quoted_word(std::string_view text) {
-    std::string word;
-    for (std::size_t i = 1; i < text.size() && text[i] != '"'; ++i) {
-        if (text[i] == '\\' && i + 1 < text.size()) ++i;
-        word += text[i];
-    }
-    return word;
-}
+bool is_white(char c) { return std::string_view(" \t\r\n\v\f").contains(c); }
 
 /// A property's value: a token, or in quotes (RFC 8601, 2.2).
 std::string property(std::string_view value) {
@@ -81,11 +52,72 @@ std::string_view take_field(std::string_view& header) {
     return field;
 }
 
+/// What a field's value says in front of its results, read as RFC 5322 has it.
+struct Head {
+    std::string plain;     ///< without comments and quotes
+    std::string comments;  ///< what they hold
+    bool broken = false;   ///< a comment or quote has no end
+};
+
+Head read_head(std::string_view value) {
+    Head head;
+    int depth = 0;
+    bool quoted = false;
+    for (std::size_t i = 0; i < value.size(); ++i) {
+        char c = value[i];
+        if (c == '\\' && i + 1 < value.size()) {
+            c = value[++i];
+        } else if (c == '"' && depth == 0) {
+            quoted = !quoted;
+            continue;
+        } else if (c == '(' && !quoted) {
+            ++depth;
+        } else if (c == ')' && depth > 0) {
+            --depth;
+        } else if (c == ';' && depth == 0 && !quoted) {
+            return head;
+        }
+        (depth > 0 ? head.comments : head.plain) += c;
+    }
+    head.broken = depth > 0 || quoted;
+    return head;
+}
+
+/// The words between white space and RFC 2045's tspecials, which no authserv-id of ours has.
+std::vector<std::string_view> words_of(std::string_view text) {
+    const auto ends = [](char c) {
+        return is_white(c) || std::string_view("()<>@,;:\\\"/[]?=").contains(c);
+    };
+    std::vector<std::string_view> words;
+    while (!text.empty()) {
+        const auto end = std::ranges::find_if(text, ends);
+        const std::string_view word(text.begin(), end);
+        if (!word.empty()) words.push_back(word);
+        text.remove_prefix(std::min(word.size() + 1, text.size()));
+    }
+    return words;
+}
+
+bool is_same_name(std::string_view name, std::string_view authserv_id) {
+    if (name.ends_with('.')) name.remove_suffix(1);
+    return equal_folded(name, authserv_id);
+}
+
+/// Whether some reader may take it for ours: an id has a version behind it, white space within,
+/// comments that others read otherwise. One in Unicode may be any (RFC 8601, 2.5, and IDNA).
 bool claims(std::string_view field, std::string_view authserv_id) {
     if (!is_results_field(field)) return false;
-    std::string id = authserv_id_of(field.substr(field.find(':') + 1));
-    if (id.ends_with('.')) id.pop_back();
-    return equal_folded(id, authserv_id);
+    const Head head = read_head(field.substr(field.find(':') + 1));
+    const bool is_encoded = head.plain.contains("=?");  // RFC 2047
+    if (head.broken || is_encoded || !is_ascii(head.plain)) return true;
+    std::string joined;
+    const auto is_ours = [&](std::string_view word) { return is_same_name(word, authserv_id); };
+    const auto ends_ours = [&](std::string_view word) {
+        if (joined.size() <= authserv_id.size()) joined += word;
+        return is_ours(word) || is_ours(joined);
+    };
+    return std::ranges::any_of(words_of(head.plain), ends_ours) ||
+           std::ranges::any_of(words_of(head.comments), is_ours);
 }
 
 }  // namespace
@@ -111,13 +143,6 @@ std::string write_authentication_results(const AuthenticationResults& results) {
     }
     field.end();
     return out;
-}
-
-std::string authserv_id_of(std::string_view value) {
-    value = after_comments(value);
-    if (value.starts_with('"')) return quoted_word(value);
-    const std::size_t end = value.find_first_of(" \t\r\n;(");
-    return std::string(value.substr(0, end));
 }
 
 std::optional<std::string> without_results_of(std::string_view header,

@@ -21,11 +21,9 @@ struct AuthenticationResults {
 /// The field with CRLF, a line for each result; empty when nothing is known.
 std::string write_authentication_results(const AuthenticationResults& results);
 
-/// Who wrote a field, from its value; empty when that cannot be read.
-std::string authserv_id_of(std::string_view value);
-/// The header without the fields that say to be written by `authserv_id`, whatever its case (RFC
-/// 8601, 5); nothing when there is none. Lines that are no fields end nothing here: other readers
-/// may look behind them.
+/// The header without the fields that say to be written by `authserv_id` (ASCII), whatever its case
+/// (RFC 8601, 5), or that some reader may take for such; nothing when there is none. Lines that are
+/// no fields end nothing here: other readers may look behind them.
 std::optional<std::string> without_results_of(std::string_view header,
                                               std::string_view authserv_id);
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import unittest
 
+from harness import api_call
 from nodes_lab import Lab, cluster_status, free_port, shown_names, stranger_status, wait_for
 
 
@@ -615,6 +616,23 @@ key = "/nowhere.key"
         other = self.lab.node("open", ["master"])
         other.file.write_text(open_to_all.replace('name = "m1"', 'name = "open"'))
         self.assertIn("cluster.allow = 0.0.0.0/0 lets every address try", other.cli("check")[1])
+
+    def test_check_warns_of_front_ends_that_write_results_in_different_names(self):
+        call = (str(self.master.state / "admin.sock"), "PUT", "/v1/nodes/fe9")
+        api_call(*call, {"smtp": ["127.0.0.9:25"]})
+        self.addCleanup(api_call, call[0], "DELETE", call[2])
+        front = self.lab.node("front", ["master"])
+        text = self.master.file.read_text().replace('["master"]', '["master", "frontend"]') + f"""
+[[listener]]
+protocol = "smtp"
+address = "127.0.0.1:{free_port()}"
+tls = "none"
+"""
+        front.file.write_text(text)
+        self.assertIn("mail.authserv_id is empty", front.cli("check")[1])
+        self.assertNotIn("authserv_id", self.master.cli("check")[1])
+        front.file.write_text(text + '[mail]\nauthserv_id = "example.org"\n')
+        self.assertNotIn("authserv_id", front.cli("check")[1])
 
     def test_a_token_names_the_master_or_says_what_to_set(self):
         code, out, err = self.master.cli("token", "add")
