@@ -145,7 +145,7 @@ constexpr std::array kOptions{
            "Recipients that one account may send to in an hour through this node."},
     Option{"mail", "client_connections", Number, "0", "connections", "0..1000000000",
            "Connections of one client address (IPv6: one /64) in a minute; 0: any number. Not for "
-           "xclient_from and relay_from."},
+           "xclient_from, relay_from and the cluster's servers."},
     Option{"mail", "client_messages", Number, "0", "messages", "0..1000000000",
            "Messages of one client address in a minute; 0: any number. Not for logins, relay_from "
            "and the cluster's servers."},

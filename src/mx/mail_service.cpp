@@ -1,5 +1,7 @@
 #include "mx/mail_service.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "mx/smtp_connection.h"
 
@@ -73,6 +75,14 @@ Task<void> MailService::sweep() {
         refusal_log_.sum_up();
     }
     cache_.clear();
+}
+
+bool MailService::is_own_server(const IpAddress& client) {
+    const auto topology = worker_.directory().topology();
+    return std::ranges::any_of(topology->servers(), [&](const cluster::ServerView& view) {
+        return view.server.kind == cluster::ServerKind::Dovecot &&
+               worker_.shared().hosts.has(view.server.host, client);
+    });
 }
 
 queue::QueueId MailService::new_id() {

@@ -62,6 +62,8 @@ public:
     [[nodiscard]] InLine& in_line() { return in_line_; }
     [[nodiscard]] RefusalLog& refusal_log() { return refusal_log_; }
     [[nodiscard]] ClientNames& client_names() { return client_names_; }
+    /// The cluster's own servers send what is made there: redirects, vacation notices, reports.
+    [[nodiscard]] bool is_own_server(const IpAddress& client);
     [[nodiscard]] queue::QueueId new_id();
     [[nodiscard]] queue::Body new_body() const;
 

@@ -83,7 +83,7 @@ bool SmtpConnection::may_connect() const {
     const Settings& settings = service_.settings();
     const IpAddress& client = peer_.client.address;
     return settings.client_connections == 0 || any_contains(settings.xclient_from, client) ||
-           any_contains(settings.relay_from, client) ||
+           any_contains(settings.relay_from, client) || service_.is_own_server(client) ||
            service_.shared().rates.take_connection(client);
 }
 

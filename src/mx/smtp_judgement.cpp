@@ -47,13 +47,7 @@ std::string outside_address(wire::smtp::Path path) {
 bool SmtpSession::is_trusted_to_relay() const {
     if (!login_.empty()) return true;
     const IpAddress& client = peer_.client.address;
-    if (any_contains(service_.settings().relay_from, client)) return true;
-    // The cluster's own servers send what is made there: redirects, vacation notices, reports.
-    const auto& servers = service_.worker().directory().topology()->servers();
-    return std::ranges::any_of(servers, [&](const cluster::ServerView& view) {
-        return view.server.kind == cluster::ServerKind::Dovecot &&
-               service_.worker().shared().hosts.has(view.server.host, client);
-    });
+    return any_contains(service_.settings().relay_from, client) || service_.is_own_server(client);
 }
 
 bool SmtpSession::may_send_now() const {

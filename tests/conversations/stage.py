@@ -26,6 +26,8 @@ class Stage:
 
     def client_address(self, which):
         """Every conversation has addresses of its own, so that limits do not mix."""
+        if which == "server":
+            return HOST
         first = 200 if which.startswith("balancer") else 16 + self.number // 200
         last = 1 if which == "balancer" else 10 + int(which)
         return f"127.{first}.{self.number % 200}.{last}"
