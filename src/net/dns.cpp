@@ -20,6 +20,11 @@ namespace {
 
 constexpr std::size_t kMaxName = 253;
 constexpr int kClassIn = 1;
+// libunbound goes on with a question whose asker has gone, and ub_cancel() does not change that.
+// Of such there may be so many before those who wait less than others are not asked for, or nobody
+// is.
+constexpr std::size_t kMostLeftByHasty = 512;
+constexpr std::size_t kMostLeft = 8192;
 
 using Rdata = std::span<const unsigned char>;
 
@@ -180,6 +185,7 @@ struct Resolver::Impl {
     int stop_event = -1;
     std::mutex mutex;
     std::map<Ticket*, std::unique_ptr<Ticket>> tickets;
+    std::size_t left_behind = 0;  ///< tickets without a question
     std::thread reader;
 
     Impl() = default;
@@ -192,7 +198,8 @@ struct Resolver::Impl {
     Result<> start();
     void read_answers();
     Ticket* ask(const std::shared_ptr<Question>& question);
-    void abandon(Ticket* ticket);
+    void abandon(Ticket* ticket, const Question* question);
+    bool may_ask(Duration patience);
     void give_up(Loop& loop);
     static void answered(void* ticket, int error, ub_result* result);
 };
@@ -219,7 +226,7 @@ public:
         std::exchange(waiter_, nullptr).resume();
     }
     void expired() override {
-        impl_.abandon(ticket_);
+        impl_.abandon(ticket_, this);
         finish(failed("no answer in time"));
     }
 
@@ -318,10 +325,18 @@ Resolver::Impl::Ticket* Resolver::Impl::ask(const std::shared_ptr<Question>& que
     return ticket;
 }
 
-void Resolver::Impl::abandon(Ticket* ticket) {
+/// An answer may be on its way already, and the ticket's place another question's.
+void Resolver::Impl::abandon(Ticket* ticket, const Question* question) {
     const std::scoped_lock lock(mutex);
     const auto found = tickets.find(ticket);
-    if (found != tickets.end()) found->second->question.reset();
+    if (found == tickets.end() || found->second->question.get() != question) return;
+    found->second->question.reset();
+    ++left_behind;
+}
+
+bool Resolver::Impl::may_ask(Duration patience) {
+    const std::scoped_lock lock(mutex);
+    return left_behind < (patience < time_out ? kMostLeftByHasty : kMostLeft);
 }
 
 void Resolver::Impl::give_up(Loop& loop) {
@@ -330,7 +345,9 @@ void Resolver::Impl::give_up(Loop& loop) {
         const std::scoped_lock lock(mutex);
         for (const auto& [ticket, owned] : tickets) {
             const bool waits = owned->question && &owned->question->loop == &loop;
-            if (waits) left.push_back(std::move(owned->question));
+            if (!waits) continue;
+            left.push_back(std::exchange(owned->question, nullptr));
+            ++left_behind;
         }
     }
     for (const auto& question : left) question->finish(failed("given up"));
@@ -345,7 +362,10 @@ void Resolver::Impl::answered(void* argument, int error, ub_result* result) {
     const std::scoped_lock lock(impl.mutex);
     const auto question = ticket->question;
     impl.tickets.erase(ticket);
-    if (!question) return;
+    if (!question) {
+        --impl.left_behind;
+        return;
+    }
     auto answer = error == 0 && result != nullptr ? read_result(*result, question->type)
                                                   : failed(ub_strerror(error));
     question->loop.post(
@@ -373,6 +393,7 @@ Task<DnsAnswer> Resolver::ask(Loop& loop, std::string name, DnsType type, Durati
         answer.state = DnsAnswer::State::NoName;
         co_return answer;
     }
+    if (!impl_->may_ask(patience)) co_return failed("too many questions have no answer");
     const auto question = std::make_shared<Impl::Question>(*impl_, loop, std::move(name), type,
                                                            std::min(patience, impl_->time_out));
     co_return co_await *question;

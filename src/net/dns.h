@@ -66,7 +66,8 @@ public:
 
     /// Asks for `name` (A-labels, a last dot is allowed) and resumes on `loop`, the caller's.
     /// Names of more than 253 octets or with odd characters are NoName without a question.
-    /// `patience` bounds it besides ResolverSettings::time_out.
+    /// `patience` bounds it besides ResolverSettings::time_out. Failed at once while too many wait
+    /// for an answer whose askers have gone: first for who brings less patience than that.
     Task<DnsAnswer> ask(Loop& loop, std::string name, DnsType type,
                         Duration patience = Duration::max());
     /// On the thread of `loop`: questions that wait there fail at once.

@@ -29,6 +29,9 @@ protected:
     Task<void> into(Loop& loop, std::string name, DnsType type, DnsAnswer* answer) {
         *answer = co_await resolver_->ask(loop, std::move(name), type);
     }
+    Task<void> into_hastily(Loop& loop, std::string name, DnsType type, DnsAnswer* answer) {
+        *answer = co_await resolver_->ask(loop, std::move(name), type, Duration(20));
+    }
     void record(std::string_view name, DnsType type, std::vector<std::string> data) {
         server_.records[{wire_name(name), static_cast<unsigned>(type)}] = std::move(data);
     }
@@ -81,6 +84,27 @@ TEST_F(DnsTest, AServerThatIsSilentFailsInTime) {
     const auto answer = ask("silent.example", DnsType::A);
     EXPECT_EQ(answer.state, DnsAnswer::State::Failed);
     EXPECT_FALSE(answer.reason.empty());
+}
+
+TEST_F(DnsTest, SilentServersDoNotPileUpQuestions) {
+    record("x.example", DnsType::A, {std::string("\xc0\x00\x02\x01", 4)});
+    EXPECT_EQ(ask("x.example", DnsType::A).state, DnsAnswer::State::Found);
+    constexpr std::size_t kMany = 600;
+    std::vector<DnsAnswer> answers(kMany);
+    Loop loop;
+    for (auto& answer : answers) {
+        loop.tasks().spawn(into_hastily(loop, "silent.example", DnsType::A, &answer));
+    }
+    loop.stop_when_idle();
+    loop.run();
+    for (const auto& answer : answers) EXPECT_EQ(answer.reason, "no answer in time");
+    DnsAnswer hasty;
+    Loop later;
+    later.tasks().spawn(into_hastily(later, "x.example", DnsType::A, &hasty));
+    later.stop_when_idle();
+    later.run();
+    EXPECT_EQ(hasty.reason, "too many questions have no answer");
+    EXPECT_EQ(ask("x.example", DnsType::A).state, DnsAnswer::State::Found);
 }
 
 TEST_F(DnsTest, OddNamesInRecordsAreLeftOut) {
