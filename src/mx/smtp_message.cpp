@@ -14,9 +14,13 @@ using wire::smtp::Refusal;
 namespace {
 
 constexpr std::uint64_t kBytesASecond = 1024;
+constexpr std::chrono::hours kMostEarned{2};
+/// Read, in sizes of the largest message taken, so that its client hears why it is refused.
+constexpr std::uint64_t kReadToTheEnd = 2;
 constexpr std::size_t kDataChunk = std::size_t{16} << 10;
 
 constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
+constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 
 }  // namespace
 
@@ -59,9 +63,14 @@ void SmtpSession::begin_intake() {
     intake_.emplace(service_.new_body(), service_.settings(), trace());
 }
 
+bool SmtpSession::is_hopeless(std::uint64_t size) const {
+    return size > kReadToTheEnd * service_.settings().message_bytes;
+}
+
 /// An octet now and then would else keep a message, and its memory, for ever.
 void SmtpSession::expect_more(std::uint64_t received) {
-    const std::chrono::seconds earned(received / kBytesASecond);
+    const auto earned =
+        std::min<std::chrono::seconds>(std::chrono::seconds(received / kBytesASecond), kMostEarned);
     const auto until = message_began_ + service_.settings().message + earned;
     const auto left = std::chrono::ceil<net::Duration>(until - net::Clock::now());
     if (left.count() <= 0) throw net::ConversationOver(net::EndReason::Deadline);
@@ -95,6 +104,10 @@ Task<SmtpSession::Next> SmtpSession::data(std::string_view) {
         const std::string_view chunk = co_await reader_.some(kDataChunk);
         if (chunk.empty()) co_return Next::Leave;
         reader_.consume(intake_->feed_data(chunk));
+        if (is_hopeless(intake_->size())) {
+            co_await end_with(kTooLarge);
+            co_return Next::Leave;
+        }
     }
     co_await end_message();
     co_return Next::Go;
@@ -115,6 +128,12 @@ Task<SmtpSession::Next> SmtpSession::bdat(std::string_view rest) {
         begin_intake();
     }
     if (!wanted) message_began_ = net::Clock::now();
+    const std::uint64_t before = wanted ? intake_->size() : 0;
+    if (is_hopeless(chunk->size) || is_hopeless(before + chunk->size)) {
+        co_await end_with(kTooLarge);
+        co_return Next::Leave;
+    }
+    expect_more(before);
     std::uint64_t left = chunk->size;
     while (left != 0) {
         // The client may wait for what it was not sent yet before it goes on.
@@ -187,6 +206,7 @@ Task<void> SmtpSession::end_message() {
     const Answer answer = co_await service_.in_line().deliver(message);
     client_.expire_after(service_.settings().idle);
     if (answer.code == 250) {
+        fruitless_ = 0;
         unheard_.push_back({std::move(message.identity), taken_targets(*transaction_, true)});
     }
     reset();

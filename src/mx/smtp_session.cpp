@@ -15,6 +15,9 @@ namespace {
 
 constexpr unsigned kCommandsATurn = 32;  ///< then other sessions have theirs
 constexpr std::size_t kDataChunk = std::size_t{16} << 10;
+/// Since the last message that was taken. Clients that look whether a connection still works need
+/// a few; who sends no mail at all keeps a connection from those who do.
+constexpr unsigned kFruitlessCommands = 100;
 
 constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
 constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
@@ -28,10 +31,10 @@ constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
 }  // namespace
 
 const std::array<SmtpSession::Verb, 15> SmtpSession::kVerbs{{
-    {"RCPT", &SmtpSession::rcpt, After::Mail},
-    {"MAIL", &SmtpSession::mail, After::Hello},
-    {"DATA", &SmtpSession::data, After::Recipient},
-    {"BDAT", &SmtpSession::bdat, After::Anything},  // its chunk is on its way all the same
+    {"RCPT", &SmtpSession::rcpt, After::Mail, true},
+    {"MAIL", &SmtpSession::mail, After::Hello, true},
+    {"DATA", &SmtpSession::data, After::Recipient, true},
+    {"BDAT", &SmtpSession::bdat, After::Anything, true},  // its chunk is on its way all the same
     {"EHLO", &SmtpSession::ehlo, After::Anything},
     {"HELO", &SmtpSession::helo, After::Anything},
     {"QUIT", &SmtpSession::quit, After::Anything},
@@ -85,6 +88,16 @@ Task<void> SmtpSession::flush() {
     if (text.capacity() <= 4 * kDataChunk) out_ = std::move(text);
 }
 
+void SmtpSession::expect_line() {
+    if (transaction_) return expect_more(intake_ ? intake_->size() : 0);
+    net::Duration wait = service_.settings().idle;
+    if (submits() && !is_trusted_to_relay()) {
+        const auto left = began_ + host_.limits().login_time - net::Clock::now();
+        wait = std::clamp(std::chrono::ceil<net::Duration>(left), net::Duration{0}, wait);
+    }
+    client_.expire_after(wait);
+}
+
 void SmtpSession::note_line(std::uint64_t octets) {
     std::erase_if(unheard_, [octets](const Unheard& each) { return each.told_at <= octets; });
 }
@@ -110,7 +123,7 @@ Task<void> SmtpSession::serve() {
     for (;;) {
         if (!reader_.has_line()) {
             co_await flush();
-            client_.expire_after(service_.settings().idle);
+            expect_line();
         }
         const std::uint64_t begins = reader_.received() - reader_.waiting();
         const auto line = co_await reader_.line(wire::smtp::kMaxAuthLine);
@@ -128,7 +141,7 @@ Task<void> SmtpSession::serve() {
         } else {
             reply(kLineTooLong);
         }
-        if (mistakes_ > service_.settings().errors) {
+        if (mistakes_ > service_.settings().errors || fruitless_ > kFruitlessCommands) {
             co_return co_await end_with(kTooManyErrors);
         }
         if (next == Next::Leave) co_return co_await flush();
@@ -170,8 +183,13 @@ Task<SmtpSession::Next> SmtpSession::obey(std::string_view line) {
         complain(command.error());
         co_return Next::Go;
     }
+    if (line.size() > wire::smtp::kMaxLine && !wire::equal_folded(command->verb, "AUTH")) {
+        complain(kLineTooLong);
+        co_return Next::Go;
+    }
     for (const Verb& verb : kVerbs) {
         if (!wire::equal_folded(command->verb, verb.name)) continue;
+        if (!verb.leads_on) ++fruitless_;
         if (!may_come(verb.after)) {
             complain(kOutOfOrder);
             co_return Next::Go;
@@ -231,20 +249,24 @@ Task<SmtpSession::Next> SmtpSession::mail(std::string_view rest) {
         co_return Next::Go;
     }
     if (!may_send_now()) {
+        ++fruitless_;
         reply(kTooOften);
         co_return Next::Go;
     }
     const std::uint64_t size = mail->size.value_or(0);
     if (size > service_.settings().message_bytes) {
+        ++fruitless_;
         reply(kTooLarge);
         co_return Next::Go;
     }
     if (const auto* spool = service_.shared().spool; spool != nullptr && !spool->accepts(size)) {
+        ++fruitless_;
         reply(kNoRoom);
         co_return Next::Go;
     }
     transaction_.emplace(MailTransaction{std::move(*mail)});
     told_ = {};
+    message_began_ = net::Clock::now();
     reply(250, "2.1.0", "Ok");
     co_return Next::Go;
 }

@@ -62,6 +62,7 @@ private:
         std::string_view name;
         Task<Next> (SmtpSession::*run)(std::string_view rest);
         After after;
+        bool leads_on = false;  ///< towards a message
     };
     static const std::array<Verb, 15> kVerbs;
 
@@ -98,6 +99,8 @@ private:
 
     [[nodiscard]] bool submits() const { return listener_.service == cluster::Service::Submission; }
     [[nodiscard]] bool is_trusted_to_relay() const;
+    /// A message of `size` octets is more than is even read to its end.
+    [[nodiscard]] bool is_hopeless(std::uint64_t size) const;
     /// The client has not sent too many messages lately.
     [[nodiscard]] bool may_send_now() const;
     /// Whether mail may come from this address: an account's own only, where one is logged in.
@@ -110,6 +113,9 @@ private:
     /// The last answer of the session.
     Task<void> end_with(wire::smtp::Refusal why);
     void begin_intake();
+    /// Sets the deadline of the next command: from MAIL on the message has its own, and who submits
+    /// has to log in in time.
+    void expect_line();
     /// Sets the deadline of the next piece of a message. Throws when the whole took too long.
     void expect_more(std::uint64_t received);
 
@@ -153,11 +159,13 @@ private:
     frontend::LoginAttempt* attempt_ = nullptr;  ///< while a login is judged
     std::string login_;                          ///< the account that is logged in; empty: nobody
     std::optional<MailTransaction> transaction_;
-    std::optional<MessageIntake> intake_;  ///< while a message is read
-    net::Clock::time_point message_began_{};
+    std::optional<MessageIntake> intake_;     ///< while a message is read
+    net::Clock::time_point message_began_{};  ///< MAIL, then its first octet
     queue::QueueId id_;
     std::size_t mistakes_ = 0;
     unsigned commands_ = 0;
+    unsigned fruitless_ = 0;  ///< of those that lead to no message, since the last one taken
+    const net::Clock::time_point began_ = net::Clock::now();
     std::uint32_t unknown_ = 0;  ///< recipients since the last flush
     Refusals refusals_;
     bool in_message_ = false;
