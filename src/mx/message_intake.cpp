@@ -97,6 +97,7 @@ void MessageIntake::refuse(const Refusal& refusal) {
     if (refusal_) return;
     refusal_ = refusal;
     header_ = std::string();
+    const queue::Body dropped = std::move(body_);  // its file is gone at once
 }
 
 void MessageIntake::judge(const wire::smtp::Findings& findings) {

@@ -11,12 +11,15 @@
 
 #include "queue/checksum.h"
 #include "queue/disk.h"
+#include "queue/room.h"
 
 namespace muster::queue {
 namespace {
 
 /// Smaller pieces of a spilled text are gathered: a page is written once.
 constexpr std::size_t kPiece = std::size_t{4} << 10;
+/// How often room is asked for.
+constexpr std::size_t kRoomEvery = std::size_t{1} << 20;
 
 }  // namespace
 
@@ -58,12 +61,14 @@ Result<std::string_view> BodyReader::next() {
     return std::string_view(buffer_);
 }
 
-Body::Body(std::size_t memory_limit, std::string folder)
-    : memory_limit_(memory_limit), folder_(std::move(folder)) {}
+Body::Body(std::size_t memory_limit, std::string folder, Room* room)
+    : memory_limit_(memory_limit), folder_(std::move(folder)), room_(room) {}
 
 Body::Body(Body&& other) noexcept
     : memory_limit_(other.memory_limit_),
       folder_(other.folder_),
+      room_(other.room_),
+      next_ask_(std::exchange(other.next_ask_, 0)),
       pending_(std::move(other.pending_)),
       fd_(std::exchange(other.fd_, -1)),
       path_(std::exchange(other.path_, {})),
@@ -75,6 +80,8 @@ Body::Body(Body&& other) noexcept
 Body& Body::operator=(Body&& other) noexcept {
     std::swap(memory_limit_, other.memory_limit_);
     std::swap(folder_, other.folder_);
+    std::swap(room_, other.room_);
+    std::swap(next_ask_, other.next_ask_);
     std::swap(pending_, other.pending_);
     std::swap(fd_, other.fd_);
     std::swap(path_, other.path_);
@@ -97,6 +104,11 @@ Result<> Body::append(std::string_view bytes) {
     if (fd_ < 0 || pending_.size() + bytes.size() < kPiece) {
         pending_.append(bytes);
         return {};
+    }
+    if (room_ != nullptr && size_ >= next_ask_) {
+        // What was written is missing on the disk already.
+        if (auto has = room_->check(kRoomEvery); !has) return has;
+        next_ask_ = size_ + kRoomEvery;
     }
     // What is large goes to the file from where it is: many sessions may wait at this point.
     return write_out(bytes);
@@ -128,7 +140,7 @@ Result<> Body::write_out(std::string_view rest) {
 }
 
 Result<std::shared_ptr<const Content>> Body::finish() {
-    Body taken(memory_limit_, folder_);
+    Body taken(memory_limit_, folder_, room_);
     std::swap(taken, *this);
     if (taken.fd_ >= 0) {
         if (auto written = taken.write_out({}); !written) return std::unexpected(written.error());

@@ -69,18 +69,22 @@ private:
     std::string buffer_;
 };
 
+class Room;
+
 /// Takes a message in. Memory up to a limit; past it everything goes to a file, and no more than a
 /// page waits in memory. Not thread-safe; destroyed unfinished, it leaves nothing behind.
 class Body {
 public:
     /// Spills to a file in `folder` (a spool's `incoming/`: use Spool::new_body), or, with an empty
     /// one, to an unlinked file in the system's temporary folder.
-    Body(std::size_t memory_limit, std::string folder);
+    /// Asks `room`, which outlives it, now and then whether it may go on; null: nobody.
+    Body(std::size_t memory_limit, std::string folder, Room* room = nullptr);
     Body(Body&& other) noexcept;
     Body& operator=(Body&& other) noexcept;
     ~Body();
 
-    /// Limit when the disk is full, Io for its other failures; after one the text is lost.
+    /// Limit when the disk is full, or full to the reserve, Io for its other failures; after one
+    /// the text is lost.
     Result<> append(std::string_view bytes);
     [[nodiscard]] std::uint64_t size() const { return size_; }
     [[nodiscard]] bool spilled() const { return fd_ >= 0; }
@@ -95,7 +99,9 @@ private:
 
     std::size_t memory_limit_;
     std::string folder_;
-    std::string pending_;  ///< all of it, or of a spilled text what is not written yet
+    Room* room_;
+    std::uint64_t next_ask_ = 0;  ///< the size at which room is asked for again
+    std::string pending_;         ///< all of it, or of a spilled text what is not written yet
     int fd_ = -1;
     std::string path_;
     std::uint64_t size_ = 0;

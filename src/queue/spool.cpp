@@ -194,7 +194,9 @@ Result<std::unique_ptr<Spool>> Spool::open(SpoolSettings settings) {
 
 QueueId Spool::new_id() { return impl_->ids.next(); }
 
-Body Spool::new_body() const { return {impl_->settings.body_memory, impl_->files.incoming()}; }
+Body Spool::new_body() const {
+    return {impl_->settings.body_memory, impl_->files.incoming(), &impl_->room};
+}
 
 Result<> Spool::accepts(std::uint64_t size) const {
     if (impl_->lost) return impl_->may_run();

@@ -449,6 +449,9 @@ TEST_F(SpoolTest, RefusesWhatHasNoRoomOrSense) {
     EXPECT_EQ(commit(*spool, envelope_for({"a@b"}), Content::of("x")).error().kind,
               ErrorKind::Limit);
     EXPECT_EQ(files_below(spool->folder() + "/active"), 0u);
+    // A text of no declared size is asked about on its way.
+    Body body = spool->new_body();
+    EXPECT_EQ(body.append(std::string(100'000, 'x')).error().kind, ErrorKind::Limit);
 }
 
 TEST_F(SpoolTest, AFailedWriteLeavesNothing) {
