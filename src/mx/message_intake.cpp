@@ -1,5 +1,6 @@
 #include "mx/message_intake.h"
 
+#include "base/release.h"
 #include "wire/authentication_results.h"
 #include "wire/message.h"
 
@@ -36,7 +37,7 @@ std::size_t MessageIntake::feed_data(std::string_view chunk) {
     unstuffed_.clear();
     const std::size_t taken = scanner_.feed(chunk, unstuffed_);
     take(unstuffed_);
-    unstuffed_ = std::string();  // nothing is kept while the client is waited for
+    release(unstuffed_);  // nothing is kept while the client is waited for
     return taken;
 }
 
@@ -53,13 +54,19 @@ void MessageIntake::take(std::string_view text) {
     if (!in_header_) return append(text);
     // The empty line may lie across two pieces.
     const std::size_t before = header_.size() < 3 ? 0 : header_.size() - 3;
-    header_ += text;
-    if (begins_within_a_field(header_)) return close_header(header_);
-    const std::size_t end = end_of_header(header_, before);
-    if (end != std::string_view::npos) {
-        return close_header(std::string_view(header_).substr(end));
+    const std::string_view first = text.substr(0, wire::kMaxHeaderBlock - header_.size());
+    header_ += first;
+    if (begins_within_a_field(header_)) {
+        close_header(header_);
+        return append(text.substr(first.size()));
     }
-    if (header_.size() > wire::kMaxHeaderBlock) refuse(kHeaderTooLarge);
+    const std::size_t end = end_of_header(header_, before);
+    if (end == std::string_view::npos) {
+        if (header_.size() == wire::kMaxHeaderBlock) refuse(kHeaderTooLarge);
+        return;
+    }
+    close_header(std::string_view(header_).substr(end));
+    append(text.substr(first.size()));
 }
 
 /// `rest` is what of header_ belongs to the body.
@@ -79,13 +86,14 @@ void MessageIntake::close_header(std::string_view rest) {
         top += "Message-ID: " + trace_.message_id + "\r\n";
     }
     if (begins_within_a_field(rest) && header.empty()) top += "\r\n";  // as Postfix does
-    append(top);
     const auto cleaned = trace_.own_results.empty()
                              ? std::nullopt
                              : wire::without_results_of(header, trace_.own_results);
+    append(top);
     append(cleaned ? *cleaned : header);
     append(rest);
-    header_ = std::string();
+    release(header_);
+    release(trace_.received);
 }
 
 void MessageIntake::append(std::string_view text) {
@@ -96,7 +104,7 @@ void MessageIntake::append(std::string_view text) {
 void MessageIntake::refuse(const Refusal& refusal) {
     if (refusal_) return;
     refusal_ = refusal;
-    header_ = std::string();
+    release(header_);
     const queue::Body dropped = std::move(body_);  // its file is gone at once
 }
 

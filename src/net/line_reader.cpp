@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "base/release.h"
+
 namespace muster::net {
 namespace {
 
@@ -65,7 +67,7 @@ void LineReader::consume(std::size_t count) {
     if (has_more()) return;
     begin_ = 0;
     if (buffer_.capacity() > 2 * kChunk) {
-        buffer_ = std::string();  // a session that waits holds no large buffer
+        release(buffer_);  // a session that waits holds no large buffer
     } else {
         buffer_.clear();
     }
@@ -88,7 +90,7 @@ Task<bool> LineReader::fill(std::size_t chunk) {
         received_ += attempt.bytes;
         if (attempt.state == Attempt::State::Moved) co_return true;
         if (attempt.state == Attempt::State::End) co_return false;
-        if (buffer_.empty() && buffer_.capacity() > 2 * kChunk) buffer_ = std::string();
+        if (buffer_.empty() && buffer_.capacity() > 2 * kChunk) release(buffer_);
         co_await stream_.ready(attempt.state == Attempt::State::WantRead ? Direction::Read
                                                                          : Direction::Write);
     }

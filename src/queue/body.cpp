@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "base/release.h"
 #include "queue/checksum.h"
 #include "queue/disk.h"
 #include "queue/room.h"
@@ -134,7 +135,7 @@ Result<> Body::write_out(std::string_view rest) {
     const std::uint64_t at = kReservedHead + size_ - rest.size();
     if (!pending_.empty()) {
         if (auto written = write_at(fd_, at - pending_.size(), pending_); !written) return written;
-        pending_ = std::string();
+        release(pending_);
     }
     return write_at(fd_, at, rest);
 }

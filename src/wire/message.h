@@ -13,7 +13,7 @@
 
 namespace muster::wire {
 
-inline constexpr std::size_t kMaxHeaderBlock = std::size_t{256} * 1024;  ///< looked at; no more
+inline constexpr std::size_t kMaxHeaderBlock = std::size_t{128} * 1024;  ///< looked at; no more
 inline constexpr std::size_t kMaxHeaderValues = 100;
 inline constexpr std::size_t kMaxHeaderLine = 998;  ///< RFC 5322, 2.1.1, without CRLF
 

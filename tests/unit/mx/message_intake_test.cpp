@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/message.h"
+
 namespace muster::mx {
 namespace {
 
@@ -97,6 +99,18 @@ TEST_F(MessageIntakeTest, RefusesAtItsEndAndReadsOnUntilThen) {
     settings_.hops = 1;
     EXPECT_EQ(after_data("Received: a\r\n\r\n.\r\n", 4),
               "refused: Too many hops: this message goes round in a circle");
+}
+
+TEST_F(MessageIntakeTest, TheLargestHeaderIsTakenHoweverItIsCut) {
+    std::string header;
+    while (header.size() < wire::kMaxHeaderBlock - 20) header += "A: bcdefghijklmn\r\n";
+    header.resize(wire::kMaxHeaderBlock - 4, 'x');
+    const std::string whole = header + "\r\n\r\n" + "body\r\n";
+    for (const std::size_t piece : {std::size_t{1000}, whole.size()}) {
+        EXPECT_TRUE(in_chunks(whole, piece) == "Received: here\r\n" + whole) << piece;
+    }
+    EXPECT_EQ(in_chunks("A: b\r\n" + whole, whole.size()),
+              "refused: The header is larger than is taken here");
 }
 
 TEST_F(MessageIntakeTest, AHeaderWithoutEndIsBounded) {
