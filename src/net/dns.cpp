@@ -118,6 +118,9 @@ DnsAnswer failed(std::string reason) {
     return answer;
 }
 
+/// More do not fit into 64 KiB, the largest answer: 2 octets of preference, 1 of a name, 12 around.
+constexpr std::size_t kMaxMxRead = 5000;
+
 DnsAnswer read_result(const ub_result& result, DnsType type) {
     constexpr int kServFail = 2;
     constexpr int kNxDomain = 3;
@@ -135,10 +138,16 @@ DnsAnswer read_result(const ub_result& result, DnsType type) {
                                                   : "rcode " + std::to_string(result.rcode);
     } else {
         answer.state = result.havedata != 0 ? DnsAnswer::State::Found : DnsAnswer::State::NoData;
-        for (std::size_t i = 0; i < DnsAnswer::kMaxRecords && result.data[i] != nullptr; ++i) {
+        // Of MX records, whose order says nothing, the preferred ones are kept.
+        const std::size_t most = type == DnsType::Mx ? kMaxMxRead : DnsAnswer::kMaxRecords;
+        for (std::size_t i = 0; i < most && result.data[i] != nullptr; ++i) {
             add(answer, type,
                 {reinterpret_cast<const unsigned char*>(result.data[i]),
                  static_cast<std::size_t>(result.len[i])});
+        }
+        if (answer.mx.size() > DnsAnswer::kMaxRecords) {
+            std::ranges::sort(answer.mx, {}, &MxRecord::preference);
+            answer.mx.resize(DnsAnswer::kMaxRecords);
         }
     }
     return answer;

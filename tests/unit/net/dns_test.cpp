@@ -65,6 +65,17 @@ TEST_F(DnsTest, RecordsOfEachType) {
               "host.x.example");
 }
 
+TEST_F(DnsTest, OfVeryManyMxRecordsThePreferredAreKept) {
+    constexpr unsigned kMany = 120;
+    std::vector<std::string> records;
+    for (unsigned i = kMany; i > 0; --i)
+        records.push_back(u16(i) + wire_name("a" + std::to_string(i)));
+    record("many.example", DnsType::Mx, records);
+    const auto mx = ask("many.example", DnsType::Mx).mx;
+    ASSERT_EQ(mx.size(), DnsAnswer::kMaxRecords);
+    for (const MxRecord& one : mx) EXPECT_LE(one.preference, DnsAnswer::kMaxRecords);
+}
+
 TEST_F(DnsTest, AbsenceHasTwoKinds) {
     record("x.example", DnsType::A, {std::string("\xc0\x00\x02\x01", 4)});
     EXPECT_EQ(ask("x.example", DnsType::Mx).state, DnsAnswer::State::NoData);
