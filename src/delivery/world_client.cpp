@@ -14,9 +14,15 @@ std::string name_of(const MxAddress& host) {
            "]:" + std::to_string(host.endpoint.port);
 }
 
+/// RFC 7672, 3.2.2: a certificate for the domain itself does, too, when its MX records led to the
+/// host for certain.
+bool allows_domain(const TlsPolicy& policy, bool mx_secure) {
+    return policy.verify == TlsPolicy::Verify::Dane && mx_secure;
+}
+
 /// Everything in which targets for one address may differ.
 std::string key_of(const std::string& name, const WorldRoute& route, const TlsPolicy& policy,
-                   const DaneFacts& dane, const std::optional<IpAddress>& source) {
+                   const DaneFacts& dane, bool mx_secure, const std::optional<IpAddress>& source) {
     std::string key = name + '/' + std::to_string(static_cast<int>(policy.mode)) +
                       std::to_string(static_cast<int>(policy.verify)) + '/' + route.helo + '/' +
                       (source ? source->text() : "") + '/' + (route.login ? route.login->user : "");
@@ -25,6 +31,7 @@ std::string key_of(const std::string& name, const WorldRoute& route, const TlsPo
                 static_cast<char>(record.matching)};
         key += record.data;
     }
+    if (allows_domain(policy, mx_secure)) key += '/' + route.destination.name;
     return key;
 }
 
@@ -134,7 +141,7 @@ Result<std::shared_ptr<const MailTarget>> WorldClient::make_target(const WorldRo
     MailTarget target;
     target.name = name_of(host);
     target.source = next_source(route, host.endpoint.address);
-    target.key = key_of(target.name, route, policy, dane, target.source);
+    target.key = key_of(target.name, route, policy, dane, hosts.mx_secure, target.source);
     if (const auto known = targets_.find(target.key); known != targets_.end()) {
         return known->second;
     }
@@ -146,8 +153,7 @@ Result<std::shared_ptr<const MailTarget>> WorldClient::make_target(const WorldRo
     target.tls_name = by_dane ? dane.base : host.host;
     if (policy.mode != MailTls::None) {
         std::vector<std::string> also;
-        // RFC 7672, 3.2.2: the domain itself, when its MX records led here for certain.
-        if (by_dane && hosts.mx_secure) also.push_back(route.destination.name);
+        if (allows_domain(policy, hosts.mx_secure)) also.push_back(route.destination.name);
         auto trust = tls_client(policy, dane, std::move(also));
         if (!trust) return std::unexpected(trust.error());
         target.trust = std::move(*trust);
