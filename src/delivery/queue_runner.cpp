@@ -58,6 +58,13 @@ bool is_open(const queue::RecipientState& state) {
     return state.kind == queue::RecipientState::Kind::Open;
 }
 
+/// A server's answer as it came (RFC 3464, 2.3.6).
+std::string words_of(const RecipientResult& result) {
+    std::string text = std::to_string(result.code);
+    if (result.enhanced.given()) text += ' ' + result.enhanced.text();
+    return text + ' ' + result.text;
+}
+
 /// Those that wait for another try, or the others.
 std::vector<queue::RecipientResult> with_outcomes(
     const std::vector<queue::RecipientResult>& results, bool deferred) {
@@ -248,8 +255,9 @@ void QueueRunner::fail_all(Try& each, const char* status, std::string_view text)
 }
 
 queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipient,
-                                          const RecipientResult& result, std::string_view server) {
+                                          const RecipientResult& result, const Answerer& from) {
     const queue::Envelope& envelope = each.message.envelope;
+    const std::string& server = from.server;
     log::info(result.outcome == Outcome::Delivered ? "mail-delivered" : "mail-not-delivered",
               {{"id", each.message.id},
                {"session", envelope.session},
@@ -262,8 +270,9 @@ queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipie
     return {.recipient = recipient,
             .outcome = queue_outcome(result.outcome),
             .status = result.enhanced.text(),
-            .server = std::string(server),
-            .text = result.text};
+            .server = server,
+            .text = result.from_server ? words_of(result) : result.text,
+            .in_mailbox = from.has_mailboxes};
 }
 
 Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
@@ -282,8 +291,8 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
         co_return traffic_.leave(group.destination);
     }
-    std::string server;
-    const TransactionResult done = co_await send(each, group, server);
+    Answerer from;
+    const TransactionResult done = co_await send(each, group, from);
     traffic_.leave(group.destination);
     const auto is_unknown = [this](const RecipientResult& one) {
         return cut_off_ && one.outcome == Outcome::Deferred && !one.from_server;
@@ -296,7 +305,7 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
         any_left = any_left || one.outcome == Outcome::Deferred;
         any_unknown = any_unknown || is_unknown(one);
         if (is_unknown(one)) continue;
-        each.results.answer(noted(each, group.recipients[i], one, server));
+        each.results.answer(noted(each, group.recipients[i], one, from));
     }
     if (!any_left) co_return;
     if (any_unknown) {
@@ -310,7 +319,7 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
 }
 
 Task<TransactionResult> QueueRunner::send(const Try& each, const RecipientGroup& group,
-                                          std::string& server) {
+                                          Answerer& from) {
     const queue::Envelope& envelope = each.message.envelope;
     std::vector<std::string> texts;  // what the recipients' views point into
     texts.reserve(group.recipients.size() * 2);
@@ -341,8 +350,8 @@ Task<TransactionResult> QueueRunner::send(const Try& each, const RecipientGroup&
                                   .smtp_utf8 = needs_more,
                                   .ret = ret_text(envelope.ret),
                                   .envelope_id = envid};
-    if (!group.home.empty()) co_return co_await send_home(group, transaction, server);
-    co_return co_await send_out(group, transaction, server);
+    if (!group.home.empty()) co_return co_await send_home(group, transaction, from);
+    co_return co_await send_out(group, transaction, from);
 }
 
 TransactionResult QueueRunner::all(const RecipientGroup& group, const RecipientResult& result) {
@@ -350,12 +359,13 @@ TransactionResult QueueRunner::all(const RecipientGroup& group, const RecipientR
 }
 
 Task<TransactionResult> QueueRunner::send_home(const RecipientGroup& group, Transaction transaction,
-                                               std::string& server) {
+                                               Answerer& from) {
     const auto topology = directory_.topology();
     targets_.follow(topology);
-    server = group.home.text;
+    from.server = group.home.text;
     const auto home = cluster::mail_server(*topology, group.home);
     if (!home) co_return all(group, deferred(home.error().detail));
+    from.has_mailboxes = home->service == cluster::Service::Lmtp;
     transaction.smtp_utf8 = needs_utf8(transaction.sender, transaction.recipients);
     const auto target = homes_.find(*home);
     if (!target) co_return all(group, deferred(target.error().detail));
@@ -363,7 +373,7 @@ Task<TransactionResult> QueueRunner::send_home(const RecipientGroup& group, Tran
 }
 
 Task<TransactionResult> QueueRunner::send_out(const RecipientGroup& group, Transaction transaction,
-                                              std::string& server) {
+                                              Answerer& from) {
     TransactionResult last = all(group, deferred("No host could be reached"));
     const OutgoingIdentity identity = routes_.identity(transaction.sender);
     WorldRoute route{.helo = identity.helo, .tls = group.tls, .sources = identity.sources};
@@ -376,7 +386,7 @@ Task<TransactionResult> QueueRunner::send_out(const RecipientGroup& group, Trans
         if (!world_ || stopping_) co_return last;
         route.destination = destination;
         WorldResult done = co_await world_->send(route, transaction);
-        server = done.server;
+        from.server = done.server;
         last = std::move(done.result);
         if (last.reached) break;
     }

@@ -65,6 +65,12 @@ private:
         std::map<std::uint32_t, std::string> destinations{};  ///< of recipients; one of several
     };
 
+    /// Who gave the results of a group.
+    struct Answerer {
+        std::string server{};        ///< empty: nobody was asked
+        bool has_mailboxes = false;  ///< what it takes goes no further (LMTP)
+    };
+
     void run();
     Task<void> work();
     Task<void> end_tries();
@@ -85,14 +91,14 @@ private:
     void fail_all(Try& each, const char* status, std::string_view text);
     /// A recipient's result as the queue keeps it; the log hears of it, too.
     static queue::RecipientResult noted(const Try& each, std::uint32_t recipient,
-                                        const RecipientResult& result, std::string_view server);
+                                        const RecipientResult& result, const Answerer& from);
 
     Task<void> deliver_group(Try& each, const RecipientGroup& group);
-    Task<TransactionResult> send(const Try& each, const RecipientGroup& group, std::string& server);
+    Task<TransactionResult> send(const Try& each, const RecipientGroup& group, Answerer& from);
     Task<TransactionResult> send_home(const RecipientGroup& group, Transaction transaction,
-                                      std::string& server);
+                                      Answerer& from);
     Task<TransactionResult> send_out(const RecipientGroup& group, Transaction transaction,
-                                     std::string& server);
+                                     Answerer& from);
     static TransactionResult all(const RecipientGroup& group, const RecipientResult& result);
 
     const RunnerSettings settings_;

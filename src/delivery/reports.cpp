@@ -1,5 +1,8 @@
 #include "delivery/reports.h"
 
+#include <algorithm>
+
+#include "base/endpoint.h"
 #include "wire/dsn.h"
 #include "wire/message.h"
 #include "wire/xtext.h"
@@ -14,23 +17,39 @@ std::chrono::sys_seconds seconds(queue::Time time) {
     return std::chrono::floor<std::chrono::seconds>(time);
 }
 
-Action action_of(Outcome outcome) {
-    switch (outcome) {
-        case Outcome::Delivered: return Action::Relayed;
+Action action_of(const ReportItem& item) {
+    switch (item.outcome) {
+        case Outcome::Delivered: return item.in_mailbox ? Action::Delivered : Action::Relayed;
         case Outcome::Failed: return Action::Failed;
         case Outcome::Deferred: return Action::Delayed;
     }
     return Action::Failed;
 }
 
+bool is_reply(std::string_view text) {
+    constexpr std::size_t kCode = 3;
+    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+    return text.size() > kCode && text[kCode] == ' ' &&
+           std::ranges::all_of(text.substr(0, kCode), is_digit);
+}
+
+/// Its name without address and port; an address as RFC 5321, 4.1.3 writes it.
+std::string host_of(std::string_view server) {
+    const std::string host(server.substr(0, server.find('[')));
+    const auto address = IpAddress::parse(host);
+    if (!address) return host;
+    return (address->is_v4() ? "[" : "[IPv6:") + host + ']';
+}
+
 wire::dsn::RecipientStatus status_of(const ReportItem& item, const queue::Envelope& about,
                                      queue::Time now) {
-    wire::dsn::RecipientStatus status{.final_recipient = item.recipient.address,
-                                      .action = action_of(item.outcome),
-                                      .status = item.status,
-                                      .remote_mta = item.server,
-                                      .diagnostic = item.diagnostic,
-                                      .last_attempt = seconds(now)};
+    wire::dsn::RecipientStatus status{
+        .final_recipient = item.recipient.address,
+        .action = action_of(item),
+        .status = item.status,
+        .remote_mta = is_reply(item.diagnostic) ? host_of(item.server) : "",
+        .diagnostic = item.diagnostic,
+        .last_attempt = seconds(now)};
     if (std::string orcpt = encoded_orcpt(item.recipient.orcpt); !orcpt.empty()) {
         status.orcpt = std::move(orcpt);
     }

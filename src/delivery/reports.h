@@ -12,11 +12,13 @@ namespace muster::delivery {
 
 /// One recipient whose fate is to be reported.
 struct ReportItem {
-    queue::Recipient recipient;
+    queue::Recipient recipient{};
     queue::Outcome outcome = queue::Outcome::Failed;
-    std::string status;      ///< RFC 3463
-    std::string server;      ///< who said so; empty: we did
-    std::string diagnostic;  ///< its words
+    std::string status;    ///< RFC 3463
+    std::string server{};  ///< who was asked last: "be1", "mx.example.org[192.0.2.1]:25"
+    /// Its words, which begin with the reply's code, or else our own finding.
+    std::string diagnostic{};
+    bool in_mailbox = false;  ///< of Delivered
 };
 
 /// A report, ready for the queue.

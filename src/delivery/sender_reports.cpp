@@ -47,7 +47,8 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
                          .outcome = result.outcome,
                          .status = result.status,
                          .server = result.server,
-                         .diagnostic = result.text});
+                         .diagnostic = result.text,
+                         .in_mailbox = result.in_mailbox});
     }
     if (message.envelope.sender.empty() || items.empty()) co_return true;
     const queue::QueueId id = queue::derived_id(message.id, what);

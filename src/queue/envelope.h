@@ -71,7 +71,9 @@ struct RecipientResult {
     Time at{};             ///< zero: now
     std::string status{};  ///< RFC 3463 code such as "4.4.1"; never empty in a file ("-" is put)
     std::string server{};  ///< who answered; empty: nobody was reached
-    std::string text{};    ///< the reply or the reason, one line, cut at 500 bytes
+    /// The reply with its code ("550 5.1.1 nobody"), or our own reason; one line, cut at 500 bytes.
+    std::string text{};
+    bool in_mailbox = false;  ///< of Delivered: it went to its end; not kept in the file
 
     friend bool operator==(const RecipientResult&, const RecipientResult&) = default;
 };

@@ -239,7 +239,8 @@ private:
         append_field(out, "Status", status(recipient));
         if (!recipient.remote_mta.empty())
             append_field(out, "Remote-MTA", "dns; " + field_word(recipient.remote_mta));
-        if (!recipient.diagnostic.empty())
+        // Our own findings are no server's words.
+        if (!recipient.diagnostic.empty() && !recipient.remote_mta.empty())
             append_field(out, "Diagnostic-Code", "smtp; " + diagnostic(recipient));
         if (recipient.last_attempt)
             append_field(out, "Last-Attempt-Date", format_date(*recipient.last_attempt));

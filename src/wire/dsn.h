@@ -25,7 +25,8 @@ struct RecipientStatus {
     Action action = Action::Failed;
     std::string status{};      ///< `5.1.1` (RFC 3463); what is none becomes `5.0.0`, 4 or 2
     std::string remote_mta{};  ///< the server that answered; empty if none did
-    std::string diagnostic{};  ///< its answer: `550 5.1.1 no such user`
+    /// Its answer: `550 5.1.1 no such user`; without `remote_mta` a reason of ours.
+    std::string diagnostic{};
     std::optional<std::chrono::sys_seconds> last_attempt{};
     std::optional<std::chrono::sys_seconds> retry_until{};  ///< for Action::Delayed
 };
