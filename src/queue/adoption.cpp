@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <span>
+#include <utility>
 
 #include "base/log.h"
 
@@ -91,36 +92,47 @@ private:
                 return disk_error(error, from);
             }
         }
-        if (!elsewhere.empty()) {
-            if (auto copied = copy(elsewhere); !copied) return copied;
-        }
+        // Those that are here are tried whatever becomes of the others.
+        Result<> copied;
+        if (!elsewhere.empty()) copied = copy(elsewhere);
         if (auto synced = files_.sync(); !synced) return synced;
         for (const FoundFile& each : here) load(each.id.id());
         for (const FoundFile& each : elsewhere) load(each.id.id());
-        return {};
+        return copied;
     }
 
     /// Across file systems: a synced copy that nobody tries, then the original goes, and for good,
-    /// then the copy becomes a message.
-    Result<> copy(const std::vector<FoundFile>& messages) {
+    /// then the copy becomes a message. After an error `messages` are those that have.
+    Result<> copy(std::vector<FoundFile>& messages) {
+        const std::vector<FoundFile> wanted = std::exchange(messages, {});
         const std::string staging = files_.folder() + "/adopting";
         if (auto made = make_folder(staging); !made) return std::unexpected(made.error());
         if (auto noted = replace_file(staging, "SOURCE", source_.folder()); !noted) return noted;
-        for (const FoundFile& each : messages) {
+        for (const FoundFile& each : wanted) {
             const std::string from = place_in(source_.folder(), each.id.id(), each.shelf);
             const std::string to = staging + "/" + copy_name(each.id.id(), each.shelf);
             if (auto copied = copy_file(from, to); !copied) return copied;
         }
         if (auto synced = files_.sync(); !synced) return synced;
-        for (const FoundFile& each : messages) (void)source_.remove(each.id.id());
+        Result<> removed;
+        std::vector<FoundFile> ours;
+        for (const FoundFile& each : wanted) {
+            auto gone = source_.remove(each.id.id());
+            if (gone || gone.error().kind == ErrorKind::NotFound) {
+                ours.push_back(each);
+            } else {
+                removed = std::move(gone);  // its copy waits for finish_adoption()
+            }
+        }
         if (auto synced = source_.sync(); !synced) return synced;
-        for (const FoundFile& each : messages) {
+        for (const FoundFile& each : ours) {
             int error = 0;
             const std::string from = staging + "/" + copy_name(each.id.id(), each.shelf);
             if (!files_.take_over(from, each.id.id(), each.shelf, error))
                 return disk_error(error, from);
+            messages.push_back(each);
         }
-        return {};
+        return removed;
     }
 
     void load(const QueueId& id) {
@@ -150,8 +162,8 @@ Result<AdoptReport> adopt_spool(const std::string& folder, const Owner& self,
     const auto lock = lock_spool(folder);
     if (!lock) return std::unexpected(lock.error());
     // First of all: from now on whoever ran it runs it no more.
-    if (*before != self) {
-        if (auto owned = write_owner(folder, self); !owned) return std::unexpected(owned.error());
+    if (const Owner owner = next_owner(*before, self); *before != owner) {
+        if (auto owned = write_owner(folder, owner); !owned) return std::unexpected(owned.error());
     }
     log::info("queue-adopting", {{"folder", folder}, {"from", before->node}});
     char* const absolute = ::realpath(folder.c_str(), nullptr);

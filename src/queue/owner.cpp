@@ -1,5 +1,6 @@
 #include "queue/owner.h"
 
+#include <algorithm>
 #include <charconv>
 
 namespace muster::queue {
@@ -33,6 +34,13 @@ Result<Owner> parse_owner(std::string_view text) {
     return owner;
 }
 
+Owner next_owner(const Owner& found, const Owner& self) {
+    const bool is_self = found.node == self.node && found.instance == self.instance;
+    Owner owner = self;
+    owner.generation = std::max(self.generation, found.generation + (is_self ? 0 : 1));
+    return owner;
+}
+
 Result<> may_run(const Owner& found, const Owner& self, std::string_view folder) {
     const std::string who = found.node.text + ", generation " + std::to_string(found.generation);
     if (found.node != self.node) {
@@ -40,7 +48,7 @@ Result<> may_run(const Owner& found, const Owner& self, std::string_view folder)
                     "the queue in " + std::string(folder) + " was taken over by " + who +
                         ": it is not run here. Move the folder away to begin with an empty queue");
     }
-    if (found.generation > self.generation) {
+    if (found.generation > self.generation && found.instance != self.instance) {
         return fail(ErrorKind::Refused, "this node's queue belongs to a later generation",
                     "the queue in " + std::string(folder) + " belongs to " + who +
                         ", this is generation " + std::to_string(self.generation));

@@ -180,6 +180,7 @@ Result<std::unique_ptr<Spool>> Spool::open(SpoolSettings settings) {
             return std::unexpected(may.error());
         }
     }
+    if (found) settings.owner = next_owner(*found, settings.owner);
     if (!found || *found != settings.owner) {
         auto written = write_owner(settings.folder, settings.owner);
         if (!written) return std::unexpected(written.error());

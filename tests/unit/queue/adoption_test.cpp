@@ -98,6 +98,7 @@ TEST_F(AdoptionTest, AnEarlierNodeOfTheSameNameRunsItNoMore) {
     fill(old);
     SpoolSettings mine = settings(folder_ / "new", "dead");
     mine.owner.generation = 2;
+    mine.owner.instance = "later";
     auto heir = Spool::open(mine);
     ASSERT_TRUE(heir);
     ASSERT_TRUE((*heir)->adopt(old));
@@ -105,6 +106,25 @@ TEST_F(AdoptionTest, AnEarlierNodeOfTheSameNameRunsItNoMore) {
     EXPECT_EQ(Spool::open(settings(old, "dead")).error().kind, ErrorKind::Refused);
     heir->reset();
     EXPECT_EQ(Spool::open(settings(folder_ / "new", "dead")).error().kind, ErrorKind::Refused);
+    EXPECT_TRUE(Spool::open(mine));
+}
+
+TEST_F(AdoptionTest, AClockBehindMakesNoEarlierGeneration) {
+    SpoolSettings former = settings(folder_ / "old", "dead");
+    former.owner.generation = 100;
+    Spool::open(former)->reset();
+    SpoolSettings mine = settings(folder_ / "new", "dead");
+    mine.owner.generation = 50;
+    mine.owner.instance = "later";
+    const auto heir = Spool::open(mine);
+    ASSERT_TRUE(heir);
+    for (int i = 0; i < 2; ++i) {
+        ASSERT_TRUE((*heir)->adopt(former.folder));
+        EXPECT_TRUE(file_text(former.folder + "/OWNER").contains("generation 101\n"));
+    }
+    EXPECT_EQ(Spool::open(former).error().kind, ErrorKind::Refused);
+    mine.folder = former.folder;
+    EXPECT_TRUE(Spool::open(mine));
     EXPECT_TRUE(Spool::open(mine));
 }
 
