@@ -7,7 +7,7 @@ constexpr std::chrono::nanoseconds kAskAgain = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Room::Room(const SpoolFiles& files) : files_(files) {
+Room::Room(const SpoolFiles& files, std::uint64_t reserve) : files_(files), reserve_(reserve) {
     if (const auto free = files.free_bytes()) free_ = static_cast<std::int64_t>(*free);
 }
 

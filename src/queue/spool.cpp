@@ -84,7 +84,7 @@ struct Spool::Impl {
           owner(settings.folder),
           schedule(settings.retry),
           ids(settings.owner.node),
-          room(files),
+          room(files, settings.reserve),
           recent(settings.recent_bytes),
           journal(files),
           keeper(files, settings.threads - std::min<std::size_t>(settings.threads, 1),
@@ -102,12 +102,12 @@ struct Spool::Impl {
     }
 
     Result<> has_room(std::uint64_t size, Kind kind) {
-        if (kind == Kind::Dsn) return room.check(size, settings.reserve / 2);
+        if (kind == Kind::Dsn) return room.check_report(size);
         const Schedule::Counts counts = schedule.counts();
         const bool full = counts.messages >= settings.most_messages ||
                           (settings.most_bytes != 0 && counts.bytes + size > settings.most_bytes);
         if (full) return fail(ErrorKind::Limit, "insufficient storage", "the queue is full");
-        return room.check(size, settings.reserve);
+        return room.check(size);
     }
 
     void finished(const Summary& summary, Recent::Message message, const Result<>& kept,

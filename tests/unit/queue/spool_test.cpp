@@ -252,13 +252,13 @@ TEST_F(SpoolTest, TheFirstToAskAtOnceAllFindRoom) {
     ASSERT_TRUE(files);
     std::atomic<int> refused = 0;
     for (int i = 0; i < 20; ++i) {
-        Room room(*files);
+        Room room(*files, 0);
         std::latch start(4);
         std::vector<std::jthread> threads;
         for (int each = 0; each < 4; ++each) {
             threads.emplace_back([&] {
                 start.arrive_and_wait();
-                if (!room.check(1, 0)) ++refused;
+                if (!room.check(1)) ++refused;
             });
         }
     }
