@@ -1,6 +1,7 @@
 #include "mx/message_intake.h"
 
 #include "base/release.h"
+#include "queue/checksum.h"
 #include "wire/authentication_results.h"
 #include "wire/message.h"
 
@@ -90,7 +91,10 @@ void MessageIntake::close_header(std::string_view rest) {
                              ? std::nullopt
                              : wire::without_results_of(header, trace_.own_results);
     append(top);
+    checksum_ = std::uint64_t{queue::crc32c(0, header)} << 32;
     append(cleaned ? *cleaned : header);
+    above_size_ = body_.size();
+    above_checksum_ = body_.checksum();
     append(rest);
     release(header_);
     release(trace_.received);
@@ -118,6 +122,8 @@ std::expected<std::shared_ptr<const queue::Content>, Refusal> MessageIntake::fin
     judge(chunked_ ? check_.findings() : scanner_.findings());
     if (!refusal_ && in_header_) close_header({});  // a message without a body
     if (refusal_) return std::unexpected(*refusal_);
+    checksum_ |=
+        queue::crc32c_of_rest(body_.checksum(), above_checksum_, body_.size() - above_size_);
     auto content = body_.finish();
     if (!content) return std::unexpected(kNoRoom);
     return std::move(*content);

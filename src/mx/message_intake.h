@@ -46,6 +46,9 @@ public:
 
     /// The client's Message-ID; empty without. After finish().
     [[nodiscard]] const std::string& message_id() const { return message_id_; }
+    /// Of the client's octets, header and body: the same when it sends the same again. After
+    /// finish().
+    [[nodiscard]] std::uint64_t checksum() const { return checksum_; }
     /// Octets of the client's, so far.
     [[nodiscard]] std::uint64_t size() const { return size_; }
 
@@ -67,6 +70,10 @@ private:
     bool in_header_ = true;
     bool chunked_ = false;
     std::uint64_t size_ = 0;
+    std::uint64_t checksum_ = 0;
+    /// What body_ had, and its checksum, when the client's body began.
+    std::uint64_t above_size_ = 0;
+    std::uint32_t above_checksum_ = 0;
     std::optional<wire::smtp::Refusal> refusal_;
 };
 

@@ -18,7 +18,7 @@ std::string MessageIdentity::key() const {
     text += '\n';
     text += client.text();
     text += '\n';
-    text += std::to_string(size);
+    text += std::to_string(size) + ' ' + std::to_string(checksum);
     text += '\n';
     text += sender;
     for (const std::string& recipient : recipients) {

@@ -24,6 +24,7 @@ struct MessageIdentity {
     std::vector<std::string> recipients{};  ///< as the client gave them
     std::string message_id{};
     std::uint64_t size = 0;
+    std::uint64_t checksum = 0;  ///< of what the client sent
 
     /// Its hash; empty without a Message-ID: then nobody can tell a second try from a second
     /// message.

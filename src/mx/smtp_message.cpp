@@ -176,7 +176,8 @@ MessageIdentity SmtpSession::identity_of_message() const {
     MessageIdentity identity{.client = peer_.client.address,
                              .sender = transaction_->mail.path.text(),
                              .message_id = intake_->message_id(),
-                             .size = intake_->size()};
+                             .size = intake_->size(),
+                             .checksum = intake_->checksum()};
     for (const Recipient& each : transaction_->recipients) {
         identity.recipients.push_back(each.given.path.text());
     }

@@ -87,6 +87,7 @@ public:
     /// the text is lost.
     Result<> append(std::string_view bytes);
     [[nodiscard]] std::uint64_t size() const { return size_; }
+    [[nodiscard]] std::uint32_t checksum() const { return checksum_; }
     [[nodiscard]] bool spilled() const { return fd_ >= 0; }
 
     /// Ends the taking in. The Body is empty afterwards and may take another message.

@@ -25,6 +25,16 @@ constexpr Table kTable = [] {
     return table;
 }();
 
+/// Polynomials over GF(2) modulo that of CRC-32C, lowest power in the highest bit.
+constexpr std::uint32_t multiply(std::uint32_t a, std::uint32_t b) {
+    std::uint32_t product = 0;
+    for (std::uint32_t bit = 1u << 31; bit != 0; bit >>= 1) {
+        if ((a & bit) != 0) product ^= b;
+        b = b >> 1 ^ ((b & 1) != 0 ? 0x82f63b78u : 0);
+    }
+    return product;
+}
+
 }  // namespace
 
 std::uint32_t crc32c(std::uint32_t before, std::string_view bytes) {
@@ -42,6 +52,16 @@ std::uint32_t crc32c(std::uint32_t before, std::string_view bytes) {
         crc = crc >> 8 ^ kTable[0][(crc ^ static_cast<unsigned char>(*at)) & 0xff];
     }
     return ~crc;
+}
+
+// crc(AB) = crc(B) ^ crc(A) * x^(8 * |B|), as zlib's crc32_combine() has it.
+std::uint32_t crc32c_of_rest(std::uint32_t whole, std::uint32_t before, std::uint64_t size) {
+    std::uint32_t shift = 1u << 31;
+    for (std::uint32_t power = 1u << 23; size != 0; size >>= 1) {
+        if ((size & 1) != 0) shift = multiply(shift, power);
+        power = multiply(power, power);
+    }
+    return whole ^ multiply(before, shift);
 }
 
 }  // namespace muster::queue

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include "queue/checksum.h"
 #include "wire/message.h"
 
 namespace muster::mx {
@@ -99,6 +100,25 @@ TEST_F(MessageIntakeTest, RefusesAtItsEndAndReadsOnUntilThen) {
     settings_.hops = 1;
     EXPECT_EQ(after_data("Received: a\r\n\r\n.\r\n", 4),
               "refused: Too many hops: this message goes round in a circle");
+}
+
+TEST_F(MessageIntakeTest, TheChecksumIsOfWhatTheClientSent) {
+    const auto checksum = [&](std::string_view received, std::string_view text) {
+        Trace above = trace();
+        above.received = received;
+        MessageIntake intake(queue::Body(1 << 20, {}), settings_, std::move(above));
+        intake.feed_chunk(text.substr(0, 3));
+        intake.feed_chunk(text.substr(3));
+        EXPECT_TRUE(intake.finish());
+        return intake.checksum();
+    };
+    const std::string head = "A: b\r\nAuthentication-Results: mx.example.org; x\r\n\r\n";
+    const auto first = checksum("Received: now\r\n", head + "body\r\n");
+    EXPECT_EQ(checksum("Received: much later\r\n", head + "body\r\n"), first);
+    EXPECT_NE(checksum("Received: now\r\n", head + "b0dy\r\n"), first);
+    EXPECT_NE(checksum("Received: now\r\n", "C: b" + head.substr(4) + "body\r\n"), first);
+    EXPECT_EQ(first & 0xffffffff, queue::crc32c(0, "body\r\n"));
+    EXPECT_EQ(first >> 32, queue::crc32c(0, head));
 }
 
 TEST_F(MessageIntakeTest, TheLargestHeaderIsTakenHoweverItIsCut) {

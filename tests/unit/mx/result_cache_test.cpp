@@ -25,7 +25,8 @@ TEST(ResultCache, KnowsTheSameMessageOfTheSameClient) {
                               +[](MessageIdentity& one) { one.sender = "x@b.example"; },
                               +[](MessageIdentity& one) { one.recipients.pop_back(); },
                               +[](MessageIdentity& one) { one.message_id = "<2@b>"; },
-                              +[](MessageIdentity& one) { one.size = 101; }}) {
+                              +[](MessageIdentity& one) { one.size = 101; },
+                              +[](MessageIdentity& one) { one.checksum = 1; }}) {
         MessageIdentity other = message();
         change(other);
         EXPECT_TRUE(cache.find(other).empty());
