@@ -14,6 +14,8 @@ namespace {
 // More replies than these might fill the server's sending side while we still write (RFC 2920).
 constexpr std::size_t kGroup = 100;
 constexpr std::size_t kGroupBytes = std::size_t{16} * 1024;
+/// Of one send(): results are not to wait long for being written down.
+constexpr unsigned kMostTransactions = 20;
 constexpr std::size_t kSlice = std::size_t{16} * 1024;
 constexpr std::size_t kBlock = std::size_t{32} * 1024;
 
@@ -46,9 +48,14 @@ Task<TransactionResult> MailUpstream::send(Transaction transaction) {
     until_ = transaction.until;
     Flight flight(*this, transaction);
     auto result = co_await flight.run();
-    for (bool goes_on = has_delivered(result); goes_on && may_go_on();) {
+    unsigned made = 1;
+    for (bool goes_on = has_delivered(result); goes_on && may_go_on(); ++made) {
         const std::vector<std::size_t> left = left_over(result);
         if (left.empty()) break;
+        if (made == kMostTransactions) {
+            for (const std::size_t which : left) result.recipients[which].at_once = true;
+            break;
+        }
         std::vector<Recipient> recipients;
         for (const std::size_t which : left) recipients.push_back(transaction.recipients[which]);
         Transaction rest = transaction;

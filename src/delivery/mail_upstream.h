@@ -41,7 +41,8 @@ public:
     /// connection, RSET when one is needed, MAIL, RCPT, DATA in one packet where the server bears
     /// it, then the message. LMTP has a result for each accepted recipient after the dot; SMTP one
     /// for all. The transaction's recipients may be any number: those past LIMITS RCPTMAX, or that
-    /// the server defers as too many, have transactions of their own at once.
+    /// the server defers as too many, have transactions of their own at once, as far as there are
+    /// not very many; the others are Deferred and RecipientResult::at_once.
     Task<TransactionResult> send(Transaction transaction);
 
     /// XCLIENT by itself (send() does it as needed). A server that refuses it is not asked again on

@@ -65,6 +65,26 @@ std::string words_of(const RecipientResult& result) {
     return text + ' ' + result.text;
 }
 
+/// Those of the group that its server takes in further transactions.
+RecipientGroup for_at_once(const RecipientGroup& group, const TransactionResult& done) {
+    RecipientGroup found = group;
+    found.recipients.clear();
+    found.addresses.clear();
+    for (std::size_t i = 0; i < group.recipients.size(); ++i) {
+        if (!done.recipients[i].at_once) continue;
+        found.recipients.push_back(group.recipients[i]);
+        found.addresses.push_back(group.addresses[i]);
+    }
+    return found;
+}
+
+/// What the destination of several tries is left with: an answer counts more than silence.
+std::optional<queue::GroupResult::Kind> more_final(std::optional<queue::GroupResult::Kind> one,
+                                                   std::optional<queue::GroupResult::Kind> other) {
+    if (!one || !other) return one ? one : other;
+    return std::min(*one, *other);  // in the order of their declaration
+}
+
 /// Those that wait for another try, or the others.
 std::vector<queue::RecipientResult> with_outcomes(
     const std::vector<queue::RecipientResult>& results, bool deferred) {
@@ -137,7 +157,9 @@ Task<void> QueueRunner::work() {
     while (!stopping_) {
         woken_ = false;
         sweep();
-        const std::size_t room = settings_.tries - std::min(settings_.tries, tries_.running());
+        std::size_t room = settings_.tries - std::min(settings_.tries, tries_.running());
+        may_run_ = spool_.owned();
+        if (!may_run_) room = 0;
         for (const queue::QueueId& id : spool_.schedule().due(queue::now(), room)) {
             tries_.spawn(attempt(id));
         }
@@ -178,7 +200,7 @@ void QueueRunner::sweep() {
 
 Task<void> QueueRunner::pause() {
     net::Duration wait = cache_.size() > 0 ? kSweep : kLongestPause;
-    if (tries_.running() < settings_.tries) {
+    if (may_run_ && tries_.running() < settings_.tries) {
         if (const auto next = spool_.schedule().next_due()) {
             const auto until = std::chrono::duration_cast<net::Duration>(*next - queue::now());
             wait = std::clamp(until, net::Duration{1}, wait);
@@ -206,8 +228,9 @@ Task<void> QueueRunner::attempt(queue::QueueId id) {
             log::error("queued-message-unreadable",
                        {{"id", id}, {"reason", message.error().detail}});
         }
-        if (message.error().kind == ErrorKind::Io)
-            spool_.put_back(id, queue::now() + kStorageAgain);
+        const bool comes_back =
+            message.error().kind == ErrorKind::Io || message.error().kind == ErrorKind::Unavailable;
+        if (comes_back) spool_.put_back(id, queue::now() + kStorageAgain);
     } else {
         Try each{.message = std::move(*message)};
         co_await deliver(each);
@@ -291,9 +314,28 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
         co_return traffic_.leave(group.destination);
     }
-    Answerer from;
-    const TransactionResult done = co_await send(each, group, from);
+    RecipientGroup some = group;
+    std::optional<queue::GroupResult::Kind> left;
+    for (;;) {
+        Answerer from;
+        const TransactionResult done = co_await send(each, some, from);
+        left = more_final(left, take(each, some, done, from));
+        some = for_at_once(some, done);
+        if (some.recipients.empty()) break;
+        if (stopping_) {
+            left = more_final(left, queue::GroupResult::Kind::Held);
+            break;
+        }
+        spool_.record(each.message.id, each.results.take_untold(each.message.envelope));
+    }
     traffic_.leave(group.destination);
+    if (left) each.left.push_back({group.destination, *left});
+}
+
+std::optional<queue::GroupResult::Kind> QueueRunner::take(Try& each, const RecipientGroup& group,
+                                                          const TransactionResult& done,
+                                                          const Answerer& from) {
+    queue::Schedule& schedule = spool_.schedule();
     const auto is_unknown = [this](const RecipientResult& one) {
         return cut_off_ && one.outcome == Outcome::Deferred && !one.from_server;
     };
@@ -302,20 +344,17 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
     bool any_unknown = false;
     for (std::size_t i = 0; i < group.recipients.size(); ++i) {
         const RecipientResult& one = done.recipients[i];
+        if (one.at_once) continue;
         any_left = any_left || one.outcome == Outcome::Deferred;
         any_unknown = any_unknown || is_unknown(one);
         if (is_unknown(one)) continue;
         each.results.answer(noted(each, group.recipients[i], one, from));
     }
-    if (!any_left) co_return;
-    if (any_unknown) {
-        co_return each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
-    }
-    if (!done.reached) {
-        schedule.unreachable(group.destination, done.recipients.front().text, queue::now());
-    }
-    each.left.push_back({group.destination, done.reached ? queue::GroupResult::Kind::Deferred
-                                                         : queue::GroupResult::Kind::Unreachable});
+    if (!any_left) return std::nullopt;
+    if (any_unknown) return queue::GroupResult::Kind::Held;
+    if (done.reached) return queue::GroupResult::Kind::Deferred;
+    schedule.unreachable(group.destination, done.recipients.front().text, queue::now());
+    return queue::GroupResult::Kind::Unreachable;
 }
 
 Task<TransactionResult> QueueRunner::send(const Try& each, const RecipientGroup& group,

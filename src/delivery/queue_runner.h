@@ -94,6 +94,10 @@ private:
                                         const RecipientResult& result, const Answerer& from);
 
     Task<void> deliver_group(Try& each, const RecipientGroup& group);
+    /// Takes what came of a transaction; what the group is left with, if anything.
+    std::optional<queue::GroupResult::Kind> take(Try& each, const RecipientGroup& group,
+                                                 const TransactionResult& done,
+                                                 const Answerer& from);
     Task<TransactionResult> send(const Try& each, const RecipientGroup& group, Answerer& from);
     Task<TransactionResult> send_home(const RecipientGroup& group, Transaction transaction,
                                       Answerer& from);
@@ -120,6 +124,7 @@ private:
     TaskGroup tries_;
     net::Sleep* pausing_ = nullptr;
     bool woken_ = false;
+    bool may_run_ = true;                 ///< the queue, when it was looked at last
     bool looking_ = false;                ///< a look_again() is on its way
     std::atomic<bool> was_told_ = false;  ///< of something due; the loop knows soon
     bool stopping_ = false;

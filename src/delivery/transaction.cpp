@@ -40,7 +40,7 @@ RecipientResult from_reply(const wire::smtp::Reply& reply) {
 
 RecipientResult own_result(Outcome outcome, std::uint16_t code, wire::smtp::EnhancedStatus enhanced,
                            std::string text) {
-    return {outcome, false, false, code, enhanced, std::move(text)};
+    return {outcome, false, false, false, code, enhanced, std::move(text)};
 }
 
 }  // namespace muster::delivery

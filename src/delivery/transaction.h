@@ -108,6 +108,8 @@ struct RecipientResult {
     bool uncertain = false;
     /// False: nothing below was said by the server, it is our own finding.
     bool from_server = false;
+    /// Of those that the server takes only in further transactions: it may be given them at once.
+    bool at_once = false;
     std::uint16_t code = 0;  ///< 421 or 451 of our own where no answer came
     wire::smtp::EnhancedStatus enhanced{};
     std::string text{};  ///< for the log and for reports to the sender, one or more lines

@@ -56,7 +56,8 @@ struct WorldClient::Try {
         std::vector<std::size_t> still;
         for (std::size_t i = 0; i < open.size(); ++i) {
             RecipientResult& one = heard.recipients[i];
-            if (one.outcome == Outcome::Deferred && !one.uncertain) still.push_back(open[i]);
+            if (one.outcome == Outcome::Deferred && !one.uncertain && !one.at_once)
+                still.push_back(open[i]);
             result.result.recipients[open[i]] = std::move(one);
         }
         open = std::move(still);

@@ -340,6 +340,24 @@ TEST(MailUpstream, RecipientsPastTheServersLimitFollowAtOnce) {
     EXPECT_TRUE(server.all().contains("RCPT TO:<c@x.y>\r\nDATA\r\n"));
 }
 
+TEST(MailUpstream, OfVeryManyTransactionsSomeAreLeftForTheNextCall) {
+    std::vector<Turn> exchanges{kGreets,
+                                {"\r\n", "250-x\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1\r\n"}};
+    for (int i = 0; i < 20; ++i) {
+        exchanges.push_back({"DATA\r\n", "250 ok\r\n250 ok\r\n354 go\r\n"});
+        exchanges.push_back({"\r\n.\r\n", "250 ok\r\n"});
+    }
+    ScriptedServer server(std::move(exchanges));
+    std::vector<Mail> mails;
+    mails.emplace_back(std::vector<std::string_view>(25, "a@x.y"));
+    const Heard heard = run(server, smtp(), &mails);
+    const auto& results = heard.results.at(0).recipients;
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        EXPECT_EQ(results[i].outcome, i < 20 ? Outcome::Delivered : Outcome::Deferred) << i;
+        EXPECT_EQ(results[i].at_once, i >= 20) << i;
+    }
+}
+
 TEST(MailUpstream, WhomTheServerFindsTooManyFollowAtOnce) {
     for (const std::string too_many : {"452 4.5.3 too many\r\n", "452 too many\r\n"}) {
         ScriptedServer server({kGreets,

@@ -352,6 +352,26 @@ TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {
     EXPECT_TRUE(server.heard().contains("RCPT TO:<a@one.test>\r\nRCPT TO:<b@two.test>\r\n"));
 }
 
+TEST_F(QueueRunnerTest, VeryManyTransactionsOfOneMessageFollowEachOtherAtOnce) {
+    SmtpServer::Script one_by_one{"220 x\r\n",
+                                  "250-x\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1\r\n"};
+    std::vector<std::string> recipients;
+    for (int i = 0; i < 45; ++i) {
+        one_by_one.insert(one_by_one.end(), kDelivers.begin() + 2, kDelivers.end() - 1);
+        recipients.push_back("a" + std::to_string(i) + "@one.test");
+    }
+    one_by_one.emplace_back("");
+    TalkingServer server({one_by_one});
+    remote("one.test", {server.text()});
+    start();
+    put(recipients);
+    wait_empty();
+    runner_->stop();
+    server.end();
+    EXPECT_EQ(server.accepted(), 1U);
+    EXPECT_TRUE(server.heard().contains("RCPT TO:<a44@one.test>\r\n"));
+}
+
 TEST_F(QueueRunnerTest, ARouteThatIsDownIsLeftAloneForAllItsDomains) {
     std::string nobody;
     {
