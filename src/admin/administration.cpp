@@ -76,8 +76,8 @@ Result<> Administration::start() {
     auto audit = AuditLog::open(node_.config.node.state_dir + "/audit.log");
     if (!audit) return std::unexpected(audit.error());
     audit_ = std::move(*audit);
-    peers_ =
-        std::make_unique<Peers>(node_.config, node_.identity, *node_.topology, introduction(node_));
+    peers_ = std::make_unique<Peers>(node_.config, node_.identity, *node_.topology,
+                                     introduction(node_), node_.hooks.membership);
     administrators_ = std::make_unique<Administrators>(node_);
     node_.audit = audit_.get();
     node_.peers = peers_.get();

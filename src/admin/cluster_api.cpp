@@ -67,6 +67,13 @@ std::optional<cluster::Node> ClusterApi::member(const std::string& pin) const {
     return std::nullopt;
 }
 
+bool ClusterApi::was_revoked(const std::string& pin) const {
+    const auto topology = node_.topology->current();
+    return !pin.empty() && std::ranges::any_of(topology->parts().nodes, [&](const auto& node) {
+        return node.pin == pin && node.revoked;
+    });
+}
+
 bool ClusterApi::is_member_still(const cluster::Node& member) const {
     const auto entry = node_.directory->get(cluster::node_key(member.name));
     if (!entry || !*entry) return false;
@@ -86,6 +93,13 @@ Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
     if (strangers_.begin(request.peer.address)) {
         log::warning("cluster_stranger",
                      {{"peer", request.peer.text()}, {"pin", request.peer_pin}});
+    }
+    if (was_revoked(request.peer_pin)) {
+        co_return co_await exchange.respond(
+            json_response({{"error", "this node was revoked"},
+                           {"kind", name(ErrorKind::Refused)},
+                           {"revoked", true}},
+                          error_response({ErrorKind::Refused, "", ""}).status));
     }
     const Error error{ErrorKind::Refused, "", "this key belongs to no member of the cluster"};
     co_await exchange.respond(error_response(error));

@@ -20,6 +20,7 @@ public:
 
 private:
     [[nodiscard]] std::optional<cluster::Node> member(const std::string& pin) const;
+    [[nodiscard]] bool was_revoked(const std::string& pin) const;
     /// Whether the node is still what it was, by the store: the topology follows that a moment
     /// later. Blocks.
     [[nodiscard]] bool is_member_still(const cluster::Node& member) const;

@@ -5,6 +5,14 @@
 
 namespace muster::admin {
 
+std::string put_out(const cluster::Topology& topology, const NodeName& node, std::string_view pin) {
+    const cluster::Node* const entry = topology.node(node.text);
+    if (entry == nullptr) return {};
+    if (entry->revoked) return "this node was revoked";
+    if (!entry->pin.empty() && entry->pin != pin) return "another key has this node's name";
+    return {};
+}
+
 Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context) {
     auto settings = mail_settings(context.config);
     if (!settings) return std::unexpected(settings.error());
@@ -32,6 +40,7 @@ MailSystem::~MailSystem() { stop(); }
 void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end,
                        const frontend::UpstreamSettings& upstream) {
     if (!spool_) return;
+    follow_membership(context);
     runner_ = std::make_unique<delivery::QueueRunner>(
         runner_settings(context.config), *spool_, context.replica, *context.topology,
         front_end.hosts(), upstream, context.config.node.name, resolver_.get());
@@ -39,6 +48,25 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
 }
 
 void MailSystem::stop() { runner_.reset(); }
+
+void MailSystem::follow_membership(const NodeContext& context) {
+    const std::scoped_lock lock(mutex_);
+    put_out_ =
+        put_out(*context.topology->current(), context.config.node.name, context.identity.pin);
+    judge_membership();
+}
+
+void MailSystem::master_says(bool member) {
+    const std::scoped_lock lock(mutex_);
+    refused_ = !member;
+    judge_membership();
+}
+
+void MailSystem::judge_membership() {
+    if (!spool_) return;
+    if (put_out_.empty() && !refused_) return spool_->resume();
+    spool_->suspend(put_out_.empty() ? "a master says that this node was revoked" : put_out_);
+}
 
 void MailSystem::server_is_back(const ServerName& server) {
     if (!spool_) return;

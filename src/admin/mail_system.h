@@ -2,6 +2,8 @@
 // The mail part of a front end, put together: settings, queue, sessions.
 
 #include <memory>
+#include <mutex>
+#include <string>
 
 #include "admin/node_context.h"
 #include "admin/queue_report.h"
@@ -13,6 +15,9 @@
 #include "queue/spool.h"
 
 namespace muster::admin {
+
+/// Why the node of that name and key is no member any more; empty: nothing says so. Pure.
+std::string put_out(const cluster::Topology& topology, const NodeName& node, std::string_view pin);
 
 /// Owned by the node, which ends the front end's workers before it. What its functions give lives
 /// as long as it does.
@@ -28,6 +33,11 @@ public:
     /// Ends that; the queue still takes what sessions bring.
     void stop();
 
+    /// A node that is revoked, or whose name has another key now, does not run its queue: somebody
+    /// takes that over. By the replica, and by what a master answered last. Thread-safe.
+    void follow_membership(const NodeContext& context);
+    void master_says(bool member);
+
     /// What is queued for a server goes at once. Goes through the queue: on a thread that may take
     /// a while.
     void server_is_back(const ServerName& server);
@@ -42,6 +52,8 @@ public:
 private:
     MailSystem(mx::Settings settings, std::unique_ptr<queue::Spool> spool, const NodeName& node);
 
+    void judge_membership();
+
     const mx::Settings settings_;
     std::unique_ptr<queue::Spool> spool_;
     mx::Rates rates_;
@@ -50,6 +62,9 @@ private:
     QueueMeters meters_;
     std::unique_ptr<net::Resolver> resolver_;
     std::unique_ptr<delivery::QueueRunner> runner_;
+    std::mutex mutex_;
+    std::string put_out_;   ///< why, by the replica; empty: it is not
+    bool refused_ = false;  ///< by a master, as revoked
 };
 
 }  // namespace muster::admin

@@ -168,6 +168,7 @@ Result<> Node::start_front_end() {
         loop_.post([this] {
             follow_certificates();
             follow_servers();
+            if (mail_) mail_->follow_membership(context_);
         });
     });
     follow_servers();
@@ -235,7 +236,10 @@ void Node::offer_hooks() {
     hooks.check_server = [this](const cluster::Server& server) {
         return prove_server(context_, *server_check_, server);
     };
-    if (mail_) hooks.measure_queue = [this] { mail_->measure(); };
+    if (mail_) {
+        hooks.measure_queue = [this] { mail_->measure(); };
+        hooks.membership = [this](bool member) { mail_->master_says(member); };
+    }
     hooks.drain = [this](bool draining) {
         context_.draining = draining;
         draining ? front_end_->drain() : front_end_->resume();

@@ -54,6 +54,8 @@ struct NodeHooks {
     std::function<void(bool draining)> drain;
     /// Brings the metrics of the queue up to date; does not block.
     std::function<void()> measure_queue;
+    /// A master says whether this node is a member. Called on the follower's thread, quick.
+    std::function<void(bool member)> membership;
     std::function<nlohmann::json()> frontend_status;
     std::function<nlohmann::json()> backend_status;
 };
@@ -71,7 +73,7 @@ struct NodeContext {
     cluster::TopologyTable* topology = nullptr;
     cluster::HealthTable* health = nullptr;
     const cluster::SessionTable* sessions = nullptr;  ///< null without the role frontend
-    queue::Spool* queue = nullptr;  ///< null when this node stores no mail
+    queue::Spool* queue = nullptr;                    ///< null when this node stores no mail
     NodeHooks hooks;
 
     // Filled by Administration.

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <utility>
 
 #include "state/json_value.h"
 
@@ -110,7 +111,7 @@ std::vector<std::unique_ptr<state::Source>> Peers::sources() const {
     for (const PeerAddress& master : masters()) {
         net::HttpTarget to = target(master);
         to.inactivity = config_.cluster.inactivity_timeout;
-        made.push_back(std::make_unique<HttpSource>(std::move(to), introduction_));
+        made.push_back(std::make_unique<HttpSource>(std::move(to), introduction_, membership_));
     }
     return made;
 }
@@ -123,7 +124,9 @@ Result<> HttpSource::get(const std::string& target, const Sink& sink) {
     call.headers = introduction_;
     std::string refusal;
     const auto is_feed = [](int status) { return status == 200 || status == 409 || status == 410; };
+    bool was_told = !membership_;
     const auto reply = client_.stream(call, [&](int status, std::string_view bytes) {
+        if (is_feed(status) && !std::exchange(was_told, true)) membership_(true);
         if (is_feed(status)) return sink(bytes);
         if (refusal.size() < kLongestRefusal) refusal.append(bytes.substr(0, kLongestRefusal));
         return true;
@@ -133,6 +136,8 @@ Result<> HttpSource::get(const std::string& target, const Sink& sink) {
     const auto kind =
         reply->status == 401 || reply->status == 403 ? ErrorKind::Refused : ErrorKind::Unavailable;
     const auto body = state::parse_json(refusal);
+    const bool revoked = body.is_object() && body.contains("revoked") && body["revoked"] == true;
+    if (revoked && membership_) membership_(false);
     if (body.is_object() && body.contains("error") && body["error"].is_string()) {
         refusal = body["error"].get<std::string>();
     }

@@ -1,6 +1,7 @@
 #pragma once
 // Calls to other nodes of the cluster, each known by its pinned key.
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -21,15 +22,20 @@ struct CallBounds {
     std::size_t reply_bytes = std::size_t{1} << 20;
 };
 
+/// Told on the follower's thread what a master says of this node: it is a member, or was revoked.
+using Membership = std::function<void(bool member)>;
+
 /// Thread-safe; calls block.
 class Peers {
 public:
     Peers(const NodeConfig& config, const NodeIdentity& identity,
-          const cluster::TopologyTable& topology, net::HttpHeaders introduction)
+          const cluster::TopologyTable& topology, net::HttpHeaders introduction,
+          Membership membership)
         : config_(config),
           identity_(identity),
           topology_(topology),
-          introduction_(std::move(introduction)) {}
+          introduction_(std::move(introduction)),
+          membership_(std::move(membership)) {}
 
     /// All other nodes that can be reached over the cluster port.
     [[nodiscard]] std::vector<PeerAddress> others() const;
@@ -53,6 +59,7 @@ private:
     const NodeIdentity& identity_;
     const cluster::TopologyTable& topology_;
     const net::HttpHeaders introduction_;  ///< sent with what the follower asks
+    const Membership membership_;
     mutable std::mutex mutex_;
     mutable std::set<net::HttpClient*> calling_;
     bool stopped_ = false;
@@ -61,8 +68,10 @@ private:
 /// Reads a master's feed over HTTPS.
 class HttpSource final : public state::Source {
 public:
-    HttpSource(net::HttpTarget target, net::HttpHeaders introduction)
-        : client_(std::move(target)), introduction_(std::move(introduction)) {}
+    HttpSource(net::HttpTarget target, net::HttpHeaders introduction, Membership membership = {})
+        : client_(std::move(target)),
+          introduction_(std::move(introduction)),
+          membership_(std::move(membership)) {}
     [[nodiscard]] std::string name() const override;
     Result<> get(const std::string& target, const Sink& sink) override;
     void cancel() override { client_.cancel(); }
@@ -70,6 +79,7 @@ public:
 private:
     net::HttpClient client_;
     net::HttpHeaders introduction_;
+    Membership membership_;
 };
 
 }  // namespace muster::admin

@@ -204,9 +204,11 @@ QueueState queue_state(queue::Spool& spool) {
 std::vector<Alarm> queue_alarms(const QueueState& state) {
     std::vector<Alarm> alarms;
     if (!state.owned) {
-        alarms.push_back({"queue",
-                          "was taken over by another node: nothing is taken or delivered from it",
-                          true});
+        alarms.push_back(
+            {"queue",
+             "was taken over by another node, or this node was revoked: nothing is taken "
+             "or delivered from it",
+             true});
     } else if (!state.accepts && state.accepts.error().kind == ErrorKind::Limit) {
         alarms.push_back({"queue", "has no room: " + state.accepts.error().detail, true});
     }

@@ -92,6 +92,7 @@ struct Spool::Impl {
           loader(files, schedule, ids, removed) {}
 
     Result<> may_run() const {
+        if (suspended) return fail(ErrorKind::Unavailable, "this node may not run its queue");
         if (!lost && owner.unchanged()) return {};
         if (!lost.exchange(true)) {
             const auto found = read_owner(settings.folder);
@@ -151,6 +152,7 @@ struct Spool::Impl {
     const File lock;
     const OwnerWatch owner;
     mutable std::atomic<bool> lost = false;
+    std::atomic<bool> suspended = false;
     std::atomic<std::uint64_t> commits = 0, refused = 0, failed = 0, removals = 0;
     Schedule schedule;
     QueueIds ids;
@@ -200,7 +202,7 @@ Body Spool::new_body() const {
 }
 
 Result<> Spool::accepts(std::uint64_t size) const {
-    if (impl_->lost) return impl_->may_run();
+    if (impl_->lost || impl_->suspended) return impl_->may_run();
     return impl_->has_room(size, Kind::Mail);
 }
 
@@ -403,6 +405,16 @@ void Spool::wait_loaded() { impl_->loader.wait(); }
 void Spool::flush_writes() { impl_->journal.flush(); }
 
 bool Spool::owned() const { return impl_->may_run().has_value(); }
+
+void Spool::suspend(std::string_view why) {
+    if (impl_->suspended.exchange(true)) return;
+    log::error("queue-lost", {{"folder", impl_->settings.folder}, {"reason", why}});
+}
+
+void Spool::resume() {
+    if (!impl_->suspended.exchange(false)) return;
+    log::info("queue-resumed", {{"folder", impl_->settings.folder}});
+}
 
 const std::string& Spool::folder() const { return impl_->settings.folder; }
 

@@ -169,8 +169,13 @@ public:
     void wait_loaded();
     /// Blocks until records and removals given so far are written (not synced).
     void flush_writes();
-    /// False once another node has taken the folder: nothing is taken or given any more.
+    /// False once another node has taken the folder, and while suspended: nothing is taken or
+    /// given.
     [[nodiscard]] bool owned() const;
+    /// Nothing is taken or given until resume(): somebody else may be about to take the folder.
+    /// `why` goes into the log. Thread-safe, as resume() is.
+    void suspend(std::string_view why);
+    void resume();
     [[nodiscard]] const std::string& folder() const;
 
     struct Figures {

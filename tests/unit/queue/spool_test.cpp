@@ -265,6 +265,20 @@ TEST_F(SpoolTest, TheFirstToAskAtOnceAllFindRoom) {
     EXPECT_EQ(refused, 0);
 }
 
+TEST_F(SpoolTest, ASuspendedQueueTakesAndGivesNothing) {
+    const auto spool = open();
+    const QueueId id = put(*spool);
+    spool->suspend("revoked");
+    EXPECT_FALSE(spool->owned());
+    EXPECT_EQ(spool->read(id).error().kind, ErrorKind::Unavailable);
+    EXPECT_EQ(spool->accepts(1).error().kind, ErrorKind::Unavailable);
+    EXPECT_EQ(commit(*spool, envelope_for({"a@b"}), Content::of("x")).error().kind,
+              ErrorKind::Unavailable);
+    spool->resume();
+    EXPECT_TRUE(spool->owned());
+    EXPECT_TRUE(spool->read(id));
+}
+
 TEST_F(SpoolTest, WhatIsPutBackIsDueThenAndNothingIsNoted) {
     const auto spool = open();
     const QueueId id = put(*spool);
