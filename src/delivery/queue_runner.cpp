@@ -6,8 +6,8 @@
 #include "base/log.h"
 #include "cluster/route.h"
 #include "delivery/content_body.h"
+#include "delivery/dsn_parameters.h"
 #include "net/yield.h"
-#include "wire/smtp.h"
 #include "wire/xtext.h"
 
 namespace muster::delivery {
@@ -29,25 +29,6 @@ queue::Outcome queue_outcome(Outcome outcome) {
         case Outcome::Deferred: return queue::Outcome::Deferred;
     }
     return queue::Outcome::Deferred;
-}
-
-std::string notify_text(std::uint8_t bits) {
-    if (bits == 0) return {};
-    if ((bits & queue::notify::kNever) != 0) return "NEVER";
-    // Of success the sender hears from us: once.
-    return wire::smtp::Notify{.success = false,
-                              .failure = (bits & queue::notify::kFailure) != 0,
-                              .delay = (bits & queue::notify::kDelay) != 0}
-        .text();
-}
-
-std::string_view ret_text(queue::Return ret) {
-    switch (ret) {
-        case queue::Return::Unsaid: return {};
-        case queue::Return::Full: return "FULL";
-        case queue::Return::Headers: return "HDRS";
-    }
-    return {};
 }
 
 RecipientResult deferred(std::string text) {

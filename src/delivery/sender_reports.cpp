@@ -22,6 +22,33 @@ char letter_of(queue::Outcome outcome) {
 
 }  // namespace
 
+queue::QueueId report_id(const queue::QueueId& of, const Told& told) {
+    std::string what;
+    for (const auto& [recipient, outcome] : told) {
+        what += std::to_string(recipient) + letter_of(outcome);
+    }
+    return queue::derived_id(of, what);
+}
+
+Task<bool> commit_report(net::Loop& loop, queue::Spool& spool, const queue::Envelope& about,
+                         const std::shared_ptr<const queue::Content>& content,
+                         const std::vector<ReportItem>& items, std::string_view host_name,
+                         queue::QueueId id) {
+    if (const auto other = spool.read(id)) {
+        const auto& to = other->envelope.recipients;
+        const bool is_it = other->envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
+                           to.front().address == about.sender;
+        if (is_it) co_return true;
+        id = spool.new_id();
+    }
+    auto made = make_report(about, beginning_of(content), items, host_name, id, queue::now());
+    if (!made) co_return true;
+    const auto queued =
+        co_await spool.commit_on(loop, std::move(made->envelope),
+                                 queue::Content::of(std::move(made->text)), queue::After::Due, id);
+    co_return queued.has_value();
+}
+
 bool SenderReports::knows(const queue::QueueId& id, std::uint32_t recipient,
                           queue::Outcome outcome) const {
     const auto found = told_.find(id);
@@ -35,14 +62,12 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
     }
     std::vector<ReportItem> items;
     Told told;
-    std::string what;
     for (const queue::RecipientResult& result : results) {
         const queue::Recipient& recipient = message.envelope.recipients[result.recipient];
         const bool is_due = is_wanted(recipient, result.outcome) &&
                             !knows(message.id, result.recipient, result.outcome);
         if (!is_due) continue;
         told.emplace(result.recipient, result.outcome);
-        what += std::to_string(result.recipient) + letter_of(result.outcome);
         items.push_back({.recipient = recipient,
                          .outcome = result.outcome,
                          .status = result.status,
@@ -51,8 +76,9 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
                          .in_mailbox = result.in_mailbox});
     }
     if (message.envelope.sender.empty() || items.empty()) co_return true;
-    const queue::QueueId id = queue::derived_id(message.id, what);
-    if (!co_await commit(message, items, id)) {
+    const bool done = co_await commit_report(loop_, spool_, message.envelope, message.content,
+                                             items, host_name_, report_id(message.id, told));
+    if (!done) {
         std::erase_if(results, [&told](const queue::RecipientResult& result) {
             return result.outcome != queue::Outcome::Delivered ||
                    !told.contains({result.recipient, result.outcome});
@@ -63,25 +89,6 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
     owed_.erase(message.id);
     told_[message.id].merge(told);
     co_return true;
-}
-
-Task<bool> SenderReports::commit(const queue::QueuedMessage& message,
-                                 const std::vector<ReportItem>& items, queue::QueueId id) {
-    const queue::Envelope& envelope = message.envelope;
-    if (const auto other = spool_.read(id)) {
-        const auto& to = other->envelope.recipients;
-        const bool is_it = other->envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
-                           to.front().address == envelope.sender;
-        if (is_it) co_return true;
-        id = spool_.new_id();
-    }
-    auto made =
-        make_report(envelope, beginning_of(message.content), items, host_name_, id, queue::now());
-    if (!made) co_return true;
-    const auto queued =
-        co_await spool_.commit_on(loop_, std::move(made->envelope),
-                                  queue::Content::of(std::move(made->text)), queue::After::Due, id);
-    co_return queued.has_value();
 }
 
 void SenderReports::sweep() {

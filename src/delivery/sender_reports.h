@@ -3,8 +3,10 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,6 +15,19 @@
 #include "queue/spool.h"
 
 namespace muster::delivery {
+
+/// Recipients by their place in the envelope, and what their sender is told of them.
+using Told = std::set<std::pair<std::uint32_t, queue::Outcome>>;
+
+/// The id of the report that says this of message `of`: whoever makes it makes the same one.
+[[nodiscard]] queue::QueueId report_id(const queue::QueueId& of, const Told& told);
+
+/// Queues a report with this id, unless it is there already; false when it cannot be queued.
+/// `about` and `content` are the message's. What is passed by reference outlives the call.
+Task<bool> commit_report(net::Loop& loop, queue::Spool& spool, const queue::Envelope& about,
+                         const std::shared_ptr<const queue::Content>& content,
+                         const std::vector<ReportItem>& items, std::string_view host_name,
+                         queue::QueueId id);
 
 /// One thread's; what is passed by reference outlives it.
 class SenderReports {
@@ -35,12 +50,8 @@ public:
     void sweep();
 
 private:
-    using Told = std::set<std::pair<std::uint32_t, queue::Outcome>>;
-
     [[nodiscard]] bool knows(const queue::QueueId& id, std::uint32_t recipient,
                              queue::Outcome outcome) const;
-    Task<bool> commit(const queue::QueuedMessage& message, const std::vector<ReportItem>& items,
-                      queue::QueueId id);
 
     static constexpr std::size_t kMany = 10'000;
 

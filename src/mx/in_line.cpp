@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "cluster/route.h"
 #include "delivery/content_body.h"
-#include "delivery/reports.h"
+#include "delivery/dsn_parameters.h"
 #include "frontend/health_checks.h"
 #include "mx/mail_service.h"
 #include "wire/tabescape.h"
@@ -84,34 +84,70 @@ Task<Answer> InLine::deliver(Message& message) {
     // would otherwise have delivered to some, and have its client send again to all.
     const bool intent = may_queue && groups.size() > 1;
     if (intent) {
-        if (const auto stored = co_await queue_up(message, true); !stored) {
+        if (const auto stored = co_await queue_up(message, true, queue::After::Taken); !stored) {
             co_return Answer{452, "4.3.1", "No room to take the message now"};
         }
     }
     co_await hand_over_all(message, groups);
-    if (!co_await report(message)) co_return Answer{554, "5.0.0", std::string(kSomeRefused)};
-    bool queued = intent;
-    const auto is_deferred = [](const Target& target) {
+    const Answer answer = co_await conclude(message, groups, intent);
+    if (answer.code != 250)
+        shared_.results.remember(message.identity, taken_targets(transaction, false));
+    log_outcome(message, answer);
+    co_return answer;
+}
+
+Task<Answer> InLine::conclude(const Message& message, const std::vector<Group>& groups,
+                              bool intent) {
+    if (intent) co_return co_await conclude_intent(message, groups);
+    const MailTransaction& transaction = message.transaction;
+    Report report = report_on(message);
+    const bool may_queue = shared_.spool != nullptr && !transaction.is_in_line_only();
+    const bool is_left = std::ranges::any_of(transaction.targets, [](const Target& target) {
         return target.result.outcome == Outcome::Deferred;
-    };
-    if (intent) {
-        const bool is_due = close_intent(message, groups);
-        // Before its client hears 250, and before others try it: who reads the file without the
-        // results would deliver again.
-        co_await shared_.spool->written_on(worker_.loop());
-        if (is_due) shared_.spool->schedule().put_back(message.id, queue::now());
-    } else if (may_queue && std::ranges::any_of(transaction.targets, is_deferred)) {
-        const auto stored = co_await queue_up(message, false);
+    });
+    bool queued = false;
+    if (may_queue && is_left) {
+        // Nobody takes it before its sender is told.
+        const auto after = report.items.empty() ? queue::After::Due : queue::After::Taken;
+        const auto stored = co_await queue_up(message, false, after);
         queued = stored.has_value();
+        report = report_on(message);  // numbered as in the record
         if (!stored)
             log::warning("queue-refused",
                          {{"session", message.client.session}, {"reason", stored.error().detail}});
     }
     const Answer answer = answer_for(transaction, queued, message.id);
-    if (answer.code != 250)
-        shared_.results.remember(message.identity, taken_targets(transaction, false));
-    log_outcome(message, answer);
-    co_return answer;
+    if (answer.code != 250 || report.items.empty()) co_return answer;
+    if (shared_.spool == nullptr) {
+        const bool failed = std::ranges::any_of(report.items, [](const delivery::ReportItem& item) {
+            return item.outcome == queue::Outcome::Failed;
+        });
+        co_return failed ? Answer{554, "5.0.0", std::string(kSomeRefused)} : answer;
+    }
+    const bool told = co_await tell_sender(message, report);
+    if (queued && told) shared_.spool->schedule().put_back(message.id, queue::now());
+    if (told) co_return answer;
+    if (queued) shared_.spool->remove(message.id);
+    co_return Answer{451, "4.3.0", "Its sender cannot be told now of refusals; try again later"};
+}
+
+Task<Answer> InLine::conclude_intent(const Message& message, const std::vector<Group>& groups) {
+    auto& targets = message.transaction.targets;
+    const Report report = report_on(message);
+    if (!report.items.empty() && !co_await tell_sender(message, report)) {
+        // They are tried once more from the queue, and reported then.
+        for (Target& target : targets) {
+            if (target.recorded && target.result.outcome == Outcome::Refused) {
+                target.result.outcome = Outcome::Deferred;
+            }
+        }
+    }
+    const bool is_due = close_intent(message, groups);
+    // Before its client hears 250, and before others try it: who reads the file without the
+    // results would deliver again.
+    co_await shared_.spool->written_on(worker_.loop());
+    if (is_due) shared_.spool->schedule().put_back(message.id, queue::now());
+    co_return answer_for(message.transaction, true, message.id);
 }
 
 void InLine::note_known_results(const Message& message) {
@@ -150,9 +186,18 @@ Task<void> InLine::hand_over(const Message& message, Group& group, net::Clock::t
     const std::string forward = is_member ? forward_fields(message) : std::string();
     std::vector<delivery::Recipient> recipients;
     recipients.reserve(group.targets.size());
+    std::vector<std::string> texts;  // what the recipients' views point into
+    texts.reserve(2 * group.targets.size());
     for (const std::uint32_t i : group.targets) {
-        recipients.push_back({.address = targets[i].address, .forward = forward});
+        const queue::Recipient queued = queued_recipient(message.transaction, targets[i]);
+        const std::string& notify = texts.emplace_back(delivery::notify_text(queued.notify));
+        const std::string& orcpt = texts.emplace_back(delivery::encoded_orcpt(queued.orcpt));
+        recipients.push_back({.address = targets[i].address,
+                              .notify = notify,
+                              .original_recipient = orcpt,
+                              .forward = forward});
     }
+    const std::string envid = wire::xtext_encode(envelope.envid);
     delivery::ContentBody body(message.content);
     delivery::Transaction transaction{
         .sender = envelope.sender,
@@ -161,6 +206,8 @@ Task<void> InLine::hand_over(const Message& message, Group& group, net::Clock::t
         .client = &message.client,
         .eight_bit = envelope.body8bit,
         .smtp_utf8 = delivery::needs_utf8(envelope.sender, recipients),
+        .ret = delivery::ret_text(envelope.ret),
+        .envelope_id = envid,
         .until = until};
     const auto done = co_await client_.send(*target, transaction);
     group.reached = done.reached;
@@ -189,7 +236,8 @@ queue::Envelope InLine::full_envelope(const Message& message) {
     return envelope;
 }
 
-Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool intent) {
+Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool intent,
+                                              queue::After after) {
     queue::Envelope envelope = full_envelope(message);
     for (Target& target : message.transaction.targets) {
         target.recorded = target.result.outcome == Outcome::Deferred;
@@ -197,7 +245,6 @@ Task<Result<queue::QueueId>> InLine::queue_up(const Message& message, bool inten
         envelope.recipients.push_back(queued_recipient(message.transaction, target));
         envelope.recipients.back().in_line = intent && !goes_to_queue(target);
     }
-    const auto after = intent ? queue::After::Taken : queue::After::Due;
     co_return co_await shared_.spool->commit_on(worker_.loop(), std::move(envelope),
                                                 message.content, after, message.id);
 }
@@ -248,48 +295,39 @@ bool InLine::close_intent(const Message& message, const std::vector<Group>& grou
     return false;
 }
 
-Task<bool> InLine::report(const Message& message) {
-    auto& targets = message.transaction.targets;
-    const auto is_refused = [](const Target& target) {
-        return target.result.outcome == Outcome::Refused;
-    };
-    const auto refused = std::ranges::count_if(targets, is_refused);
-    if (refused == std::ssize(targets)) co_return true;  // the client hears it
-    const bool success_is_wanted =
-        std::ranges::any_of(message.transaction.recipients, [](const Recipient& recipient) {
-            return recipient.given.notify && recipient.given.notify->success;
-        });
-    if (refused == 0 && !success_is_wanted) co_return true;
-    std::vector<delivery::ReportItem> items;
+InLine::Report InLine::report_on(const Message& message) {
+    const auto& targets = message.transaction.targets;
+    Report report;
+    const bool all_refused = std::ranges::all_of(
+        targets, [](const Target& target) { return target.result.outcome == Outcome::Refused; });
+    if (all_refused) return report;  // the client hears it
+    std::uint32_t recorded = 0;
+    // Those that the record does not have are numbered behind it.
+    auto others = static_cast<std::uint32_t>(std::ranges::count_if(targets, &Target::recorded));
     for (const Target& target : targets) {
+        const std::uint32_t number = target.recorded ? recorded++ : others++;
         if (target.result.outcome == Outcome::Deferred) continue;
-        const auto outcome =
-            is_refused(target) ? queue::Outcome::Failed : queue::Outcome::Delivered;
+        const auto outcome = target.result.outcome == Outcome::Refused ? queue::Outcome::Failed
+                                                                       : queue::Outcome::Delivered;
         queue::Recipient recipient = queued_recipient(message.transaction, target);
         if (!delivery::is_wanted(recipient, outcome)) continue;
-        items.push_back({.recipient = std::move(recipient),
-                         .outcome = outcome,
-                         .status = target.result.enhanced.text(),
-                         .server = target.home.text,
-                         .diagnostic = target.result.text});
+        report.told.emplace(number, outcome);
+        report.items.push_back({.recipient = std::move(recipient),
+                                .outcome = outcome,
+                                .status = target.result.enhanced.text(),
+                                .server = target.home.text,
+                                .diagnostic = target.result.text});
     }
-    if (shared_.spool == nullptr) co_return refused == 0;
-    if (items.empty()) co_return true;
+    return report;
+}
+
+Task<bool> InLine::tell_sender(const Message& message, const Report& report) {
     queue::Envelope envelope = full_envelope(message);
+    if (envelope.sender.empty()) co_return true;
     envelope.arrived = queue::now();
-    const queue::QueueId unique = shared_.spool->new_id();
-    auto made = delivery::make_report(envelope, delivery::beginning_of(message.content), items,
-                                      shared_.settings.host_name, unique, queue::now());
-    if (!made) co_return true;
-    const auto queued = co_await shared_.spool->commit_on(worker_.loop(), std::move(made->envelope),
-                                                          queue::Content::of(std::move(made->text)),
-                                                          queue::After::Due, unique);
-    if (queued) co_return true;
-    // They are tried once more from the queue, and reported then.
-    for (Target& target : targets) {
-        if (is_refused(target)) target.result.outcome = Outcome::Deferred;
-    }
-    co_return true;
+    co_return co_await delivery::commit_report(
+        worker_.loop(), *shared_.spool, envelope, message.content, report.items,
+        shared_.settings.host_name, delivery::report_id(message.id, report.told));
 }
 
 void InLine::log_outcome(const Message& message, const Answer& answer) const {

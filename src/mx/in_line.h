@@ -8,6 +8,8 @@
 #include "delivery/connection_cache.h"
 #include "delivery/home_targets.h"
 #include "delivery/mail_client.h"
+#include "delivery/reports.h"
+#include "delivery/sender_reports.h"
 #include "frontend/worker.h"
 #include "mx/mail_transaction.h"
 #include "mx/result_cache.h"
@@ -55,13 +57,22 @@ private:
     void note_known_results(const Message& message);
     Task<void> hand_over_all(const Message& message, std::vector<Group>& groups);
     /// Puts the targets on disk that have no result yet.
-    Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent);
+    Task<Result<queue::QueueId>> queue_up(const Message& message, bool intent, queue::After after);
     /// The intent record after the fact: results, or its removal.
     /// True: the message is to be given back to the schedule, once that is written.
     [[nodiscard]] bool close_intent(const Message& message, const std::vector<Group>& groups);
-    /// A report to the sender, in the queue, where only some targets were refused, or success was
-    /// to be told. False: there is no queue for refusals.
-    Task<bool> report(const Message& message);
+    /// What the sender is to be told when the client hears 250: of refusals, which only some
+    /// targets had, and of success where it asked for that.
+    struct Report {
+        std::vector<delivery::ReportItem> items{};
+        delivery::Told told{};
+    };
+    static Report report_on(const Message& message);
+    /// Queues it.
+    Task<bool> tell_sender(const Message& message, const Report& report);
+    /// After all servers have answered: queues what is left, and tells the sender. The answer.
+    Task<Answer> conclude(const Message& message, const std::vector<Group>& groups, bool intent);
+    Task<Answer> conclude_intent(const Message& message, const std::vector<Group>& groups);
     static queue::Envelope full_envelope(const Message& message);
     void log_outcome(const Message& message, const Answer& answer) const;
 
