@@ -1,6 +1,7 @@
 #include "mx/in_line.h"
 
 #include <algorithm>
+#include <unordered_set>
 
 #include "base/log.h"
 #include "cluster/route.h"
@@ -79,7 +80,7 @@ Task<Answer> InLine::deliver(Message& message) {
     MailTransaction& transaction = message.transaction;
     note_known_results(message);
     auto groups = groups_of(transaction);
-    const bool may_queue = shared_.spool != nullptr && !transaction.is_in_line_only();
+    const bool may_queue = shared_.spool != nullptr && !transaction.in_line_only;
     // What more than one server is to take stands on disk first: a front end that dies in between
     // would otherwise have delivered to some, and have its client send again to all.
     const bool intent = may_queue && groups.size() > 1;
@@ -101,7 +102,7 @@ Task<Answer> InLine::conclude(const Message& message, const std::vector<Group>& 
     if (intent) co_return co_await conclude_intent(message, groups);
     const MailTransaction& transaction = message.transaction;
     Report report = report_on(message);
-    const bool may_queue = shared_.spool != nullptr && !transaction.is_in_line_only();
+    const bool may_queue = shared_.spool != nullptr && !transaction.in_line_only;
     const bool is_left = std::ranges::any_of(transaction.targets, [](const Target& target) {
         return target.result.outcome == Outcome::Deferred;
     });
@@ -151,10 +152,11 @@ Task<Answer> InLine::conclude_intent(const Message& message, const std::vector<G
 }
 
 void InLine::note_known_results(const Message& message) {
-    const auto known = shared_.results.find(message.identity);
-    if (known.empty()) return;
+    const auto found = shared_.results.find(message.identity);
+    if (found.empty()) return;
+    const std::unordered_set<std::string_view> known(found.begin(), found.end());
     for (Target& target : message.transaction.targets) {
-        if (std::ranges::find(known, target.address) == known.end()) continue;
+        if (!known.contains(target.address)) continue;
         target.result = delivery::own_result(Outcome::Delivered, 250, {2, 0, 0},
                                              "It has the message from an earlier try");
     }

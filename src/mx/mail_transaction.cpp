@@ -32,13 +32,16 @@ std::string decoded_orcpt(const std::string& orcpt) {
 
 void MailTransaction::add(wire::smtp::Recipient given, const cluster::MailRoute& route) {
     const auto number = static_cast<std::uint32_t>(recipients.size());
+    given_texts.insert(given.path.text());
     Recipient recipient{std::move(given)};
     for (const cluster::MailTarget& to : route.targets) {
-        const auto there = std::ranges::find(targets, to.address, &Target::address);
-        recipient.targets.push_back(static_cast<std::uint32_t>(there - targets.begin()));
-        if (there != targets.end()) continue;
+        const auto [there, is_new] =
+            target_numbers.try_emplace(to.address, static_cast<std::uint32_t>(targets.size()));
+        recipient.targets.push_back(there->second);
+        if (!is_new) continue;
         auto mode = route.domain ? route.domain->mail : cluster::MailMode::InLine;
         if (to.waits) mode = cluster::MailMode::Queue;
+        in_line_only = in_line_only || mode == cluster::MailMode::InLineOnly;
         targets.push_back(
             {.address = to.address, .home = to.home, .mode = mode, .recipient = number});
     }
@@ -48,13 +51,7 @@ void MailTransaction::add(wire::smtp::Recipient given, const cluster::MailRoute&
 bool MailTransaction::keeps_one_home(const cluster::MailRoute& route) const {
     const ServerName& home = targets.empty() ? route.targets.front().home : targets.front().home;
     const auto is_there = [&](const auto& target) { return target.home == home; };
-    return !home.empty() && std::ranges::all_of(targets, is_there) &&
-           std::ranges::all_of(route.targets, is_there);
-}
-
-bool MailTransaction::is_in_line_only() const {
-    return std::ranges::any_of(
-        targets, [](const Target& target) { return target.mode == cluster::MailMode::InLineOnly; });
+    return !home.empty() && std::ranges::all_of(route.targets, is_there);
 }
 
 Answer answer_for(const MailTransaction& transaction, bool queued, const queue::QueueId& id) {

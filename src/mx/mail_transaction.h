@@ -5,6 +5,8 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "cluster/recipients.h"
@@ -34,15 +36,19 @@ struct MailTransaction {
     wire::smtp::Mail mail;
     std::vector<Recipient> recipients{};
     std::vector<Target> targets{};
+    // How add() and names() find what is there:
+    std::unordered_map<std::string, std::uint32_t> target_numbers{};
+    std::unordered_set<std::string> given_texts{};
+    bool in_line_only = false;  ///< some domain's mail is only ever taken in line
 
+    /// A recipient as the client wrote it is there already: naming it again changes nothing.
+    [[nodiscard]] bool names(const std::string& text) const { return given_texts.contains(text); }
     /// Adds what the directory said of an accepted recipient; a target that is there already is
     /// shared.
     void add(wire::smtp::Recipient given, const cluster::MailRoute& route);
-    /// Whether one server takes all that is there and `route`, too: what a domain asks for that
-    /// stores nothing.
+    /// Whether the server that takes what is there takes `route`, too: what a domain asks for that
+    /// stores nothing, of each recipient.
     [[nodiscard]] bool keeps_one_home(const cluster::MailRoute& route) const;
-    /// Some domain's mail is only ever taken in line.
-    [[nodiscard]] bool is_in_line_only() const;
 };
 
 /// The answer to the end of a message.

@@ -1,6 +1,8 @@
 #include "mx/result_cache.h"
 
 #include <algorithm>
+#include <iterator>
+#include <unordered_set>
 
 #include "base/seal.h"
 
@@ -36,11 +38,9 @@ void ResultCache::remember(const MessageIdentity& message, const Targets& target
     const std::lock_guard lock(mutex_);
     if (known_.size() >= kMost) forget_old(now);
     Known& known = known_[key];
-    for (const std::string& target : targets) {
-        if (std::ranges::find(known.targets, target) == known.targets.end()) {
-            known.targets.push_back(target);
-        }
-    }
+    const std::unordered_set<std::string> before(known.targets.begin(), known.targets.end());
+    std::ranges::copy_if(targets, std::back_inserter(known.targets),
+                         [&](const std::string& target) { return !before.contains(target); });
     known.until = now + kKept;
     size_ = known_.size();
 }

@@ -11,7 +11,7 @@ using wire::smtp::Refusal;
 
 namespace {
 
-constexpr std::size_t kMostTargets = 5000;  ///< of a message, after aliases
+constexpr std::size_t kMostTargets = 5000;  ///< of a message, after aliases; or mail.recipients
 
 constexpr Refusal kUnknownRecipient{550, "5.1.1", "No such address here"};
 constexpr Refusal kUnknownSoFar{450, "4.1.1", "No such address is known here yet; try again later"};
@@ -88,12 +88,13 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
         case cluster::MailVerdict::Disabled: return kDisabled;
         case cluster::MailVerdict::AliasLoop: return kAliasLoop;
     }
-    if (transaction_->targets.size() + route.targets.size() > kMostTargets) {
+    if (transaction_->targets.size() + route.targets.size() >
+        std::max(kMostTargets, service_.settings().recipients)) {
         return kTooManyRecipients;
     }
     // A domain whose mail may be stored goes with none that stores nothing.
     const bool only_in_line = route.domain && route.domain->mail == cluster::MailMode::InLineOnly;
-    if (!transaction_->targets.empty() && transaction_->is_in_line_only() != only_in_line) {
+    if (!transaction_->targets.empty() && transaction_->in_line_only != only_in_line) {
         return kOneHome;
     }
     const bool stores_nothing = service_.shared().spool == nullptr || only_in_line;
@@ -104,6 +105,8 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
 }
 
 std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recipient) {
+    // An alias may have a thousand members: it is looked up once.
+    if (transaction_->names(recipient.path.text())) return std::nullopt;
     if (transaction_->recipients.size() >= service_.settings().recipients) {
         return kTooManyRecipients;
     }

@@ -34,6 +34,14 @@ TEST(MailTransaction, TheSameFinalAddressIsOneTargetAndAnotherDetailIsAnother) {
     EXPECT_EQ(transaction.targets[2].address, "kate+a@example.org");
 }
 
+TEST(MailTransaction, KnowsWhomTheClientNamed) {
+    MailTransaction transaction;
+    transaction.add(to("info"), route({"kate@example.org"}));
+    EXPECT_TRUE(transaction.names("info@example.org"));
+    EXPECT_FALSE(transaction.names("kate@example.org"));
+    EXPECT_FALSE(transaction.in_line_only);
+}
+
 TEST(MailTransaction, TheAnswerIsOfAllResults) {
     struct Row {
         std::vector<Outcome> outcomes;
