@@ -150,6 +150,24 @@ class Verbs(unittest.TestCase):
         demo.logged("fe1", "event=queue-flushed server=sv2")
         wait_for(lambda: subjects("sv2", self.account) == ["drained"], "the mail")
 
+    def test_a_revoked_node_leaves_its_queue_alone(self):
+        self.stopped("revoked", front_end="fe2")
+        self.addCleanup(demo.api, "PATCH", "/v1/nodes/fe2", {"revoked": False})
+        demo.api("PATCH", "/v1/nodes/fe2", {"revoked": True})
+        demo.logged("fe2", "event=queue-lost")
+        with self.assertRaises(smtplib.SMTPException):
+            send("late", self.address, front_end="fe2")
+        demo.start_engine("sv2")
+        seen("fe1", "sv2", "up")
+        send("elsewhere", self.address)
+        wait_for(lambda: subjects("sv2", self.account) == ["elsewhere"], "mail by the other")
+        queue("flush", "--all", "--here", node="fe2", check=False)
+        self.assertEqual(len(listed("--here", node="fe2")), 1)
+        demo.api("PATCH", "/v1/nodes/fe2", {"revoked": False})
+        demo.logged("fe2", "event=queue-resumed")
+        queue("flush", "--all", "--here", node="fe2", check=False)
+        wait_for(lambda: subjects("sv2", self.account) == ["elsewhere", "revoked"], "the mail", 60)
+
     def test_taking_over_revokes_the_dead_node(self):
         ids = self.stopped("left", "behind", front_end="fe2")
         folder = re.search(r'queue_dir = "(.*?)"',
