@@ -20,14 +20,27 @@ char letter_of(queue::Outcome outcome) {
     return '?';
 }
 
+/// A report's id: that of the first recipient it is about.
+queue::QueueId id_for(const queue::QueueId& of,
+                      const std::pair<std::uint32_t, queue::Outcome>& first) {
+    return queue::derived_id(of, std::to_string(first.first) + letter_of(first.second));
+}
+
+bool is_report_to(const std::string& sender, const queue::QueuedMessage& message) {
+    const auto& to = message.envelope.recipients;
+    return message.envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
+           to.front().address == sender;
+}
+
+/// Whether a report is about the recipient, as far as it says so in plain words.
+bool names(const std::string& report, const queue::Recipient& recipient) {
+    return report.contains("\r\n<" + recipient.address + ">\r\n");
+}
+
 }  // namespace
 
 queue::QueueId report_id(const queue::QueueId& of, const Told& told) {
-    std::string what;
-    for (const auto& [recipient, outcome] : told) {
-        what += std::to_string(recipient) + letter_of(outcome);
-    }
-    return queue::derived_id(of, what);
+    return id_for(of, *told.begin());
 }
 
 Task<bool> commit_report(net::Loop& loop, queue::Spool& spool, const queue::Envelope& about,
@@ -35,10 +48,11 @@ Task<bool> commit_report(net::Loop& loop, queue::Spool& spool, const queue::Enve
                          const std::vector<ReportItem>& items, std::string_view host_name,
                          queue::QueueId id) {
     if (const auto other = spool.read(id)) {
-        const auto& to = other->envelope.recipients;
-        const bool is_it = other->envelope.kind == queue::Kind::Dsn && to.size() == 1 &&
-                           to.front().address == about.sender;
-        if (is_it) co_return true;
+        const std::string text =
+            is_report_to(about.sender, *other) ? beginning_of(other->content) : std::string();
+        const bool says_all = std::ranges::all_of(
+            items, [&text](const ReportItem& item) { return names(text, item.recipient); });
+        if (says_all) co_return true;
         id = spool.new_id();
     }
     auto made = make_report(about, beginning_of(content), items, host_name, id, queue::now());
@@ -47,6 +61,28 @@ Task<bool> commit_report(net::Loop& loop, queue::Spool& spool, const queue::Enve
         co_await spool.commit_on(loop, std::move(made->envelope),
                                  queue::Content::of(std::move(made->text)), queue::After::Due, id);
     co_return queued.has_value();
+}
+
+void SenderReports::recall(const queue::QueuedMessage& message,
+                           const std::vector<queue::RecipientResult>& results) {
+    constexpr std::uint32_t kMost = 1000;
+    using queue::Outcome;
+    const bool delayed = results.front().outcome == Outcome::Deferred;
+    const std::vector<Outcome> kinds =
+        delayed ? std::vector{Outcome::Deferred} : std::vector{Outcome::Delivered, Outcome::Failed};
+    const auto size = static_cast<std::uint32_t>(message.envelope.recipients.size());
+    for (std::uint32_t i = 0; i < std::min(size, kMost); ++i) {
+        for (const Outcome kind : kinds) {
+            const auto report = spool_.read(id_for(message.id, {i, kind}));
+            if (!report || !is_report_to(message.envelope.sender, *report)) continue;
+            const std::string text = beginning_of(report->content);
+            for (const queue::RecipientResult& result : results) {
+                const auto& recipient = message.envelope.recipients[result.recipient];
+                if (!names(text, recipient)) continue;
+                told_[message.id].emplace(result.recipient, result.outcome);
+            }
+        }
+    }
 }
 
 bool SenderReports::knows(const queue::QueueId& id, std::uint32_t recipient,
@@ -62,6 +98,7 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
     }
     std::vector<ReportItem> items;
     Told told;
+    if (!results.empty() && queue::time_of(message.id) <= began_) recall(message, results);
     for (const queue::RecipientResult& result : results) {
         const queue::Recipient& recipient = message.envelope.recipients[result.recipient];
         const bool is_due = is_wanted(recipient, result.outcome) &&

@@ -19,7 +19,8 @@ namespace muster::delivery {
 /// Recipients by their place in the envelope, and what their sender is told of them.
 using Told = std::set<std::pair<std::uint32_t, queue::Outcome>>;
 
-/// The id of the report that says this of message `of`: whoever makes it makes the same one.
+/// The id of the report that says this of message `of`, by its first recipient: whoever makes it
+/// makes the same one. `told` is not empty.
 [[nodiscard]] queue::QueueId report_id(const queue::QueueId& of, const Told& told);
 
 /// Queues a report with this id, unless it is there already; false when it cannot be queued.
@@ -52,12 +53,16 @@ public:
 private:
     [[nodiscard]] bool knows(const queue::QueueId& id, std::uint32_t recipient,
                              queue::Outcome outcome) const;
+    /// A message of an earlier process: what its reports that are still queued have said.
+    void recall(const queue::QueuedMessage& message,
+                const std::vector<queue::RecipientResult>& results);
 
     static constexpr std::size_t kMany = 10'000;
 
     net::Loop& loop_;
     queue::Spool& spool_;
     const std::string host_name_;
+    const queue::Time began_ = queue::now();
     std::map<queue::QueueId, Told> told_;  ///< of messages that are still queued
     std::map<queue::QueueId, std::vector<queue::RecipientResult>> owed_;
     std::size_t sweep_at_ = kMany;

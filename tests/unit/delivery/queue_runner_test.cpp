@@ -263,6 +263,38 @@ TEST_F(QueueRunnerTest, AReportIsMadeOnceWhateverIsLostBehindIt) {
     }
 }
 
+TEST_F(QueueRunnerTest, AReportOfSeveralIsKnownForEachOfThem) {
+    auto refuses = kDelivers;
+    refuses.resize(2);
+    refuses.emplace_back("250 ok\r\n550 5.1.1 nobody\r\n503 no\r\n");
+    refuses.emplace_back("");
+    auto defers = refuses;
+    defers[2] = "250 ok\r\n450 4.2.1 later\r\n503 no\r\n";
+    const SilentServer sender;
+    remote("else.test", {sender.text()});
+    const auto id = put({"a@one.test", "b@two.test"});
+    const std::string text = queue::file_text(file_of(id));
+    for (const bool first_refuses : {true, false}) {
+        TalkingServer one({first_refuses ? refuses : defers});
+        TalkingServer two({refuses});
+        remote("one.test", {one.text()});
+        remote("two.test", {two.text()});
+        queue::put_file(file_of(id), text);  // as after a crash
+        open_spool();
+        start();
+        if (first_refuses) {
+            wait_gone(id);
+        } else {
+            wait_put_off(id);
+            EXPECT_EQ(states(id)[1].kind, State::Failed);
+        }
+        runner_->stop();
+        runner_.reset();
+        spool_->flush_writes();
+        EXPECT_EQ(spool_->schedule().counts().messages, first_refuses ? 1U : 2U);
+    }
+}
+
 TEST_F(QueueRunnerTest, ADelayIsReportedOfAllThatWaitThoughNoneIsTried) {
     const SilentServer sender;
     const SilentServer first;
