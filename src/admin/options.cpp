@@ -152,7 +152,8 @@ constexpr std::array kOptions{
     Option{"mail", "idle", Number, "300", kSeconds, kSomeSeconds,
            "Silence after which a session ends."},
     Option{"mail", "message_time", Number, "1800", kSeconds, kSomeSeconds,
-           "How long a message may take to come in, and a second more for each 1,024 bytes of it."},
+           "How long a message may take to come in, and a second more for each 1,024 bytes of it, at "
+           "most two hours more."},
     Option{"mail", "in_line_time", Number, "60", kSeconds, kSomeSeconds,
            "How long all servers together may take for a message while its client waits."},
     Option{"mail", "stale_after", Number, "900", kSeconds, kSomeSeconds,
@@ -166,7 +167,7 @@ constexpr std::array kOptions{
            "Whether the names of clients are looked up (DNS, at most 2 seconds) where mail from "
            "other servers comes in, for Received, the servers and the log."},
     Option{"mail", "reserve", Number, "268435456", "bytes", "0..1099511627776",
-           "Free space of the queue's disk below which no mail is taken."},
+           "Free space of the queue's disk below which no mail is taken; reports may use half of it."},
     Option{"mail", "smart_host", TextList, "[]", "HOST[:PORT]", "",
            "Servers that take all mail to the world, in order; empty: the MX of each domain."},
     Option{
