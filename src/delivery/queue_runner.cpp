@@ -39,13 +39,6 @@ bool is_open(const queue::RecipientState& state) {
     return state.kind == queue::RecipientState::Kind::Open;
 }
 
-/// A server's answer as it came (RFC 3464, 2.3.6).
-std::string words_of(const RecipientResult& result) {
-    std::string text = std::to_string(result.code);
-    if (result.enhanced.given()) text += ' ' + result.enhanced.text();
-    return text + ' ' + result.text;
-}
-
 /// Those of the group that its server takes in further transactions.
 RecipientGroup for_at_once(const RecipientGroup& group, const TransactionResult& done) {
     RecipientGroup found = group;
@@ -275,7 +268,7 @@ queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipie
             .outcome = queue_outcome(result.outcome),
             .status = result.enhanced.text(),
             .server = server,
-            .text = result.from_server ? words_of(result) : result.text,
+            .text = result.diagnostic(),
             .in_mailbox = from.has_mailboxes};
 }
 

@@ -27,6 +27,13 @@ bool needs_utf8(std::string_view sender, std::span<const Recipient> recipients) 
            });
 }
 
+std::string RecipientResult::diagnostic() const {
+    if (!from_server) return text;
+    std::string answer = std::to_string(code);
+    if (enhanced.given()) answer += ' ' + enhanced.text();
+    return answer + ' ' + text;
+}
+
 RecipientResult from_reply(const wire::smtp::Reply& reply) {
     RecipientResult result;
     if (reply.positive()) result.outcome = Outcome::Delivered;

@@ -114,6 +114,9 @@ struct RecipientResult {
     wire::smtp::EnhancedStatus enhanced{};
     std::string text{};  ///< for the log and for reports to the sender, one or more lines
 
+    /// What a report says: the server's answer as it came (RFC 3464, 2.3.6), or our finding.
+    [[nodiscard]] std::string diagnostic() const;
+
     friend bool operator==(const RecipientResult&, const RecipientResult&) = default;
 };
 

@@ -214,7 +214,9 @@ Task<void> InLine::hand_over(const Message& message, Group& group, net::Clock::t
     const auto done = co_await client_.send(*target, transaction);
     group.reached = done.reached;
     for (std::size_t i = 0; i < group.targets.size(); ++i) {
-        targets[group.targets[i]].result = done.recipients[i];
+        Target& one = targets[group.targets[i]];
+        one.result = done.recipients[i];
+        one.in_mailbox = server->service == cluster::Service::Lmtp;
         if (done.recipients[i].uncertain) counters_.uncertain.add();
     }
     const cluster::CheckTarget which{group.home, server->service};
@@ -269,7 +271,7 @@ bool InLine::close_intent(const Message& message, const std::vector<Group>& grou
                            .outcome = outcome,
                            .status = result.enhanced.text(),
                            .server = targets[i].home.text,
-                           .text = result.text});
+                           .text = result.diagnostic()});
     }
     const auto is_deferred = [&](std::uint32_t i) {
         return targets[i].result.outcome == Outcome::Deferred;
@@ -318,7 +320,8 @@ InLine::Report InLine::report_on(const Message& message) {
                                 .outcome = outcome,
                                 .status = target.result.enhanced.text(),
                                 .server = target.home.text,
-                                .diagnostic = target.result.text});
+                                .diagnostic = target.result.diagnostic(),
+                                .in_mailbox = target.in_mailbox});
     }
     return report;
 }

@@ -23,6 +23,7 @@ struct Target {
     cluster::MailMode mode = cluster::MailMode::InLine;
     std::uint32_t recipient = 0;         ///< the first that led here; its DSN wishes count
     delivery::RecipientResult result{};  ///< Deferred until something came of it
+    bool in_mailbox = false;             ///< of Delivered: it went to its end (LMTP)
     bool recorded = false;               ///< stands in the queue
 };
 
