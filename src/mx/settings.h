@@ -22,7 +22,7 @@ struct Settings {
     std::uint64_t account_recipients = 2000;  ///< that one account may name in an hour
     std::uint64_t client_connections = 0;     ///< of one address in a minute; 0: any number
     std::uint64_t client_messages = 0;        ///< alike
-    net::Duration tarpit{1'000};              ///< for each answer to who is slowed
+    net::Duration tarpit{1'000};              ///< for each packet of who is slowed
     net::Duration idle{300'000};              ///< between commands, and between pieces of a message
     net::Duration message{1'800'000};         ///< to arrive, and a second more for each KiB of it
     net::Duration in_line{60'000};            ///< for all servers together to take a message

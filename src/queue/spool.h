@@ -33,7 +33,7 @@ struct SpoolSettings {
     std::uint64_t most_bytes = 0;  ///< of texts; 0: as the disk has room
     /// Of messages just taken in that are kept in memory for their first try.
     std::uint64_t recent_bytes = std::uint64_t{16} << 20;
-    std::size_t threads = 3;  ///< that write and sync
+    std::size_t threads = 3;  ///< one notes results, the others write and sync
 };
 
 /// Who has the message after commit().
