@@ -9,8 +9,6 @@
 namespace muster::admin {
 namespace {
 
-constexpr std::chrono::minutes kStale{15};  // as in the alarm
-
 Result<std::vector<Network>> networks(std::string_view option,
                                       const std::vector<std::string>& texts) {
     std::vector<Network> found;
@@ -116,7 +114,7 @@ Result<mx::MapSettings> map_settings(const NodeConfig& config) {
     return mx::MapSettings{.host_name = host->text,
                            .from = std::move(*listed),
                            .idle = from.idle,
-                           .patience = kStale + config.cluster.update_interval};
+                           .patience = from.stale_after + config.cluster.update_interval};
 }
 
 /// A node that joined anew is a later one of its name: the time when its key was made tells.

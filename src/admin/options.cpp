@@ -122,7 +122,7 @@ constexpr std::array kOptions{
     Option{"mail", "authserv_id", Text, R"("")", "", "",
            "The name under which this node tells what it found out about senders "
            "(Authentication-Results); fields of strangers in that name are removed. Front ends of "
-           "one site may share it; empty: host_name."},
+           "one site should share it; empty: host_name."},
     Option{"mail", "queue_dir", Path, R"("")", "", "",
            "Folder of the queue; empty: queue in state_dir."},
     Option{"mail", "store", Switch, "true", "", "",
@@ -140,7 +140,8 @@ constexpr std::array kOptions{
     Option{"mail", "unknown_recipients", Number, "100", "recipients", "1..1000000000",
            "Unknown recipients that one address may name in five minutes; then its answers are "
            "slowed."},
-    Option{"mail", "tarpit", Number, "1", kSeconds, "0..60", "How much they are slowed."},
+    Option{"mail", "tarpit", Number, "1", kSeconds, "0..60",
+           "How much later they get each packet's answers."},
     Option{"mail", "account_recipients", Number, "2000", "recipients", "1..1000000000",
            "Recipients that one account may send to in an hour through this node."},
     Option{"mail", "client_connections", Number, "0", "connections", "0..1000000000",
@@ -151,9 +152,10 @@ constexpr std::array kOptions{
            "and the cluster's servers."},
     Option{"mail", "idle", Number, "300", kSeconds, kSomeSeconds,
            "Silence after which a session ends."},
-    Option{"mail", "message_time", Number, "1800", kSeconds, kSomeSeconds,
-           "How long a message may take to come in, and a second more for each 1,024 bytes of it, at "
-           "most two hours more."},
+    Option{
+        "mail", "message_time", Number, "1800", kSeconds, kSomeSeconds,
+        "How long a message may take to come in, and a second more for each 1,024 bytes of it, at "
+        "most two hours more."},
     Option{"mail", "in_line_time", Number, "60", kSeconds, kSomeSeconds,
            "How long all servers together may take for a message while its client waits."},
     Option{"mail", "stale_after", Number, "900", kSeconds, kSomeSeconds,
@@ -166,14 +168,17 @@ constexpr std::array kOptions{
     Option{"mail", "client_names", Switch, "true", "", "",
            "Whether the names of clients are looked up (DNS, at most 2 seconds) where mail from "
            "other servers comes in, for Received, the servers and the log."},
-    Option{"mail", "reserve", Number, "268435456", "bytes", "0..1099511627776",
-           "Free space of the queue's disk below which no mail is taken; reports may use half of it."},
+    Option{
+        "mail", "reserve", Number, "268435456", "bytes", "0..1099511627776",
+        "Free space of the queue's disk below which no mail is taken; reports may use half of it."},
     Option{"mail", "smart_host", TextList, "[]", "HOST[:PORT]", "",
            "Servers that take all mail to the world, in order; empty: the MX of each domain."},
     Option{
         "mail", "smart_host_user", Text, R"("")", "", "",
         "Name with which this node logs in to smart hosts (AUTH PLAIN or LOGIN), under TLS with a "
-        "certificate of a known authority for the host's name; empty: no login."},
+        "certificate of a known authority for the host's name; not to the hosts of a domain's "
+        "route; "
+        "empty: no login."},
     Option{"mail", "smart_host_password_file", Path, R"("")", "", "",
            "File with the password for that, on its first line."},
     Option{"mail", "retry_first", Number, "60", kSeconds, kSomeSeconds,

@@ -51,12 +51,17 @@ MapAnswer transport_of(const cluster::Domain& remote) {
     return {Status::Ok, "smtp:" + (hosts.empty() ? remote.name.text : hosts)};
 }
 
+/// Its mail waits (450 at a front end); it is nobody's only when the account is gone.
+constexpr const char* kDisabled = "the account is disabled";
+
 MapAnswer ask_recipient(const wire::smtp::Path& path, const MailRoute& route) {
+    if (route.verdict == MailVerdict::Disabled) return temporary(kDisabled);
     if (route.verdict != MailVerdict::Accept) return {};
     return {Status::Ok, path.text()};
 }
 
 MapAnswer ask_transport(const wire::smtp::Path& path, const MailRoute& route) {
+    if (route.verdict == MailVerdict::Disabled) return temporary(kDisabled);
     if (route.verdict != MailVerdict::Accept) return {};
     if (route.domain->kind == cluster::DomainKind::Remote) return transport_of(*route.domain);
     if (!is_account(path, route)) return {};

@@ -33,7 +33,7 @@ public:
     /// At the session's end; nothing for one that was refused nothing.
     void tell(const Refusals& refusals, const SessionId& session, const Endpoint& client,
               const std::string& helo, net::Clock::time_point now = net::Clock::now());
-    /// Says how many were left out since the last time; call every few seconds.
+    /// Says how many were left out since the last time; call every second.
     void sum_up();
 
 private:

@@ -100,9 +100,10 @@ TEST_F(MailMapsTest, RecipientsAreWhoTakesMail) {
     EXPECT_EQ(ask("recipient k@d.org"), "OK k@d.org");
     EXPECT_EQ(ask("recipient all@d.org"), "OK all@d.org");
     EXPECT_EQ(ask("recipient anybody@r.org"), "OK anybody@r.org");
+    EXPECT_EQ(ask("recipient off@d.org"), "TEMP the account is disabled");
     for (const std::string who :
-         {"nobody@d.org", "off@d.org", "loop@d.org", "x@e.org", "kate", "@d.org", "d.org", "*",
-          "\"k k\"@d.org", "kate@d.org@d.org", "kate@", "<>"}) {
+         {"nobody@d.org", "loop@d.org", "x@e.org", "kate", "@d.org", "d.org", "*", "\"k k\"@d.org",
+          "kate@d.org@d.org", "kate@", "<>"}) {
         EXPECT_EQ(ask("recipient " + who), "NOTFOUND ") << who;
     }
 }
@@ -114,10 +115,10 @@ TEST_F(MailMapsTest, TransportsAreHomesOfAccounts) {
     EXPECT_EQ(ask("transport KATE+lists@d.org"), "OK lmtp:inet:[192.0.2.1]:24");
     EXPECT_EQ(ask("transport pete@d.org"), "OK smtp:[mail2.d.org]:25");
     EXPECT_EQ(ask("transport ada@d.org"), "TEMP home-offers-no-mail-service");
+    EXPECT_EQ(ask("transport off@d.org"), "TEMP the account is disabled");
     EXPECT_EQ(ask("transport x@r.org"), "OK smtp:r.org");
     EXPECT_EQ(ask("transport x@s.org"), "OK smtp:[192.0.2.9]:26, [b.org]");
-    for (const std::string who :
-         {"k@d.org", "nobody@d.org", "off@d.org", "x@e.org", "*", "d.org"}) {
+    for (const std::string who : {"k@d.org", "nobody@d.org", "x@e.org", "*", "d.org"}) {
         EXPECT_EQ(ask("transport " + who), "NOTFOUND ") << who;
     }
 }
@@ -150,7 +151,7 @@ TEST_F(MailMapsTest, ADirectoryThatHasHeardOfNoMasterForLongRefusesNobody) {
     EXPECT_EQ(ask("recipient kate@d.org"), "OK kate@d.org");
     EXPECT_EQ(ask("transport kate@d.org"), "OK lmtp:inet:[192.0.2.1]:24");
     EXPECT_EQ(ask("transport x@e.org"), "NOTFOUND ");
-    EXPECT_EQ(ask("recipient off@d.org"), "NOTFOUND ");
+    EXPECT_EQ(ask("recipient off@d.org"), "TEMP the account is disabled");
     for (const std::string map : {"recipient", "transport", "alias"}) {
         EXPECT_TRUE(ask(map + " nobody@d.org").starts_with("TEMP unknown to a directory")) << map;
     }
