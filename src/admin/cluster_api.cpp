@@ -219,6 +219,8 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange) {
     const std::string at = exchange.request().peer.text();
     const auto joined = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
         auto accepted = accept_node(node_, wish, pin, from);
+        // It comes at once, and is no stranger then.
+        if (accepted) (void)node_.topology->refresh();
         return audited(wish, pin, at, std::move(accepted));
     });
     if (!joined) co_return co_await exchange.respond(error_response(joined.error()));
