@@ -249,7 +249,8 @@ void QueueMeters::measure(queue::Spool& spool) {
         .set(static_cast<double>(loading.loaded));
     metrics::gauge("muster_queue_loading", "1 until everything found at the start is loaded")
         .set(loading.done ? 0 : 1);
-    metrics::gauge("muster_queue_owned", "0 once another node has taken the queue over, or while this node is revoked")
+    metrics::gauge("muster_queue_owned",
+                   "0 once another node has taken the queue over, or while this node is revoked")
         .set(spool.owned() ? 1 : 0);
     const auto now = spool.figures();
     count("muster_queue_commits_total", "Messages stored", now.commits, counted_.commits);
