@@ -38,6 +38,19 @@ begin retry
 * * F,1h,1s
 """
 
+# For sites' configurations: to Muster, and into a mailbox.
+TRANSPORTS = """
+begin transports
+muster:
+  driver = smtp
+  allow_localhost
+  hosts_avoid_tls = *
+maildir:
+  driver = appendfile
+  directory = {dir}/mail
+  maildir_format
+"""
+
 # Debian's Exim runs as a user of its own, whom only it may see here.
 START = """
 set -e

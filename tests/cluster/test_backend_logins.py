@@ -2,22 +2,18 @@
 Dovecot with users of its own."""
 import base64
 import contextlib
-import grp
 import hashlib
 import http.client
 import json
 import os
-import pathlib
-import pwd
-import shutil
 import sqlite3
 import ssl
 import subprocess
-import tempfile
 import unittest
 
+import foreign_lab
 import harness
-from dovecot_lab import DOVECOT, Provider, free_ports
+from dovecot_lab import Provider
 from harness import Scram, b64, imap_login, pop3_login, sieve_login, wait_for
 
 PASSWORD = "correct horse"
@@ -271,35 +267,9 @@ class PrintedConfiguration(Case):
 class OwnUsers(Case):
     """A Dovecot with its own user database is only routed to."""
 
-    CONFIG = """
-protocols = imap
-base_dir = {dir}/run
-state_dir = {dir}/state
-log_path = {dir}/log
-ssl = no
-disable_plaintext_auth = no
+    COMMON = """
 login_trusted_networks = 127.0.0.0/8
-first_valid_uid = 0
-first_valid_gid = 0
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-mail_uid = {uid}
-mail_gid = {gid}
-mail_location = maildir:{dir}/mail/%u
-service anvil {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    address = 127.0.0.1
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
+mail_location = maildir:DIR/mail/%u
 """
     FILE = """
 passdb {
@@ -336,33 +306,17 @@ user_query = SELECT home FROM users WHERE name = '%u'
 
     def start_dovecot(self, users):
         """`users` is FILE or SQL; one user, own@domain1.dom."""
-        folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-own-"))
-        self.addCleanup(shutil.rmtree, folder, ignore_errors=True)
-        os.chmod(folder, 0o755)
-        user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        port, = free_ports(1)
+        dovecot = foreign_lab.ForeignDovecot(("imap",), self.COMMON + users, self.write_users)
+        self.addCleanup(dovecot.close)
+        return dovecot.ports["imap"], dovecot.dir
+
+    def write_users(self, folder, _):
         (folder / "users").write_text(f"own@domain1.dom:{{PLAIN}}{PASSWORD}\n")
         (folder / "sql.conf").write_text(self.QUERIES.replace("DIR", str(folder)))
         with contextlib.closing(sqlite3.connect(folder / "users.db")) as database, database:
             database.execute("CREATE TABLE users (name TEXT PRIMARY KEY, password TEXT, home TEXT)")
             database.execute("INSERT INTO users VALUES (?, ?, ?)",
                              ("own@domain1.dom", self.hashed(PASSWORD), f"{folder}/homes/own"))
-        (folder / "dovecot.conf").write_text(self.CONFIG.format(
-            dir=folder, port=port, user=user.pw_name, group=grp.getgrgid(user.pw_gid).gr_name,
-            uid=user.pw_uid, gid=user.pw_gid) + users.replace("DIR", str(folder)))
-        as_user = {}
-        if os.getuid() == 0:
-            for path in (folder, *folder.iterdir()):
-                os.chown(path, user.pw_uid, user.pw_gid)
-            as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        process = subprocess.Popen([DOVECOT, "-F", "-c", folder / "dovecot.conf"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, **as_user)
-        self.addCleanup(process.wait)
-        self.addCleanup(process.terminate)
-        wait_for(lambda: (folder / "log").exists() and "starting up" in
-                 (folder / "log").read_text(), "the other Dovecot")
-        return port, folder
 
     def enter(self, port, kind="foreign"):
         """`dovecot` without a node is how the operator guide enters it."""

@@ -2,20 +2,13 @@
 of the home) and `login=master` (a foreign server's master user). Who the client is, a back end
 judges first."""
 import concurrent.futures
-import grp
-import os
-import pathlib
-import pwd
 import re
-import shutil
 import signal
 import ssl
-import subprocess
-import tempfile
 import unittest
 
+import foreign_lab
 import harness
-from dovecot_lab import DOVECOT, free_ports
 from harness import Line, Scram, b64, imap_login, pop3_login, sieve_login, wait_for
 
 SERVICES = ("imap", "pop3", "sieve")
@@ -210,82 +203,30 @@ class ByMasterUser(Case):
     """A foreign Dovecot with its own users, whose passwords nobody here knows, and a master user;
     it learns the client's address by PROXY protocol v2."""
     home = "foreign"
-    CONFIG = """
-protocols = imap pop3 sieve
-base_dir = {dir}/run
-state_dir = {dir}/state
-log_path = {dir}/log
-ssl = no
-disable_plaintext_auth = no
+    USERS = """
 haproxy_trusted_networks = 127.0.0.0/8
-first_valid_uid = 0
-first_valid_gid = 0
-default_internal_user = {user}
-default_internal_group = {group}
-default_login_user = {user}
-mail_uid = {uid}
-mail_gid = {gid}
-mail_location = maildir:~/Maildir
-auth_failure_delay = 0
-auth_cache_size = 0
-service anvil {{
-  chroot =
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    address = 127.0.0.1
-    port = {imap}
-    haproxy = yes
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service pop3-login {{
-  chroot =
-  inet_listener pop3 {{
-    address = 127.0.0.1
-    port = {pop3}
-    haproxy = yes
-  }}
-  inet_listener pop3s {{
-    port = 0
-  }}
-}}
-service managesieve-login {{
-  chroot =
-  inet_listener sieve {{
-    address = 127.0.0.1
-    port = {sieve}
-    haproxy = yes
-  }}
-}}
-passdb {{
+passdb {
   driver = passwd-file
-  args = {dir}/masters
+  args = DIR/masters
   master = yes
-}}
-passdb {{
+}
+passdb {
   driver = passwd-file
-  args = {dir}/users
-}}
-userdb {{
+  args = DIR/users
+}
+userdb {
   driver = static
-  args = home={dir}/homes/%u
-}}
+  args = home=DIR/homes/%u
+}
 """
 
     @classmethod
     def setUpClass(cls):
-        cls.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-foreign-"))
-        cls.addClassCleanup(shutil.rmtree, cls.dir, ignore_errors=True)
-        os.chmod(cls.dir, 0o755)
-        cls.ports = dict(zip(("imap", "pop3", "sieve"), free_ports(3)))
-        cls.start_dovecot()
+        cls.dovecot = foreign_lab.ForeignDovecot(SERVICES, cls.USERS, cls.write_users, proxy=True)
+        cls.addClassCleanup(cls.dovecot.close)
         demo.api("PUT", "/v1/servers/foreign", {
             "kind": "foreign", "host": "127.0.0.1", "introduce": "proxy", "login": "master",
-            "services": {name: {"port": port, "tls": "none"} for name, port in cls.ports.items()}})
+            "services": {name: {"port": port, "tls": "none"} for name, port in cls.dovecot.ports.items()}})
         demo.api("PUT", "/v1/credentials/foreign",
                  {"user": "muster", "password": MASTER_PASSWORD})
         servers = demo.api("GET", "/v1/domains/domain1.dom")["servers"]
@@ -298,30 +239,10 @@ userdb {{
         servers = demo.api("GET", "/v1/servers", node=node)["servers"]
         return any(row["name"] == "foreign" and "up" in row.get("observed", {}).values() for row in servers)
 
-    @classmethod
-    def start_dovecot(cls):
-        user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-        (cls.dir / "masters").write_text(f"muster:{{PLAIN}}{MASTER_PASSWORD}\n")
-        (cls.dir / "users").write_text("kept@domain1.dom:{PLAIN}its own password\n")
-        (cls.dir / "dovecot.conf").write_text(cls.CONFIG.format(
-            dir=cls.dir, user=user.pw_name, group=grp.getgrgid(user.pw_gid).gr_name,
-            uid=user.pw_uid, gid=user.pw_gid, **cls.ports))
-        as_user = {}
-        if os.getuid() == 0:
-            for path in (cls.dir, *cls.dir.iterdir()):
-                os.chown(path, user.pw_uid, user.pw_gid)
-            as_user = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
-        process = subprocess.Popen([DOVECOT, "-F", "-c", cls.dir / "dovecot.conf"],
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, **as_user)
-        cls.addClassCleanup(process.wait)
-        cls.addClassCleanup(process.terminate)
-        wait_for(lambda: "starting up" in cls.log(), "the foreign Dovecot")
-
-    @classmethod
-    def log(cls):
-        path = cls.dir / "log"
-        return path.read_text(errors="replace") if path.exists() else ""
+    @staticmethod
+    def write_users(folder, _):
+        (folder / "masters").write_text(f"muster:{{PLAIN}}{MASTER_PASSWORD}\n")
+        (folder / "users").write_text("kept@domain1.dom:{PLAIN}its own password\n")
 
     def check(self, service):
         account = self.account()
@@ -332,8 +253,8 @@ userdb {{
             self.assertNotIn(False, proved, "the server's signature never came")
             self.uses(service, line)
             wait_for(lambda: f"Login: user=<{account['address']}>, method=PLAIN, rip={source}," in
-                     self.log(), "the client's own address in the foreign log")
-        self.assertTrue((self.dir / "homes" / account["address"]).is_dir())
+                     self.dovecot.log(), "the client's own address in the foreign log")
+        self.assertTrue((self.dovecot.dir / "homes" / account["address"]).is_dir())
 
     def test_imap(self):
         self.check("imap")

@@ -36,16 +36,7 @@ local:
   domains = exim.test
   local_parts = ann : reports
   transport = maildir
-begin transports
-muster:
-  driver = smtp
-  allow_localhost
-  hosts_avoid_tls = *
-maildir:
-  driver = appendfile
-  directory = {dir}/mail
-  maildir_format
-"""
+""" + exim_lab.TRANSPORTS
 
 
 def setUpModule():

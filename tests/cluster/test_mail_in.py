@@ -445,8 +445,8 @@ class ForwardedFields(Case):
     (XRCPTFORWARD), and its authentication process is told."""
 
     def test_they_reach_the_look_up(self):
-        dovecot = foreign_lab.ForeignDovecot({"told@forward.dom": "unused"}, relay=1,
-                                             extra="auth_debug = yes")
+        dovecot = foreign_lab.MailDovecot({"told@forward.dom": "unused"}, relay=1,
+                                          extra="auth_debug = yes\n")
         self.addCleanup(dovecot.close)
         demo.api("PUT", "/v1/servers/forwarded", {
             "kind": "dovecot", "host": "127.0.0.1",
@@ -474,7 +474,7 @@ class ForeignSubmission(Case):
     def setUpClass(cls):
         relay = mail_lab.Sink()
         cls.addClassCleanup(relay.close)
-        cls.dovecot = foreign_lab.ForeignDovecot({name: cls.OWN for name in cls.USERS}, relay.port)
+        cls.dovecot = foreign_lab.MailDovecot({name: cls.OWN for name in cls.USERS}, relay.port)
         cls.addClassCleanup(cls.dovecot.close)
         offers = ["AUTH=PLAIN", "AUTH=SCRAM-SHA-256"]
         for server in cls.USERS.values():

@@ -48,16 +48,7 @@ muster:
 rest:
   driver = redirect
   data = :blackhole:
-begin transports
-muster:
-  driver = smtp
-  allow_localhost
-  hosts_avoid_tls = *
-maildir:
-  driver = appendfile
-  directory = {dir}/mail
-  maildir_format
-"""
+""" + exim_lab.TRANSPORTS
 
 
 def setUpModule():
