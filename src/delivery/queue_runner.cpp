@@ -222,15 +222,13 @@ Task<void> QueueRunner::deliver(Try& each) {
         each.results.find(noted(each, recipient, result, {}));
     }
     each.left = std::move(plan.left);
-    for (const RecipientGroup& group : plan.groups) {
-        for (const std::uint32_t recipient : group.recipients) {
-            each.results.expect(recipient);
-            each.destinations.emplace(recipient, group.destination);
-        }
+    each.groups = std::move(plan.groups);
+    for (const RecipientGroup& group : each.groups) {
+        for (const std::uint32_t recipient : group.recipients) each.results.expect(recipient);
     }
-    for (const RecipientGroup& group : plan.groups) {
+    for (const RecipientGroup& group : each.groups) {
         // What was found out so far stands whatever becomes of the rest.
-        if (&group != plan.groups.data()) {
+        if (&group != each.groups.data()) {
             spool_.record(each.message.id, each.results.take_untold(each.message.envelope));
         }
         co_await deliver_group(each, group);
@@ -288,14 +286,15 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
         co_return traffic_.leave(group.destination);
     }
-    RecipientGroup some = group;
+    RecipientGroup rest;
     std::optional<queue::GroupResult::Kind> left;
-    for (;;) {
+    for (const RecipientGroup* some = &group;; some = &rest) {
         Answerer from;
-        const TransactionResult done = co_await send(each, some, from);
-        left = more_final(left, take(each, some, done, from));
-        some = for_at_once(some, done);
-        if (some.recipients.empty()) break;
+        const TransactionResult done = co_await send(each, *some, from);
+        left = more_final(left, take(each, *some, done, from));
+        const bool is_done = std::ranges::none_of(done.recipients, &RecipientResult::at_once);
+        if (is_done) break;
+        rest = for_at_once(*some, done);
         if (stopping_) {
             left = more_final(left, queue::GroupResult::Kind::Held);
             break;
@@ -457,10 +456,12 @@ std::vector<queue::RecipientResult> QueueRunner::delays(const Try& each) {
         if (!is_open(state)) continue;
         queue::RecipientResult result = state.last;
         if (result.status.empty()) {  // nobody has ever tried
-            const auto destination = each.destinations.find(i);
+            const auto group = std::ranges::find_if(each.groups, [i](const RecipientGroup& one) {
+                return std::ranges::find(one.recipients, i) != one.recipients.end();
+            });
             result.status = "4.4.1";
-            if (destination != each.destinations.end()) {
-                result.text = spool_.schedule().reason(destination->second);
+            if (group != each.groups.end()) {
+                result.text = spool_.schedule().reason(group->destination);
             }
             if (result.text.empty()) result.text = "Its server was not asked yet";
         }

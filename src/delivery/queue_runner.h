@@ -61,8 +61,8 @@ private:
     struct Try {
         queue::QueuedMessage message;
         TryResults results{};
+        std::vector<RecipientGroup> groups{};
         std::vector<queue::GroupResult> left{};
-        std::map<std::uint32_t, std::string> destinations{};  ///< of recipients; one of several
     };
 
     /// Who gave the results of a group.

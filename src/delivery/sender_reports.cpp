@@ -96,13 +96,19 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
     if (const auto owed = owed_.find(message.id); owed != owed_.end()) {
         results.insert(results.begin(), owed->second.begin(), owed->second.end());
     }
+    const auto is_asked_for = [&message](const queue::RecipientResult& result) {
+        return is_wanted(message.envelope.recipients[result.recipient], result.outcome);
+    };
+    if (message.envelope.sender.empty() || std::ranges::none_of(results, is_asked_for)) {
+        co_return true;
+    }
+    if (queue::time_of(message.id) <= began_) recall(message, results);
     std::vector<ReportItem> items;
     Told told;
-    if (!results.empty() && queue::time_of(message.id) <= began_) recall(message, results);
     for (const queue::RecipientResult& result : results) {
         const queue::Recipient& recipient = message.envelope.recipients[result.recipient];
-        const bool is_due = is_wanted(recipient, result.outcome) &&
-                            !knows(message.id, result.recipient, result.outcome);
+        const bool is_due =
+            is_asked_for(result) && !knows(message.id, result.recipient, result.outcome);
         if (!is_due) continue;
         told.emplace(result.recipient, result.outcome);
         items.push_back({.recipient = recipient,
@@ -112,7 +118,7 @@ Task<bool> SenderReports::report(const queue::QueuedMessage& message,
                          .diagnostic = result.text,
                          .in_mailbox = result.in_mailbox});
     }
-    if (message.envelope.sender.empty() || items.empty()) co_return true;
+    if (items.empty()) co_return true;
     const bool done = co_await commit_report(loop_, spool_, message.envelope, message.content,
                                              items, host_name_, report_id(message.id, told));
     if (!done) {

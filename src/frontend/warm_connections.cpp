@@ -39,6 +39,7 @@ std::unique_ptr<Upstream> WarmConnections::take(
 void WarmConnections::put(const std::shared_ptr<const UpstreamTarget>& target,
                           std::unique_ptr<Upstream> upstream) {
     pools_[target].waiting.push_back({std::move(upstream), net::Clock::now()});
+    if (!log::enabled(log::Level::Debug)) return;  // there is one for each login
     log::debug("warm-connection-ready",
                {{"server", target->server}, {"service", cluster::name(target->service)}});
 }

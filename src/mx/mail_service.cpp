@@ -78,11 +78,22 @@ Task<void> MailService::sweep() {
 }
 
 bool MailService::is_own_server(const IpAddress& client) {
-    const auto topology = worker_.directory().topology();
-    return std::ranges::any_of(topology->servers(), [&](const cluster::ServerView& view) {
-        return view.server.kind == cluster::ServerKind::Dovecot &&
-               worker_.shared().hosts.has(view.server.host, client);
-    });
+    // Asked for each message of a stranger: a cluster has hundreds of servers.
+    if (const auto& topology = worker_.directory().topology(); topology != own_servers_.of) {
+        own_servers_ = {.of = topology};
+        for (const cluster::ServerView& view : topology->servers()) {
+            if (view.server.kind != cluster::ServerKind::Dovecot) continue;
+            if (const auto address = IpAddress::parse(view.server.host)) {
+                own_servers_.addresses.insert(*address);
+            } else {
+                own_servers_.names.push_back(view.server.host);
+            }
+        }
+    }
+    return own_servers_.addresses.contains(client) ||
+           std::ranges::any_of(own_servers_.names, [&](const std::string& host) {
+               return worker_.shared().hosts.has(host, client);
+           });
 }
 
 queue::QueueId MailService::new_id() {

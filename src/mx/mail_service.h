@@ -4,6 +4,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_set>
+#include <vector>
 
 #include "base/metrics.h"
 #include "delivery/connection_cache.h"
@@ -77,6 +79,13 @@ private:
     delivery::ConnectionCache cache_;
     delivery::HomeTargets homes_;
     InLine in_line_;
+    /// The cluster's own servers, as a snapshot of the topology has them.
+    struct OwnServers {
+        std::shared_ptr<const cluster::Topology> of;
+        std::unordered_set<IpAddress> addresses{};
+        std::vector<std::string> names{};  ///< of hosts, whose addresses may change
+    };
+    OwnServers own_servers_;
     RefusalLog refusal_log_;
     ClientNames client_names_;
     SmtpConnection* connections_ = nullptr;  // intrusive list of all that live

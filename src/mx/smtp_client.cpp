@@ -28,13 +28,12 @@ void merge(wire::smtp::Xclient& known, const wire::smtp::Xclient& said) {
 void SmtpSession::look_up_client() {
     client_name_ = {};
     looking_up_.reset();
+    if (submits() || !service_.settings().client_names) return;
     const IpAddress& client = peer_.client.address;
-    const bool is_listed = any_contains(service_.settings().xclient_from, client);
-    const bool is_stranger = !submits() && !client.is_loopback() && !client.is_unspecified() &&
-                             !is_listed && !is_trusted_to_relay();
-    if (is_stranger && service_.settings().client_names) {
-        looking_up_ = service_.client_names().find(client);
-    }
+    const bool is_stranger = !client.is_loopback() && !client.is_unspecified() &&
+                             !any_contains(service_.settings().xclient_from, client) &&
+                             !is_trusted_to_relay();
+    if (is_stranger) looking_up_ = service_.client_names().find(client);
 }
 
 Task<void> SmtpSession::learn_client_name() {

@@ -106,7 +106,8 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
 
 std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recipient) {
     // An alias may have a thousand members: it is looked up once.
-    if (transaction_->names(recipient.path.text())) return std::nullopt;
+    const bool is_first = transaction_->recipients.empty();
+    if (!is_first && transaction_->names(recipient.path.text())) return std::nullopt;
     if (transaction_->recipients.size() >= service_.settings().recipients) {
         return kTooManyRecipients;
     }
