@@ -71,8 +71,6 @@ Result<mx::Settings> mail_settings(const NodeConfig& config) {
     if (!xclient) return std::unexpected(xclient.error());
     auto relay = networks("mail.relay_from", from.relay_from);
     if (!relay) return std::unexpected(relay.error());
-    if (auto hosts = smart_hosts(config); !hosts) return std::unexpected(hosts.error());
-    if (auto login = smart_host_login(config); !login) return std::unexpected(login.error());
     return mx::Settings{.host_name = host->text,
                         .authserv_id = authserv->text,
                         .recipients = from.recipients,
@@ -139,12 +137,16 @@ queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity
             .reserve = config.mail.reserve};
 }
 
-delivery::RunnerSettings runner_settings(const NodeConfig& config) {
+Result<delivery::RunnerSettings> runner_settings(const NodeConfig& config) {
+    auto hosts = smart_hosts(config);
+    if (!hosts) return std::unexpected(hosts.error());
+    auto login = smart_host_login(config);
+    if (!login) return std::unexpected(login.error());
     delivery::RunnerSettings settings;
     settings.routes.host_name = config.mail.host_name;
-    settings.routes.smart_host = smart_hosts(config).value_or(std::vector<Destination>{});
+    settings.routes.smart_host = std::move(*hosts);
     settings.routes.stale_after = config.mail.stale_after;
-    settings.smart_host_login = smart_host_login(config).value_or(std::nullopt);
+    settings.smart_host_login = std::move(*login);
     settings.sts_file = config.node.state_dir + "/mta-sts";
     for (const ListenerSettings& listener : config.listeners) {
         const auto endpoint = Endpoint::parse(listener.address);

@@ -22,7 +22,8 @@ Result<mx::MapSettings> map_settings(const NodeConfig& config);
 std::uint64_t generation_of(const NodeIdentity& identity);
 queue::SpoolSettings spool_settings(const NodeConfig& config, const NodeIdentity& identity);
 
-delivery::RunnerSettings runner_settings(const NodeConfig& config);
+/// Errors name the option.
+Result<delivery::RunnerSettings> runner_settings(const NodeConfig& config);
 net::ResolverSettings resolver_settings(const NodeConfig& config);
 
 }  // namespace muster::admin

@@ -5,7 +5,8 @@
 
 namespace muster::admin {
 
-std::string put_out(const cluster::Topology& topology, const NodeName& node, std::string_view pin) {
+std::string why_no_member(const cluster::Topology& topology, const NodeName& node,
+                          std::string_view pin) {
     const cluster::Node* const entry = topology.node(node.text);
     if (entry == nullptr) return {};
     if (entry->revoked) return "this node was revoked";
@@ -16,6 +17,8 @@ std::string put_out(const cluster::Topology& topology, const NodeName& node, std
 Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context) {
     auto settings = mail_settings(context.config);
     if (!settings) return std::unexpected(settings.error());
+    auto runner = runner_settings(context.config);
+    if (!runner) return std::unexpected(runner.error());
     std::unique_ptr<queue::Spool> spool;
     if (settings->store) {
         auto opened = queue::Spool::open(spool_settings(context.config, context.identity));
@@ -28,6 +31,7 @@ Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context)
     auto resolver = net::Resolver::create(resolver_settings(context.config));
     if (!resolver) return std::unexpected(resolver.error());
     system->resolver_ = std::move(*resolver);
+    system->runner_settings_ = std::move(*runner);
     return system;
 }
 
@@ -42,8 +46,8 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
     if (!spool_) return;
     follow_membership(context);
     runner_ = std::make_unique<delivery::QueueRunner>(
-        runner_settings(context.config), *spool_, context.replica, *context.topology,
-        front_end.hosts(), upstream, context.config.node.name, resolver_.get());
+        runner_settings_, *spool_, context.replica, *context.topology, front_end.hosts(), upstream,
+        context.config.node.name, resolver_.get());
     runner_->start();
 }
 
@@ -51,8 +55,8 @@ void MailSystem::stop() { runner_.reset(); }
 
 void MailSystem::follow_membership(const NodeContext& context) {
     const std::scoped_lock lock(mutex_);
-    put_out_ =
-        put_out(*context.topology->current(), context.config.node.name, context.identity.pin);
+    no_member_ =
+        why_no_member(*context.topology->current(), context.config.node.name, context.identity.pin);
     judge_membership();
 }
 
@@ -64,8 +68,8 @@ void MailSystem::master_says(bool member) {
 
 void MailSystem::judge_membership() {
     if (!spool_) return;
-    if (put_out_.empty() && !refused_) return spool_->resume();
-    spool_->suspend(put_out_.empty() ? "a master says that this node was revoked" : put_out_);
+    if (no_member_.empty() && !refused_) return spool_->resume();
+    spool_->suspend(no_member_.empty() ? "a master says that this node was revoked" : no_member_);
 }
 
 void MailSystem::server_is_back(const ServerName& server) {

@@ -17,7 +17,8 @@
 namespace muster::admin {
 
 /// Why the node of that name and key is no member any more; empty: nothing says so. Pure.
-std::string put_out(const cluster::Topology& topology, const NodeName& node, std::string_view pin);
+std::string why_no_member(const cluster::Topology& topology, const NodeName& node,
+                          std::string_view pin);
 
 /// Owned by the node, which ends the front end's workers before it. What its functions give lives
 /// as long as it does.
@@ -61,10 +62,11 @@ private:
     queue::QueueIds ids_;
     QueueMeters meters_;
     std::unique_ptr<net::Resolver> resolver_;
+    delivery::RunnerSettings runner_settings_;
     std::unique_ptr<delivery::QueueRunner> runner_;
     std::mutex mutex_;
-    std::string put_out_;   ///< why, by the replica; empty: it is not
-    bool refused_ = false;  ///< by a master, as revoked
+    std::string no_member_;  ///< why, by the replica; empty: it is one
+    bool refused_ = false;   ///< by a master, as revoked
 };
 
 }  // namespace muster::admin

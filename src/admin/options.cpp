@@ -177,8 +177,7 @@ constexpr std::array kOptions{
         "mail", "smart_host_user", Text, R"("")", "", "",
         "Name with which this node logs in to smart hosts (AUTH PLAIN or LOGIN), under TLS with a "
         "certificate of a known authority for the host's name; not to the hosts of a domain's "
-        "route; "
-        "empty: no login."},
+        "route; empty: no login."},
     Option{"mail", "smart_host_password_file", Path, R"("")", "", "",
            "File with the password for that, on its first line."},
     Option{"mail", "retry_first", Number, "60", kSeconds, kSomeSeconds,

@@ -1,12 +1,12 @@
 #include "backend/mail_out.h"
 
-#include <algorithm>
 #include <array>
 #include <random>
 #include <utility>
 
 #include "base/log.h"
 #include "base/metrics.h"
+#include "cluster/mail_host.h"
 #include "net/connect.h"
 #include "net/resolve.h"
 
@@ -144,15 +144,15 @@ Task<Result<std::string>> MailOut::greeting_of(Passage& passage, std::string exi
 }
 
 Task<Result<Endpoint>> MailOut::endpoint_of(std::string exit) {
-    if (auto endpoint = Endpoint::parse(exit)) co_return endpoint;
-    const std::size_t colon = exit.rfind(':');
-    const auto port = Endpoint::parse("0.0.0.0" + exit.substr(std::min(colon, exit.size())));
-    if (!port) co_return fail(ErrorKind::Syntax, "", exit + " is not HOST:PORT");
-    const std::string host = exit.substr(0, colon);
+    const auto host = cluster::MailHost::parse(exit);
+    if (!host) co_return std::unexpected(host.error());
+    if (const auto address = IpAddress::parse(host->name)) {
+        co_return Endpoint{*address, host->port};
+    }
     const auto addresses =
-        co_await net::Blocking(loop_, resolving_, [&host] { return net::resolve(host); });
+        co_await net::Blocking(loop_, resolving_, [&host] { return net::resolve(host->name); });
     if (!addresses) co_return std::unexpected(addresses.error());
-    co_return Endpoint{addresses->front(), port->port};
+    co_return Endpoint{addresses->front(), host->port};
 }
 
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

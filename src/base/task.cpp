@@ -69,8 +69,8 @@ void detail::spawned_task_ended(TaskGroup& group, const std::exception_ptr& exce
         try {
             std::rethrow_exception(exception);
         } catch (const std::exception& error) {
-            const std::string what = std::string("a spawned task let an exception out: ");
-            bug(what + error.what(), __FILE__, __LINE__);
+            bug(std::string("a spawned task let an exception out: ") + error.what(), __FILE__,
+                __LINE__);
         } catch (...) {
             bug("a spawned task let an exception out", __FILE__, __LINE__);
         }

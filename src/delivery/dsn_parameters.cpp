@@ -1,6 +1,7 @@
 #include "delivery/dsn_parameters.h"
 
 #include "wire/smtp.h"
+#include "wire/xtext.h"
 
 namespace muster::delivery {
 
@@ -11,6 +12,13 @@ std::string notify_text(std::uint8_t bits) {
                               .failure = (bits & queue::notify::kFailure) != 0,
                               .delay = (bits & queue::notify::kDelay) != 0}
         .text();
+}
+
+std::string encoded_orcpt(const std::string& orcpt) {
+    const std::size_t semicolon = orcpt.find(';');
+    if (semicolon == orcpt.npos) return {};
+    return orcpt.substr(0, semicolon + 1) +
+           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
 }
 
 std::string_view ret_text(queue::Return ret) {

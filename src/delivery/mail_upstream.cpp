@@ -7,6 +7,7 @@
 #include "base/base64.h"
 #include "delivery/smtp_commands.h"
 #include "wire/proxy_protocol.h"
+#include "wire/sasl.h"
 
 namespace muster::delivery {
 
@@ -136,9 +137,9 @@ Task<Result<>> MailUpstream::log_in() {
 // The target holds the login.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<Result<>> MailUpstream::log_in_plain(const MailLogin& login) {
-    std::string message;
-    message.append(1, '\0').append(login.user).append(1, '\0').append(login.password);
-    out_ = "AUTH PLAIN " + base64_encode(message) + "\r\n";
+    const auto message = wire::sasl::write_plain({}, login.user, login.password);
+    if (!message) co_return std::unexpected(message.error());
+    out_ = "AUTH PLAIN " + base64_encode(*message) + "\r\n";
     co_return co_await command(235);
 }
 

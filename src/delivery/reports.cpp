@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "base/endpoint.h"
+#include "delivery/dsn_parameters.h"
+#include "wire/ascii.h"
 #include "wire/dsn.h"
 #include "wire/message.h"
 #include "wire/xtext.h"
@@ -28,9 +30,8 @@ Action action_of(const ReportItem& item) {
 
 bool is_reply(std::string_view text) {
     constexpr std::size_t kCode = 3;
-    const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
     return text.size() > kCode && text[kCode] == ' ' &&
-           std::ranges::all_of(text.substr(0, kCode), is_digit);
+           std::ranges::all_of(text.substr(0, kCode), wire::is_digit);
 }
 
 /// Its name without address and port; an address as RFC 5321, 4.1.3 writes it.
@@ -58,13 +59,6 @@ wire::dsn::RecipientStatus status_of(const ReportItem& item, const queue::Envelo
 }
 
 }  // namespace
-
-std::string encoded_orcpt(const std::string& orcpt) {
-    const std::size_t semicolon = orcpt.find(';');
-    if (semicolon == orcpt.npos) return {};
-    return orcpt.substr(0, semicolon + 1) +
-           wire::xtext_encode(std::string_view(orcpt).substr(semicolon + 1));
-}
 
 bool is_wanted(const queue::Recipient& recipient, Outcome outcome) {
     const std::uint8_t bits = recipient.notify;

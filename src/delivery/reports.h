@@ -39,9 +39,6 @@ std::optional<ReportMessage> make_report(const queue::Envelope& about, std::stri
                                          std::string_view host_name, const queue::QueueId& unique,
                                          queue::Time now);
 
-/// An original recipient (RFC 3461, 4.2) as RCPT takes it, `type;xtext`; empty without.
-std::string encoded_orcpt(const std::string& orcpt);
-
 /// As much of the message as a report may return.
 std::string beginning_of(const std::shared_ptr<const queue::Content>& content);
 

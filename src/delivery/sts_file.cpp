@@ -3,6 +3,7 @@
 #include <fstream>
 #include <map>
 #include <optional>
+#include <ranges>
 
 #include "base/base64.h"
 #include "queue/disk.h"
@@ -21,10 +22,8 @@ std::string line_of(const KeptPolicy& policy) {
 
 std::optional<KeptPolicy> parse_line(std::string_view line) {
     std::vector<std::string_view> words;
-    for (std::size_t begin = 0; begin <= line.size();) {
-        const std::size_t end = std::min(line.find(' ', begin), line.size());
-        words.push_back(line.substr(begin, end - begin));
-        begin = end + 1;
+    for (const auto word : line | std::views::split(' ')) {
+        words.emplace_back(word.begin(), word.end());
     }
     if (words.size() != 4 || words[0].empty() || words[1].empty()) return std::nullopt;
     const auto until = wire::parse_number(words[2], INT64_MAX / 1'000'000'000);

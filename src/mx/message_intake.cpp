@@ -1,6 +1,7 @@
 #include "mx/message_intake.h"
 
 #include "base/release.h"
+#include "mx/answers.h"
 #include "queue/checksum.h"
 #include "wire/authentication_results.h"
 #include "wire/message.h"
@@ -10,12 +11,10 @@ namespace {
 
 using wire::smtp::Refusal;
 
-constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 constexpr Refusal kBareLineEnd{554, "5.6.0", "A bare CR or LF: lines of mail end with CRLF"};
 constexpr Refusal kNul{554, "5.6.0", "A NUL in the message"};
 constexpr Refusal kLoop{554, "5.4.6", "Too many hops: this message goes round in a circle"};
 constexpr Refusal kHeaderTooLarge{552, "5.3.4", "The header is larger than is taken here"};
-constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
 
 /// Where the header of `text` ends, behind the empty line, looking from `from` on.
 std::size_t end_of_header(std::string_view text, std::size_t from) {

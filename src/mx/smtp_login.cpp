@@ -58,17 +58,18 @@ std::string SmtpSession::mechanisms() {
         return judges_itself(view->server) &&
                view->server.service(cluster::Service::Submission) != nullptr;
     };
+    std::vector<const cluster::ServerView*> by_smtp;
     std::vector<const cluster::ServerView*> by_imap;
-    std::vector<const cluster::ServerView*> others;
-    std::ranges::partition_copy(servers, std::back_inserter(others), std::back_inserter(by_imap),
+    std::ranges::partition_copy(servers, std::back_inserter(by_smtp), std::back_inserter(by_imap),
                                 by_submission);
     const auto imap = cluster::common_announcement(by_imap, cluster::Service::Imap).mechanisms;
-    const auto smtp = cluster::common_announcement(others, cluster::Service::Submission).mechanisms;
+    const auto smtp =
+        cluster::common_announcement(by_smtp, cluster::Service::Submission).mechanisms;
     std::string text = "PLAIN LOGIN";
     for (const std::string& each : by_imap.empty() ? smtp : imap) {
         const auto mechanism = wire::sasl::routable(each);
         if (!mechanism || text.find(each) != text.npos) continue;
-        if (!others.empty() && std::ranges::find(smtp, each) == smtp.end()) continue;
+        if (!by_smtp.empty() && std::ranges::find(smtp, each) == smtp.end()) continue;
         if (!wire::sasl::reveals_secret(*mechanism) && !offer().scram) continue;
         text += ' ' + each;
     }

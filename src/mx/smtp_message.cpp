@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "mx/answers.h"
 #include "mx/mail_service.h"
 #include "mx/smtp_session.h"
 #include "wire/authentication_results.h"
@@ -18,9 +19,6 @@ constexpr std::chrono::hours kMostEarned{2};
 /// Read, in sizes of the largest message taken, so that its client hears why it is refused.
 constexpr std::uint64_t kReadToTheEnd = 2;
 constexpr std::size_t kDataChunk = std::size_t{16} << 10;
-
-constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
-constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 
 }  // namespace
 

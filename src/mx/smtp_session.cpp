@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "mx/answers.h"
 #include "mx/mail_service.h"
 #include "net/yield.h"
 #include "wire/ascii.h"
@@ -14,19 +15,16 @@ using wire::smtp::Refusal;
 namespace {
 
 constexpr unsigned kCommandsATurn = 32;  ///< then other sessions have theirs
-constexpr std::size_t kDataChunk = std::size_t{16} << 10;
+constexpr std::size_t kAnswersTogether = std::size_t{16} << 10;  ///< then they are sent
 /// Since the last message that was taken. Clients that look whether a connection still works need
 /// a few; who sends no mail at all keeps a connection from those who do.
 constexpr unsigned kFruitlessCommands = 100;
 
 constexpr Refusal kUnknownCommand{500, "5.5.2", "Unknown command"};
-constexpr Refusal kOutOfOrder{503, "5.5.1", "Not now: commands out of order"};
 constexpr Refusal kLineTooLong{500, "5.5.2", "The line is too long, or no text"};
-constexpr Refusal kTooLarge{552, "5.3.4", "The message is larger than is taken here"};
 constexpr Refusal kTooOften{450, "4.7.1", "Too many messages from your address; try again later"};
 constexpr Refusal kTooManyErrors{421, "4.7.0", "Too many errors"};
 constexpr Refusal kBareLineEnd{521, "5.5.2", "Lines end with CRLF"};
-constexpr Refusal kNoRoom{452, "4.3.1", "No room to take the message now"};
 
 }  // namespace
 
@@ -85,7 +83,7 @@ Task<void> SmtpSession::flush() {
         if (each.told_at == kUntold) each.told_at = reader_.received();
     }
     text.clear();
-    if (text.capacity() <= 4 * kDataChunk) out_ = std::move(text);
+    if (text.capacity() <= 4 * kAnswersTogether) out_ = std::move(text);
 }
 
 void SmtpSession::expect_line() {
@@ -149,7 +147,7 @@ Task<void> SmtpSession::serve() {
             co_await flush();
             throw net::ConversationOver(net::EndReason::Draining);
         }
-        if (out_.size() > kDataChunk) co_await flush();
+        if (out_.size() > kAnswersTogether) co_await flush();
         if (++commands_ % kCommandsATurn == 0) co_await net::Yield(service_.worker().loop());
     }
 }

@@ -28,7 +28,7 @@ std::string property(std::string_view value) {
     return quoted + '"';
 }
 
-/// The first line's name, if it is a field's.
+/// Whether the first line begins a field of that name.
 bool is_results_field(std::string_view line) {
     std::string_view name = line.substr(0, line.find(':'));
     if (name.size() == line.size()) return false;

@@ -19,11 +19,11 @@ TEST(MailSystem, WhoIsRevokedOrReplacedIsPutOut) {
     parts.nodes = {revoked, member, keyless};
     cluster::HealthTable health;
     const cluster::Topology topology(parts, health);
-    EXPECT_FALSE(put_out(topology, NodeName("fe1"), "pin1").empty());
-    EXPECT_FALSE(put_out(topology, NodeName("fe2"), "pin1").empty());
-    EXPECT_TRUE(put_out(topology, NodeName("fe2"), "pin2").empty());
-    EXPECT_TRUE(put_out(topology, NodeName("fe3"), "pin3").empty());
-    EXPECT_TRUE(put_out(topology, NodeName("fe4"), "pin4").empty());
+    EXPECT_FALSE(why_no_member(topology, NodeName("fe1"), "pin1").empty());
+    EXPECT_FALSE(why_no_member(topology, NodeName("fe2"), "pin1").empty());
+    EXPECT_TRUE(why_no_member(topology, NodeName("fe2"), "pin2").empty());
+    EXPECT_TRUE(why_no_member(topology, NodeName("fe3"), "pin3").empty());
+    EXPECT_TRUE(why_no_member(topology, NodeName("fe4"), "pin4").empty());
 }
 
 }  // namespace
