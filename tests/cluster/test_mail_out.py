@@ -71,8 +71,8 @@ class MadeOnBackEnds(unittest.TestCase):
         for account in cls.accounts:
             set_script(account, script_of(account["address"].split("@")[0]))
 
-    def setUp(self):
-        """A front end that was away in a test before has had its rest."""
+    def wait_for_turns(self):
+        """A front end that was away in a test before has its rest first."""
         for account in self.accounts:
             wait_for(lambda: self.ways_out(account) == set(demo.fe), "all front ends' turns", 30)
 
@@ -100,6 +100,7 @@ class MadeOnBackEnds(unittest.TestCase):
         return wait_for(lambda: world.with_marker(marker), f"{marker} in the world")[0]
 
     def test_redirects_and_notices_leave_by_all_front_ends_in_turn(self):
+        self.wait_for_turns()
         used = []
         for account in self.accounts:
             name = account["address"].split("@")[0]
