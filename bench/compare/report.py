@@ -12,6 +12,7 @@ import time
 from . import plot
 from .mail_measures import MAIL_MEASURES, MAIL_PROMISES
 from .measures import MEASURES
+from .network_measures import NETWORK_PROMISES
 from .own_measures import PROMISES
 
 BASE = "nginx"
@@ -101,7 +102,7 @@ def save_own(directory, name, figures):
     lines = ["| measure | figure | | promised | |", "|---|---|---|---|---|"]
     for measure, taken in known.items():
         for what, value in taken["figures"].items():
-            most = {**PROMISES, **MAIL_PROMISES}.get((measure, what))
+            most = {**PROMISES, **MAIL_PROMISES, **NETWORK_PROMISES}.get((measure, what))
             kept = "" if most is None else "met" if value <= most else "missed"
             promised = "" if most is None else f"≤ {most}"
             lines.append(f"| {measure} | {what} | {value:.4g} | {promised} | {kept} |")

@@ -31,13 +31,21 @@ json replica_of(const NodeContext& node) {
     json replica{{"filled", node.replica->filled()}};
     if (const auto age = node.replica->age()) replica["age_ms"] = age->count();
     if (node.follower == nullptr) {
+        const state::Cursor head = node.directory->head();
         replica["phase"] = "master";
+        replica["cursor"] = format(head);
+        replica["revision"] = head.revision;
         return replica;
     }
     const state::FollowerStatus status = node.follower->status();
     replica["phase"] = name(status.phase);
     replica["source"] = status.source;
+    replica["since"] = since_1970(status.since);
     replica["entries"] = status.entries;
+    if (!status.cursor.empty()) {
+        replica["cursor"] = format(status.cursor);
+        replica["revision"] = status.cursor.revision;
+    }
     if (status.lag) replica["lag_ms"] = status.lag->count();
     if (!status.trouble.empty()) replica["trouble"] = status.trouble;
     return replica;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <charconv>
 
 #include "admin/administrators.h"
@@ -11,6 +12,7 @@
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "net/short_sleep.h"
 #include "state/feed.h"
 #include "state/json_value.h"
 
@@ -28,6 +30,36 @@ constexpr net::Duration kTwinPatience{4'000};
 constexpr net::Duration kTwinPause{250};
 constexpr std::size_t kLongestInstance = 64;
 constexpr std::uint32_t kLongestInterval = 86'400;
+/// A change goes out at once; those that follow it closely are gathered for so long.
+constexpr net::Duration kGather{25};
+
+/// Wakes an exchange from any thread, and does nothing once it has left. Several changes before the
+/// loop comes to it wake it once.
+class Waker {
+public:
+    Waker(net::Loop& loop, net::HttpExchange& exchange) : loop_(loop), exchange_(&exchange) {}
+
+    static void wake(const std::shared_ptr<Waker>& self) {
+        if (self->is_waking_.exchange(true)) return;
+        self->loop_.post([self] {
+            self->is_waking_ = false;
+            if (self->exchange_ != nullptr) self->exchange_->wake();
+        });
+    }
+    static void doubt(const std::shared_ptr<Waker>& self) {
+        self->loop_.post([self] {
+            if (self->exchange_ == nullptr) return;
+            self->exchange_->doubt(kTwinProof);
+            self->exchange_->wake();
+        });
+    }
+    void leave() { exchange_ = nullptr; }  ///< on the loop's thread, as the exchange itself
+
+private:
+    net::Loop& loop_;
+    net::HttpExchange* exchange_;
+    std::atomic<bool> is_waking_{false};
+};
 
 std::string text(const json& object, const char* field) {
     return text_field(object, field).value_or("");
@@ -139,23 +171,13 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     state::ChangeStream stream(*node_.directory, state_scope(member.scope), query->since);
     const Sighting newcomer = sighting_of(exchange.request());
     net::Loop& loop = *node_.control;
-    // The watch speaks from whatever thread wrote; only the loop may wake the exchange. `alive`
-    // outlives a wake-up that is on its way when the stream ends.
-    const auto alive = std::make_shared<net::HttpExchange*>(&exchange);
-    const state::Watch watch = node_.directory->watch([&loop, alive](const state::Changed&) {
-        loop.post([alive] {
-            if (*alive != nullptr) (*alive)->wake();
-        });
-    });
-    const auto leave = [alive](net::HttpExchange*) { *alive = nullptr; };
-    const std::unique_ptr<net::HttpExchange, decltype(leave)> ended(&exchange, leave);
-    const auto visit = node_.presence->enter(member.name, newcomer, [&loop, alive] {
-        loop.post([alive] {
-            if (*alive == nullptr) return;
-            (*alive)->doubt(kTwinProof);
-            (*alive)->wake();
-        });
-    });
+    const auto waker = std::make_shared<Waker>(loop, exchange);
+    const state::Watch watch =
+        node_.directory->watch([waker](const state::Changed&) { Waker::wake(waker); });
+    const auto leave = [](Waker* gone) { gone->leave(); };
+    const std::unique_ptr<Waker, decltype(leave)> ended(waker.get(), leave);
+    const auto visit =
+        node_.presence->enter(member.name, newcomer, [waker] { Waker::doubt(waker); });
     if (!visit) {
         const Error refusal = node_.presence->refuse(member.name, newcomer);
         co_return co_await exchange.respond(error_response(refusal));
@@ -177,7 +199,10 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
         if (!may_hear) break;
         co_await exchange.send(*piece);
         if (stream.more() || stream.over()) continue;
+        const auto sent = net::Clock::now();
         co_await exchange.pause(state::kMarkInterval);
+        const auto since = std::chrono::duration_cast<net::Duration>(net::Clock::now() - sent);
+        if (since < kGather) co_await net::ShortSleep(loop, kGather - since);
     }
     co_await exchange.finish();
 }

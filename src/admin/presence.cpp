@@ -17,10 +17,6 @@ constexpr std::chrono::minutes kTwinAlarm{1};  ///< a node that is refused asks 
 constexpr std::chrono::hours kTellAgain{6};
 constexpr std::size_t kMostRows = 100'000;
 
-std::int64_t since_1970(WallTime time) {
-    return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
-}
-
 json to_json(const Sighting& sighting) {
     return {{"instance", sighting.instance},
             {"address", sighting.address},
@@ -63,6 +59,10 @@ std::string twins_text(const std::string& node, const Sighting& first, const Sig
 }
 
 }  // namespace
+
+std::int64_t since_1970(WallTime time) {
+    return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
+}
 
 std::string in_utc(WallTime time) {
     const std::time_t seconds = std::chrono::system_clock::to_time_t(time);

@@ -34,6 +34,8 @@ struct Sighting {
 
 /// "2026-01-31 23:59 UTC".
 std::string in_utc(WallTime time);
+/// In milliseconds.
+std::int64_t since_1970(WallTime time);
 
 /// Kept by a master, thread-safe. Members follow the state by a stream that stays open; while it
 /// does they are there. Those with an update interval come and go: two with one name are noticed
