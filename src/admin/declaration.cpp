@@ -21,6 +21,8 @@ constexpr std::array kSections{
     DeclaredSection{"shared_acl", "shared-acl/", false},
     DeclaredSection{"certificates", "certificate/", true},
     DeclaredSection{"credentials", "credential/", true},
+    DeclaredSection{"secrets", "secret/", true},
+    DeclaredSection{"dkim", "dkim/", true},
     DeclaredSection{"passwords", "key/", true},
     DeclaredSection{"administrators", "admin/", true},
 };

@@ -18,22 +18,6 @@ std::string text_of(const json& object, const char* field) {
     return found->get<std::string>();
 }
 
-Result<> seal_password(json& credential, const json& before, const SealSecret& secret) {
-    const std::string given = text_of(credential, "password");
-    if (given.empty()) return {};
-    if (cluster::is_sealed(given)) {
-        if (auto opened = cluster::opened_password(given, secret); !opened) {
-            return fail(ErrorKind::Refused, "the password was sealed by another cluster");
-        }
-        return {};
-    }
-    const std::string kept = text_of(before, "password");
-    const bool is_kept =
-        cluster::is_sealed(kept) && cluster::opened_password(kept, secret).value_or("") == given;
-    credential["password"] = is_kept ? kept : cluster::sealed_password(given, secret);
-    return {};
-}
-
 Result<> seal_key(json& certificate, const json& before, const SealSecret& secret) {
     const std::string given = text_of(certificate, "key");
     if (given.empty()) return {};
@@ -51,6 +35,32 @@ Result<> seal_key(json& certificate, const json& before, const SealSecret& secre
     return {};
 }
 
+/// `object[field]`, when it is text: sealed by this cluster already, or sealed now.
+Result<> seal_text(json& object, const char* field, const json& before, const SealSecret& secret) {
+    const std::string given = text_of(object, field);
+    if (given.empty()) return {};
+    if (cluster::is_sealed(given)) {
+        if (cluster::opened_password(given, secret)) return {};
+        return fail(ErrorKind::Refused, "it was sealed by another cluster");
+    }
+    const std::string kept = text_of(before, field);
+    const bool is_kept =
+        cluster::is_sealed(kept) && cluster::opened_password(kept, secret).value_or("") == given;
+    object[field] = is_kept ? kept : cluster::sealed_password(given, secret);
+    return {};
+}
+
+/// A secret's current key, the one before and the one to come.
+Result<> seal_keys(json& object, const json& before, const SealSecret& secret) {
+    for (const char* which : {"current", "previous", "next"}) {
+        const auto found = object.find(which);
+        if (found == object.end() || !found->is_object()) continue;
+        const json kept = before.is_object() ? before.value(which, json::object()) : json();
+        if (auto sealed = seal_text(*found, "key", kept, secret); !sealed) return sealed;
+    }
+    return {};
+}
+
 }  // namespace
 
 Result<> seal_secrets(std::string_view key, json& object, const json& before,
@@ -60,8 +70,12 @@ Result<> seal_secrets(std::string_view key, json& object, const json& before,
         return fail(ErrorKind::Refused,
                     "this node has not got the cluster's secret: join it again");
     }
-    if (key.starts_with(cluster::kCredentialPrefix)) return seal_password(object, before, secret);
+    if (key.starts_with(cluster::kCredentialPrefix)) {
+        return seal_text(object, "password", before, secret);
+    }
     if (key.starts_with(cluster::kCertificatePrefix)) return seal_key(object, before, secret);
+    if (key.starts_with(cluster::kSecretPrefix)) return seal_keys(object, before, secret);
+    if (key.starts_with(cluster::kDkimPrefix)) return seal_text(object, "key", before, secret);
     return {};
 }
 

@@ -12,9 +12,9 @@
 namespace muster::admin {
 
 /// Seals what `object`, the entry under `key`, holds in clear: a certificate's key, a master
-/// user's password. Where that is the secret `before` (null: none) seals, its seal is kept, so that
-/// an unchanged file changes nothing. Other entries stay as they are. Errors: Refused (a seal of
-/// another cluster's), Syntax.
+/// user's password, keys in common. Where that is the secret `before` (null: none) seals, its seal
+/// is kept, so that an unchanged file changes nothing. Other entries stay as they are. Errors:
+/// Refused (a seal of another cluster's), Syntax.
 Result<> seal_secrets(std::string_view key, nlohmann::json& object, const nlohmann::json& before,
                       const SealSecret& secret);
 

@@ -3,6 +3,7 @@
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "cluster/shared_secret.h"
 
 namespace muster::cluster {
 namespace {
@@ -46,6 +47,12 @@ Result<> is_pair(std::string_view name) {
     return fail(ErrorKind::Syntax, "the key must be shared-acl/TO/FROM");
 }
 
+Result<> is_dkim_name(std::string_view name) {
+    const auto parsed = parse_dkim_name(name);
+    if (parsed && *parsed != name) return fail(ErrorKind::Syntax, "must be spelt " + *parsed);
+    return drop_value(parsed);
+}
+
 struct Rule {
     std::string_view prefix;
     Result<> (*name)(std::string_view);
@@ -60,6 +67,8 @@ constexpr std::array kRules{
     Rule{kSettingPrefix, is_plain, decodes<decode_setting>},
     Rule{kCertificatePrefix, is_plain, decodes<decode_certificate>},
     Rule{kCredentialPrefix, is_plain, decodes<decode_credential>},
+    Rule{kSecretPrefix, is_plain, decodes<decode_shared_secret>},
+    Rule{kDkimPrefix, is_dkim_name, decodes<decode_dkim_key>},
     Rule{kPasswordPrefix, is_id, decodes<decode_password_keys>},
     Rule{kSharedAclPrefix, is_pair, decodes_acl},
     Rule{kAdminPrefix, is_plain, decodes<decode_administrator>},

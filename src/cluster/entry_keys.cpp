@@ -13,10 +13,10 @@ std::string join(std::string_view prefix, std::string_view name) {
     return key;
 }
 
-constexpr std::array kPrefixes{kDomainPrefix,      kServerPrefix,     kAccountPrefix,
-                               kAliasPrefix,       kNodePrefix,       kSettingPrefix,
-                               kCertificatePrefix, kCredentialPrefix, kPasswordPrefix,
-                               kSharedAclPrefix,   kAdminPrefix};
+constexpr std::array kPrefixes{
+    kDomainPrefix,  kServerPrefix,      kAccountPrefix,    kAliasPrefix,    kNodePrefix,
+    kSettingPrefix, kCertificatePrefix, kCredentialPrefix, kPasswordPrefix, kSharedAclPrefix,
+    kAdminPrefix,   kSecretPrefix,      kDkimPrefix};
 
 }  // namespace
 

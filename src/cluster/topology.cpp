@@ -1,5 +1,6 @@
 #include "cluster/topology.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "cluster/json_fields.h"
@@ -58,6 +59,11 @@ const Domain* Topology::domain_of_tls_name(std::string_view tls_name) const {
     if (domains_by_tls_name_.empty() || tls_name.empty()) return nullptr;
     const auto name = parse_domain(tls_name);
     return name ? look_up(domains_by_tls_name_, name->text) : nullptr;
+}
+
+const SharedSecret* Topology::secret(std::string_view name) const {
+    const auto found = std::ranges::find(parts_.secrets, name, &SharedSecret::name);
+    return found == parts_.secrets.end() ? nullptr : &*found;
 }
 
 std::string_view Topology::setting(std::string_view name) const {

@@ -1,6 +1,6 @@
 #pragma once
 // The small, rarely changing objects of the state as one immutable snapshot that all threads of a
-// process share: domains, servers, nodes, settings, certificates, credentials.
+// process share: domains, servers, nodes, settings, certificates, credentials, secrets in common.
 
 #include <atomic>
 #include <condition_variable>
@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "cluster/entries.h"
 #include "cluster/health.h"
+#include "cluster/shared_secret.h"
 #include "state/replica.h"
 
 namespace muster::cluster {
@@ -35,6 +36,8 @@ struct TopologyParts {
     std::vector<Setting> settings;
     std::vector<Certificate> certificates;
     std::vector<Credential> credentials;
+    std::vector<SharedSecret> secrets;
+    std::vector<DkimKey> dkim_keys;
 };
 
 /// Immutable once built; pointers into it live as long as the shared_ptr that is held.
@@ -62,6 +65,9 @@ public:
     [[nodiscard]] const std::vector<Certificate>& certificates() const {
         return parts_.certificates;
     }
+    [[nodiscard]] const std::vector<DkimKey>& dkim_keys() const { return parts_.dkim_keys; }
+    /// Null when there is none, or this node may not see it.
+    [[nodiscard]] const SharedSecret* secret(std::string_view name) const;
 
 private:
     struct TextHash {

@@ -12,7 +12,8 @@ constexpr std::size_t kPage = 1'000;
 constexpr std::chrono::milliseconds kSettle{20};  ///< several changes in a row: one rebuild
 constexpr std::chrono::seconds kRetry{1};         ///< after a read that failed
 constexpr std::array kTopologyPrefixes{kDomainPrefix,  kServerPrefix,      kNodePrefix,
-                                       kSettingPrefix, kCertificatePrefix, kCredentialPrefix};
+                                       kSettingPrefix, kCertificatePrefix, kCredentialPrefix,
+                                       kSecretPrefix,  kDkimPrefix};
 
 bool matters(const state::Changed& changed) {
     if (changed.everything) return true;
@@ -47,13 +48,15 @@ Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, std::v
 
 Result<TopologyParts> read_topology(state::ReplicaReader& reader) {
     TopologyParts parts;
-    const std::array<Result<>, 6> outcomes{
+    const std::array<Result<>, 8> outcomes{
         read_kind<decode_domain>(reader, kDomainPrefix, parts.domains),
         read_kind<decode_server>(reader, kServerPrefix, parts.servers),
         read_kind<decode_node>(reader, kNodePrefix, parts.nodes),
         read_kind<decode_setting>(reader, kSettingPrefix, parts.settings),
         read_kind<decode_certificate>(reader, kCertificatePrefix, parts.certificates),
-        read_kind<decode_credential>(reader, kCredentialPrefix, parts.credentials)};
+        read_kind<decode_credential>(reader, kCredentialPrefix, parts.credentials),
+        read_kind<decode_shared_secret>(reader, kSecretPrefix, parts.secrets),
+        read_kind<decode_dkim_key>(reader, kDkimPrefix, parts.dkim_keys)};
     for (const Result<>& outcome : outcomes) {
         if (!outcome) return std::unexpected(outcome.error());
     }

@@ -16,6 +16,7 @@ constexpr std::array kFamilies{
     Family{"domain", Scope::Relay},         Family{"node", Scope::Relay},
     Family{"server", Scope::Relay},         Family{"setting", Scope::Relay},
     Family{"certificate", Scope::Frontend}, Family{"credential", Scope::Frontend},
+    Family{"secret", Scope::Frontend},      Family{"dkim", Scope::Frontend},
     Family{"key", Scope::Backend},          Family{"shared-acl", Scope::Backend},
     Family{"admin", Scope::Backend},
 };
