@@ -11,7 +11,9 @@
 #include <cctype>
 #include <map>
 
+#include "base/seal.h"
 #include "net/socket_bio.h"
+#include "net/tls_tickets.h"
 
 namespace muster::net {
 namespace {
@@ -89,6 +91,20 @@ std::vector<std::string> subject_names(const TlsCertificate& certificate) {
     return names;
 }
 
+/// The host name that a client asks for, while its first message is read; empty: none. RFC 6066, 3:
+/// lengths of 16 bits of the list and of each name, and between them one byte for its type.
+std::string server_name(SSL* session) {
+    const unsigned char* data = nullptr;
+    std::size_t size = 0;
+    constexpr std::size_t kHead = 5;
+    if (SSL_client_hello_get0_ext(session, TLSEXT_TYPE_server_name, &data, &size) != 1) return {};
+    if (size <= kHead || data[2] != TLSEXT_NAMETYPE_host_name) return {};
+    const std::size_t list = (std::size_t{data[0]} << 8U) | data[1];
+    const std::size_t name = (std::size_t{data[3]} << 8U) | data[4];
+    if (list + 2 != size || name + kHead != size) return {};  // OpenSSL refuses what is no list
+    return {reinterpret_cast<const char*>(data + kHead), name};
+}
+
 int accept_any(int, X509_STORE_CTX*) { return 1; }
 
 }  // namespace
@@ -97,23 +113,39 @@ void TlsSessionDeleter::operator()(ssl_st* session) const { SSL_free(session); }
 void TlsContextDeleter::operator()(ssl_ctx_st* context) const { SSL_CTX_free(context); }
 
 struct TlsServer::Impl {
+    /// What a server name leads to.
+    struct Choice {
+        SSL_CTX* context;
+        std::string session_context;  ///< sessions are resumed under the same one only
+    };
+    std::shared_ptr<const TicketKeys> tickets;
     std::vector<TlsContext> contexts;
-    std::map<std::string, SSL_CTX*, std::less<>> by_name;
+    std::map<std::string, Choice, std::less<>> by_name;
 
-    [[nodiscard]] SSL_CTX* find(std::string_view name) const {
-        if (auto found = by_name.find(name); found != by_name.end()) return found->second;
+    [[nodiscard]] const Choice* find(std::string_view name) const {
+        if (auto found = by_name.find(name); found != by_name.end()) return &found->second;
         const std::size_t dot = name.find('.');
         if (dot == std::string_view::npos) return nullptr;
         const auto wildcard = by_name.find("*" + std::string(name.substr(dot)));
-        return wildcard == by_name.end() ? nullptr : wildcard->second;
+        return wildcard == by_name.end() ? nullptr : &wildcard->second;
     }
 
+    /// Before a ticket is looked at, which the callback for server names is too late for.
     static int choose(SSL* session, int*, void* self) {
+        const std::string name = server_name(session);
+        const Choice* choice =
+            name.empty() ? nullptr : static_cast<const Impl*>(self)->find(lower(name));
+        if (choice == nullptr) return SSL_CLIENT_HELLO_SUCCESS;
+        SSL_set_SSL_CTX(session, choice->context);
+        const std::string& context = choice->session_context;
+        SSL_set_session_id_context(session, reinterpret_cast<const unsigned char*>(context.data()),
+                                   static_cast<unsigned>(context.size()));
+        return SSL_CLIENT_HELLO_SUCCESS;
+    }
+
+    static int acknowledge(SSL* session, int*, void*) {
         const char* name = SSL_get_servername(session, TLSEXT_NAMETYPE_host_name);
-        if (name == nullptr) return SSL_TLSEXT_ERR_NOACK;
-        SSL_CTX* context = static_cast<const Impl*>(self)->find(lower(name));
-        if (context != nullptr) SSL_set_SSL_CTX(session, context);
-        return SSL_TLSEXT_ERR_OK;
+        return name == nullptr ? SSL_TLSEXT_ERR_NOACK : SSL_TLSEXT_ERR_OK;
     }
 };
 
@@ -122,9 +154,10 @@ TlsServer::~TlsServer() = default;
 
 Result<std::shared_ptr<const TlsServer>> TlsServer::create(
     const std::vector<TlsCertificate>& certificates, TlsVersion minimum,
-    bool ask_client_certificate) {
+    bool ask_client_certificate, std::shared_ptr<const TicketKeys> tickets) {
     if (certificates.empty()) return fail(ErrorKind::Refused, "no certificate is configured");
     std::shared_ptr<TlsServer> server{new TlsServer};
+    server->impl_->tickets = std::move(tickets);
     for (const TlsCertificate& certificate : certificates) {
         TlsContext context{SSL_CTX_new(TLS_server_method())};
         common_options(context.get());
@@ -144,11 +177,13 @@ Result<std::shared_ptr<const TlsServer>> TlsServer::create(
         if (auto used = use_certificate(context.get(), certificate); !used) {
             return std::unexpected(used.error());
         }
-        SSL_CTX_set_tlsext_servername_callback(context.get(), &Impl::choose);
-        SSL_CTX_set_tlsext_servername_arg(context.get(), server->impl_.get());
+        if (server->impl_->tickets) seal_tickets(context.get(), *server->impl_->tickets);
+        SSL_CTX_set_client_hello_cb(context.get(), &Impl::choose, server->impl_.get());
+        SSL_CTX_set_tlsext_servername_callback(context.get(), &Impl::acknowledge);
         auto names = certificate.names.empty() ? subject_names(certificate) : certificate.names;
         for (const std::string& name : names) {
-            server->impl_->by_name.try_emplace(lower(name), context.get());
+            server->impl_->by_name.try_emplace(
+                lower(name), Impl::Choice{context.get(), sha256("muster " + lower(name))});
         }
         server->impl_->contexts.push_back(std::move(context));
     }

@@ -32,16 +32,24 @@ struct TlsCertificate {
     std::vector<std::string> names;
 };
 
+class TicketKeys;
+
 enum class TlsVersion : std::uint8_t { Tls12, Tls13 };
 
 /// The server side: certificates by SNI, the first one by default. Immutable; to replace
 /// certificates make a new TlsServer and swap the shared pointer (running sessions keep theirs).
+///
+/// Sessions are resumed by tickets alone, nothing is kept here, and only for the choice of
+/// certificate they were made for: the name, as it is listed, that the client's server name
+/// matched, or the first certificate where it matched none. Which listener does not matter. There
+/// is no early data.
 class TlsServer {
 public:
-    /// Fails when a chain or key cannot be read or do not belong together; says which.
+    /// Fails when a chain or key cannot be read or do not belong together; says which. `tickets`:
+    /// sessions are resumed by whoever has the same keys; without, by this object alone.
     static Result<std::shared_ptr<const TlsServer>> create(
         const std::vector<TlsCertificate>& certificates, TlsVersion minimum = TlsVersion::Tls12,
-        bool ask_client_certificate = false);
+        bool ask_client_certificate = false, std::shared_ptr<const TicketKeys> tickets = nullptr);
     ~TlsServer();
     TlsServer(const TlsServer&) = delete;
     TlsServer& operator=(const TlsServer&) = delete;
