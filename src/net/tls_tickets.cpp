@@ -2,7 +2,6 @@
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
 
@@ -11,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/hmac.h"
 #include "base/seal.h"
 
 namespace muster::net {
@@ -21,15 +21,6 @@ constexpr std::size_t kSecretBytes = 32;
 
 unsigned char* bytes_of(const std::string& text) {
     return const_cast<unsigned char*>(reinterpret_cast<const unsigned char*>(text.data()));
-}
-
-/// HMAC-SHA-256 of a label: 32 bytes that tell nothing of each other (as HKDF-Expand, RFC 5869).
-std::string derived(std::string_view secret, std::string_view label) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
-    unsigned int length = 0;
-    HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()),
-         reinterpret_cast<const unsigned char*>(label.data()), label.size(), bytes.data(), &length);
-    return {reinterpret_cast<const char*>(bytes.data()), length};
 }
 
 const EVP_CIPHER* cipher() {
@@ -85,9 +76,9 @@ int ticket_key(SSL* session, unsigned char* name, unsigned char* iv, EVP_CIPHER_
 
 }  // namespace
 
-TicketKey TicketKey::from_secret(std::string_view secret) {
-    return {derived(secret, "muster ticket name").substr(0, kNameBytes),
-            derived(secret, "muster ticket cipher"), derived(secret, "muster ticket mac")};
+TicketKey TicketKey::from_secret(std::string_view secret) {  // as HKDF-Expand, RFC 5869
+    return {hmac_sha256(secret, "muster ticket name").substr(0, kNameBytes),
+            hmac_sha256(secret, "muster ticket cipher"), hmac_sha256(secret, "muster ticket mac")};
 }
 
 TicketKeys::TicketKeys() { use({TicketKey::from_secret(random_bytes(kSecretBytes))}); }

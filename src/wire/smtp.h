@@ -17,11 +17,12 @@ inline constexpr std::size_t kMaxLine = 2048;       ///< RFC 5321 says 512; MAIL
                                                     ///< AUTH and UTF-8 addresses need more
 inline constexpr std::size_t kMaxAuthLine = 12288;  ///< RFC 4954, 4: AUTH and its responses
 inline constexpr std::size_t kMaxVerb = 32;
-inline constexpr std::size_t kMaxLocal = 64;    ///< RFC 5321, 4.5.3.1.1, as it stood on the wire
-inline constexpr std::size_t kMaxDomain = 255;  ///< 4.5.3.1.2
-inline constexpr std::size_t kMaxPath = 256;    ///< 4.5.3.1.3, with brackets and source route
-inline constexpr std::size_t kMaxEnvid = 100;   ///< RFC 3461, 4.4, as xtext
-inline constexpr std::size_t kMaxOrcpt = 500;   ///< RFC 3461, 4.2, with the type
+inline constexpr std::size_t kMaxLocal = 64;      ///< RFC 5321, 4.5.3.1.1, as it stood on the wire
+inline constexpr std::size_t kMaxSrsLocal = 200;  ///< of a rewritten sender (wire/srs.h): as seen
+inline constexpr std::size_t kMaxDomain = 255;    ///< 4.5.3.1.2
+inline constexpr std::size_t kMaxPath = 256;      ///< 4.5.3.1.3, with brackets and source route
+inline constexpr std::size_t kMaxEnvid = 100;     ///< RFC 3461, 4.4, as xtext
+inline constexpr std::size_t kMaxOrcpt = 500;     ///< RFC 3461, 4.2, with the type
 inline constexpr std::size_t kMaxXclient = 512;
 inline constexpr std::size_t kMaxReplyLine = 512;  ///< RFC 5321, 4.5.3.1.5, with CRLF
 

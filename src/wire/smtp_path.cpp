@@ -4,6 +4,7 @@
 
 #include "wire/ascii.h"
 #include "wire/smtp.h"
+#include "wire/srs.h"
 #include "wire/utf8.h"
 
 namespace muster::wire::smtp {
@@ -24,6 +25,12 @@ constexpr auto kAtoms = [] {
     return atoms;
 }();
 bool is_atom(char c) { return kAtoms[static_cast<unsigned char>(c)]; }
+
+/// Forwarders put a whole address into the local part of another one, which needs more than 64
+/// octets; the path has to be in bounds all the same.
+std::size_t longest(std::string_view local) {
+    return srs::is_rewritten(local) ? kMaxSrsLocal : kMaxLocal;
+}
 
 bool is_quotable(char c) { return c == ' ' || is_graphic(c) || is_eight_bit(c); }
 
@@ -98,19 +105,20 @@ private:
         auto end = std::ranges::find_if_not(rest_, wanted);
         local.assign(rest_.begin(), end);
         rest_.remove_prefix(local.size());
-        return !local.empty() && local.size() <= kMaxLocal;
+        return !local.empty() && local.size() <= longest(local);
     }
 
     bool read_quoted(std::string& local) {
+        const std::size_t limit = longest(rest_.substr(1));
         std::size_t i = 1;
-        for (; i < rest_.size() && i < kMaxLocal; ++i) {
+        for (; i < rest_.size() && i < limit; ++i) {
             char c = rest_[i];
             if (c == '"') break;
             if (c == '\\' && ++i < rest_.size()) c = rest_[i];
             if (!is_quotable(c)) return false;
             local += c;
         }
-        if (i >= rest_.size() || i >= kMaxLocal) return false;
+        if (i >= rest_.size() || i >= limit) return false;
         rest_.remove_prefix(i + 1);
         return true;
     }
@@ -168,7 +176,7 @@ std::optional<Path> take_path(std::string_view& text) {
     // Tolerated dots are quoted when written again, which must fit, too.
     std::string local;
     append_local(local, path->local);
-    if (local.size() > kMaxLocal || local.size() + path->domain.size() + 3 > kMaxPath)
+    if (local.size() > longest(path->local) || local.size() + path->domain.size() + 3 > kMaxPath)
         return std::nullopt;
     text.remove_prefix(size);
     return path;
