@@ -70,6 +70,12 @@ Key any_key_from(std::string_view pem) {
     return nullptr;
 }
 
+std::string pkcs8(EVP_PKEY* key) {
+    const Bio bio(BIO_new(BIO_s_mem()));
+    PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr);
+    return written(bio);
+}
+
 std::string pin_of(EVP_PKEY* key) {
     unsigned char* der = nullptr;
     const int size = i2d_PUBKEY(key, &der);
@@ -216,9 +222,46 @@ std::vector<std::string> names_of(const X509* certificate) {
 std::string make_key() {
     const Key key(EVP_EC_gen("P-256"));
     MUSTER_CHECK(key);
-    const Bio bio(BIO_new(BIO_s_mem()));
-    PEM_write_bio_PKCS8PrivateKey(bio.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-    return written(bio);
+    return pkcs8(key.get());
+}
+
+std::string make_rsa_key(unsigned bits) {
+    const Key key(EVP_RSA_gen(bits));
+    MUSTER_CHECK(key);
+    return pkcs8(key.get());
+}
+
+std::string make_signing_key(SigningAlgorithm algorithm) {
+    constexpr unsigned kRsaBits = 2048;
+    if (algorithm == SigningAlgorithm::Rsa) return make_rsa_key(kRsaBits);
+    const Key key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519"));
+    MUSTER_CHECK(key);
+    return pkcs8(key.get());
+}
+
+Result<SigningKey> read_signing_key(std::string_view pem) {
+    const Key key = private_from(pem);
+    if (!key) return fail(ErrorKind::Corrupt, "no private key in PEM form, or one with passphrase");
+    SigningKey found;
+    found.bits = EVP_PKEY_get_bits(key.get());
+    found.private_key = pkcs8(key.get());
+    if (EVP_PKEY_is_a(key.get(), "RSA") == 1) {
+        unsigned char* der = nullptr;
+        const int size = i2d_PUBKEY(key.get(), &der);
+        MUSTER_CHECK(size > 0);
+        found.public_key.assign(reinterpret_cast<char*>(der), static_cast<std::size_t>(size));
+        OPENSSL_free(der);
+        return found;
+    }
+    if (EVP_PKEY_is_a(key.get(), "ED25519") != 1) {
+        return fail(ErrorKind::Syntax, "neither an RSA nor an Ed25519 key");
+    }
+    found.algorithm = SigningAlgorithm::Ed25519;
+    std::array<unsigned char, 32> raw{};
+    std::size_t size = raw.size();
+    MUSTER_CHECK(EVP_PKEY_get_raw_public_key(key.get(), raw.data(), &size) == 1);
+    found.public_key.assign(reinterpret_cast<char*>(raw.data()), size);
+    return found;
 }
 
 Result<std::string> public_key_of(std::string_view pem) {

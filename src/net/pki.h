@@ -3,6 +3,7 @@
 // Everything goes in and out as PEM text.
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,22 @@ namespace muster::net {
 
 /// A new private key (PKCS 8).
 std::string make_key();
+/// A new private key that signs mail (PKCS 8): RSA of 2,048 bits, or Ed25519.
+enum class SigningAlgorithm : std::uint8_t { Rsa, Ed25519 };
+std::string make_signing_key(SigningAlgorithm algorithm);
+/// A new RSA key of so many bits (PKCS 8).
+std::string make_rsa_key(unsigned bits);
+
+/// What others need of such a key, as DNS records for DKIM have it (RFC 6376, RFC 8463).
+struct SigningKey {
+    SigningAlgorithm algorithm = SigningAlgorithm::Rsa;
+    int bits = 0;
+    std::string public_key;   ///< RSA: DER of SubjectPublicKeyInfo; Ed25519: its 32 bytes
+    std::string private_key;  ///< PEM, PKCS 8, nothing else
+};
+/// Corrupt: no private key in PEM form without a passphrase. Syntax: of another kind.
+Result<SigningKey> read_signing_key(std::string_view pem);
+
 /// The public half (SubjectPublicKeyInfo) of a private key or a certificate.
 Result<std::string> public_key_of(std::string_view pem);
 /// `sha256//BASE64` of the public half of a private key, a public key or a certificate.

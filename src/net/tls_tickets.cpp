@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/hmac.h"
+#include "base/password.h"
 #include "base/seal.h"
 
 namespace muster::net {

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "base/hmac.h"
+#include "base/password.h"
 #include "base/seal.h"
 #include "wire/ascii.h"
 
