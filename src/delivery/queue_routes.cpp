@@ -33,23 +33,22 @@ QueuePlan QueueRoutes::plan(const queue::QueuedMessage& message) {
     QueuePlan plan;
     for (std::uint32_t i = 0; i < message.states.size(); ++i) {
         if (message.states[i].kind != queue::RecipientState::Kind::Open) continue;
-        plan_recipient(plan, i, message.envelope.recipients[i].address);
+        plan_recipient(plan, i, message.envelope.recipients[i]);
     }
     return plan;
 }
 
-void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t recipient,
-                                 const std::string& address) {
+void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t number,
+                                 const queue::Recipient& recipient) {
     const auto refuse = [&](std::uint16_t code, wire::smtp::EnhancedStatus status,
                             const char* text) {
-        plan.findings.emplace_back(recipient, own_result(Outcome::Refused, code, status, text));
+        plan.findings.emplace_back(number, own_result(Outcome::Refused, code, status, text));
     };
-    const auto path = wire::smtp::parse_address(address);
+    const auto path = wire::smtp::parse_address(recipient.address);
     if (!path) return refuse(553, {5, 1, 3}, "Not an address");
-    const auto found =
-        cluster::find_recipient(directory_, path->local, path->domain, settings_.host_name);
+    const auto found = find_mail_route(directory_, settings_.rewriting, *path, settings_.host_name);
     if (!found && found.error().kind != ErrorKind::Syntax) {
-        return put_off(plan, recipient, "directory",
+        return put_off(plan, number, "directory",
                        own_result(Outcome::Deferred, 451, {4, 4, 1},
                                   "The directory cannot be read: " + found.error().detail));
     }
@@ -58,28 +57,34 @@ void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t recipient,
         case cluster::MailVerdict::Foreign: break;
         case cluster::MailVerdict::Disabled:  // until it is enabled, or time is over
             return put_off(
-                plan, recipient, "disabled",
+                plan, number, "disabled",
                 own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"));
         case cluster::MailVerdict::Unknown:
             if (!cluster::knows_all_addresses(directory_, settings_.stale_after)) {
-                return put_off(plan, recipient, "directory",
+                return put_off(plan, number, "directory",
                                own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"));
             }
             [[fallthrough]];
         case cluster::MailVerdict::AliasLoop:
             return refuse(550, {5, 1, 1}, "No such address any more");
     }
-    if (found->targets.size() == 1 && found->targets.front().home.empty()) {
+    const bool is_direct =
+        found->verdict == cluster::MailVerdict::Foreign ||
+        (found->domain != nullptr && found->domain->kind == cluster::DomainKind::Remote);
+    if (is_direct) {
         cluster::MailTarget target = found->targets.front();
-        target.address = address;  // as its sender wrote it
-        return add(plan, target, recipient);
+        target.address = recipient.address;  // as its sender wrote it
+        return add(plan, target, number, recipient.forwarded);
     }
-    for (const cluster::MailTarget& target : found->targets) add(plan, target, recipient);
+    for (const cluster::MailTarget& target : found->targets) {
+        add(plan, target, number, is_forwarded(*found, target));
+    }
 }
 
-void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target,
-                      std::uint32_t recipient) const {
+void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient,
+                      bool forwarded) const {
     RecipientGroup group;
+    group.forwarded = forwarded;
     if (target.home.empty()) {
         group = to_world(target);
     } else {
@@ -87,7 +92,8 @@ void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target,
         group.destination = "server:" + target.home.text;
     }
     auto same = std::ranges::find_if(plan.groups, [&group](const RecipientGroup& one) {
-        return one.destination == group.destination && one.tls == group.tls;
+        return one.destination == group.destination && one.tls == group.tls &&
+               one.forwarded == group.forwarded;
     });
     if (same == plan.groups.end()) same = plan.groups.insert(same, std::move(group));
     same->recipients.push_back(recipient);

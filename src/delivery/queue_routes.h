@@ -9,6 +9,7 @@
 #include "cluster/directory.h"
 #include "cluster/recipients.h"
 #include "delivery/mx_hosts.h"
+#include "delivery/sender_rewriting.h"
 #include "delivery/tls_policy.h"
 #include "queue/spool.h"
 
@@ -23,6 +24,7 @@ struct RecipientGroup {
     std::vector<Destination> remote;  ///< to be tried in this order
     TlsSetting tls = TlsSetting::Automatic;
     bool by_smart_host = false;  ///< `remote` are the node's own
+    bool forwarded = false;      ///< to addresses that the sender did not name
     std::vector<std::uint32_t> recipients;
     std::vector<std::string> addresses;  ///< of the recipients, as they are sent
 };
@@ -42,10 +44,11 @@ struct OutgoingIdentity {
 
 struct RouteSettings {
     std::string host_name;
-    std::vector<Destination> smart_host{};      ///< for all mail to the world; empty: MX
-    std::uint16_t port = 25;                    ///< of the world's mail servers
-    std::vector<IpAddress> source_addresses{};  ///< towards the world; empty: the kernel chooses
-    net::Duration stale_after{900'000};         ///< a replica silent for so long knows of no loss
+    std::vector<Destination> smart_host{};       ///< for all mail to the world; empty: MX
+    std::uint16_t port = 25;                     ///< of the world's mail servers
+    std::vector<IpAddress> source_addresses{};   ///< towards the world; empty: the kernel chooses
+    net::Duration stale_after{900'000};          ///< a replica silent for so long knows of no loss
+    const SenderRewriting* rewriting = nullptr;  ///< outlives the routes; null: none
 };
 
 /// One thread's; `directory` outlives it.
@@ -60,8 +63,9 @@ public:
     [[nodiscard]] OutgoingIdentity identity(std::string_view sender) const;
 
 private:
-    void plan_recipient(QueuePlan& plan, std::uint32_t recipient, const std::string& address);
-    void add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient) const;
+    void plan_recipient(QueuePlan& plan, std::uint32_t number, const queue::Recipient& recipient);
+    void add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient,
+             bool forwarded) const;
     [[nodiscard]] RecipientGroup to_world(const cluster::MailTarget& target) const;
 
     cluster::Directory& directory_;

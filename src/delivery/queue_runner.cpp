@@ -351,10 +351,14 @@ Task<TransactionResult> QueueRunner::send(const Try& each, const RecipientGroup&
     if (address) client.client.address = *address;
     const std::string envid = wire::xtext_encode(envelope.envid);
     ContentBody body(each.message.content);
+    const SenderRewriting* const rewriting = settings_.routes.rewriting;
+    const std::string sender = group.forwarded && rewriting != nullptr
+                                   ? rewriting->forwarded(*directory_.topology(), envelope.sender)
+                                   : envelope.sender;
     // Who sent it may have asked for more than it needs (RFC 6531, 3.6).
-    const bool needs_more = envelope.smtputf8 && (needs_utf8(envelope.sender, recipients) ||
+    const bool needs_more = envelope.smtputf8 && (needs_utf8(sender, recipients) ||
                                                   has_utf8_header(each.message.content));
-    const Transaction transaction{.sender = envelope.sender,
+    const Transaction transaction{.sender = sender,
                                   .recipients = recipients,
                                   .body = &body,
                                   .client = address ? &client : nullptr,

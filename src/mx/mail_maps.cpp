@@ -63,6 +63,7 @@ MapAnswer ask_recipient(const wire::smtp::Path& path, const MailRoute& route) {
 MapAnswer ask_transport(const wire::smtp::Path& path, const MailRoute& route) {
     if (route.verdict == MailVerdict::Disabled) return temporary(kDisabled);
     if (route.verdict != MailVerdict::Accept) return {};
+    if (route.domain == nullptr) return {};  // a rewritten sender's: as it leads elsewhere
     if (route.domain->kind == cluster::DomainKind::Remote) return transport_of(*route.domain);
     if (!is_account(path, route)) return {};
     return transport_to(*route.topology, route.targets.front().home);
@@ -70,7 +71,7 @@ MapAnswer ask_transport(const wire::smtp::Path& path, const MailRoute& route) {
 
 MapAnswer ask_alias(const wire::smtp::Path& path, const MailRoute& route) {
     if (route.verdict != MailVerdict::Accept || is_account(path, route)) return {};
-    if (route.domain->kind == cluster::DomainKind::Remote) return {};
+    if (route.domain != nullptr && route.domain->kind == cluster::DomainKind::Remote) return {};
     std::string addresses;
     for (const cluster::MailTarget& target : route.targets) {
         if (!addresses.empty()) addresses += ", ";
@@ -98,7 +99,9 @@ bool MailMaps::can_tell() {
 MapAnswer MailMaps::domain(std::string_view key) {
     if (!can_tell()) return temporary("the directory was never filled");
     const auto name = cluster::parse_domain(key);
-    if (!name || directory_.topology()->domain(name->text) == nullptr) return {};
+    if (!name) return {};
+    const bool is_of_rewriting = rewriting_ && rewriting_->rules()->domain == name->text;
+    if (!is_of_rewriting && directory_.topology()->domain(name->text) == nullptr) return {};
     return {Status::Ok, name->text};
 }
 
@@ -106,7 +109,7 @@ MapAnswer MailMaps::address(std::string_view key, Map map) {
     const auto path = wire::smtp::parse_address(key);
     if (!path || path->local.empty() || path->domain.empty()) return {};
     if (!can_tell()) return temporary("the directory was never filled");
-    const auto route = cluster::find_recipient(directory_, path->local, path->domain, host_name_);
+    const auto route = delivery::find_mail_route(directory_, rewriting_.get(), *path, host_name_);
     if (!route) {
         const ErrorKind kind = route.error().kind;
         if (kind == ErrorKind::Syntax || kind == ErrorKind::Limit) return {};

@@ -6,6 +6,7 @@
 
 #include "cluster/directory.h"
 #include "cluster/recipients.h"
+#include "delivery/sender_rewriting.h"
 #include "net/timer.h"
 #include "wire/smtp.h"
 #include "wire/socketmap.h"
@@ -23,7 +24,8 @@ struct MapAnswer {
 ///
 /// | map         | key       | found                                                           |
 /// |-------------|-----------|-----------------------------------------------------------------|
-/// | `domain`    | a domain  | the domain, when it is ours or a remote one of the directory    |
+/// | `domain`    | a domain  | the domain, when it is ours, a remote one of the directory, or  |
+/// |             |           | that of rewritten senders                                       |
 /// | `recipient` | an address| the address, when somebody takes its mail                       |
 /// | `alias`     | an address| the addresses that stand for it, with commas; not for accounts  |
 /// | `transport` | an address| an account's home, `lmtp:inet:[HOST]:PORT` or `smtp:[HOST]:PORT`;|
@@ -34,8 +36,12 @@ struct MapAnswer {
 class MailMaps {
 public:
     /// `host_name` is this node's. The directory must outlive the maps.
-    MailMaps(cluster::Directory& directory, std::string host_name, net::Duration patience)
-        : directory_(directory), host_name_(std::move(host_name)), patience_(patience) {}
+    MailMaps(cluster::Directory& directory, std::string host_name, net::Duration patience,
+             std::shared_ptr<const delivery::SenderRewriting> rewriting = nullptr)
+        : directory_(directory),
+          host_name_(std::move(host_name)),
+          patience_(patience),
+          rewriting_(std::move(rewriting)) {}
 
     MapAnswer answer(const wire::socketmap::Request& request);
 
@@ -50,6 +56,7 @@ private:
     cluster::Directory& directory_;
     const std::string host_name_;
     const net::Duration patience_;
+    const std::shared_ptr<const delivery::SenderRewriting> rewriting_;
 };
 
 }  // namespace muster::mx

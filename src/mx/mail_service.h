@@ -10,6 +10,7 @@
 #include "base/metrics.h"
 #include "delivery/connection_cache.h"
 #include "delivery/home_targets.h"
+#include "delivery/sender_rewriting.h"
 #include "frontend/request_service.h"
 #include "frontend/worker.h"
 #include "mx/client_names.h"
@@ -31,7 +32,8 @@ struct SharedMail {
     Rates& rates;
     ResultCache& results;
     queue::QueueIds& ids;
-    net::Resolver* resolver = nullptr;  ///< null: clients have no names
+    net::Resolver* resolver = nullptr;                     ///< null: clients have no names
+    const delivery::SenderRewriting* rewriting = nullptr;  ///< null: none
 };
 
 /// Counted without a lock; names and help stand in mail_service.cpp.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "delivery/sender_rewriting.h"
 #include "wire/xtext.h"
 
 namespace muster::mx {
@@ -30,7 +31,8 @@ std::string decoded_orcpt(const std::string& orcpt) {
 
 }  // namespace
 
-void MailTransaction::add(wire::smtp::Recipient given, const cluster::MailRoute& route) {
+void MailTransaction::add(wire::smtp::Recipient given, const cluster::MailRoute& route,
+                          bool passed_on) {
     const auto number = static_cast<std::uint32_t>(recipients.size());
     given_texts.insert(given.path.text());
     Recipient recipient{std::move(given)};
@@ -42,8 +44,13 @@ void MailTransaction::add(wire::smtp::Recipient given, const cluster::MailRoute&
         auto mode = route.domain ? route.domain->mail : cluster::MailMode::InLine;
         if (to.waits) mode = cluster::MailMode::Queue;
         in_line_only = in_line_only || mode == cluster::MailMode::InLineOnly;
+        const bool in_world = to.home.empty() && to.domain == nullptr;
         targets.push_back(
-            {.address = to.address, .home = to.home, .mode = mode, .recipient = number});
+            {.address = to.address,
+             .home = to.home,
+             .mode = mode,
+             .forwarded = delivery::is_forwarded(route, to) || (passed_on && in_world),
+             .recipient = number});
     }
     recipients.push_back(std::move(recipient));
 }
@@ -99,8 +106,10 @@ queue::Envelope envelope_of(const MailTransaction& transaction) {
 
 queue::Recipient queued_recipient(const MailTransaction& transaction, const Target& target) {
     const wire::smtp::Recipient& given = transaction.recipients[target.recipient].given;
-    queue::Recipient recipient{
-        .address = target.address, .notify = notify_bits(given), .orcpt = {}};
+    queue::Recipient recipient{.address = target.address,
+                               .notify = notify_bits(given),
+                               .orcpt = {},
+                               .forwarded = target.forwarded};
     if (given.orcpt) recipient.orcpt = decoded_orcpt(*given.orcpt);
     const std::string original = given.path.text();
     if (recipient.orcpt.empty() && original != target.address) {

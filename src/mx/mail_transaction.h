@@ -21,6 +21,7 @@ struct Target {
     std::string address;
     ServerName home{};  ///< empty: outside of the cluster
     cluster::MailMode mode = cluster::MailMode::InLine;
+    bool forwarded = false;              ///< passed on to the world in another's name
     std::uint32_t recipient = 0;         ///< the first that led here; its DSN wishes count
     delivery::RecipientResult result{};  ///< Deferred until something came of it
     bool in_mailbox = false;             ///< of Delivered: it went to its end (LMTP)
@@ -45,8 +46,9 @@ struct MailTransaction {
     /// A recipient as the client wrote it is there already: naming it again changes nothing.
     [[nodiscard]] bool names(const std::string& text) const { return given_texts.contains(text); }
     /// Adds what the directory said of an accepted recipient; a target that is there already is
-    /// shared.
-    void add(wire::smtp::Recipient given, const cluster::MailRoute& route);
+    /// shared. `passed_on`: whoever sends it does so in another's name, as a server does with what
+    /// its user wants redirected.
+    void add(wire::smtp::Recipient given, const cluster::MailRoute& route, bool passed_on = false);
     /// Whether the server that takes what is there takes `route`, too: what a domain asks for that
     /// stores nothing, of each recipient.
     [[nodiscard]] bool keeps_one_home(const cluster::MailRoute& route) const;

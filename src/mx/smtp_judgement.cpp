@@ -111,8 +111,9 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
     if (transaction_->recipients.size() >= service_.settings().recipients) {
         return kTooManyRecipients;
     }
-    auto route = cluster::find_recipient(service_.worker().directory(), recipient.path.local,
-                                         recipient.path.domain, service_.settings().host_name);
+    auto route =
+        delivery::find_mail_route(service_.worker().directory(), service_.shared().rewriting,
+                                  recipient.path, service_.settings().host_name);
     if (!route) {
         // What no address of ours can look like is nobody's.
         if (route.error().kind != ErrorKind::Syntax && route.error().kind != ErrorKind::Limit) {
@@ -127,7 +128,8 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
     const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||
                           (route->domain && route->domain->kind == cluster::DomainKind::Remote);
     if (in_world) route->targets.front().address = outside_address(recipient.path);
-    transaction_->add(std::move(recipient), *route);
+    // What accounts have redirected leaves their servers with the sender that it came with.
+    transaction_->add(std::move(recipient), *route, service_.is_own_server(peer_.client.address));
     return std::nullopt;
 }
 

@@ -14,7 +14,7 @@ constexpr std::size_t kMostSessions =
 SocketmapService::SocketmapService(frontend::Worker& worker, MapSettings settings)
     : worker_(worker),
       settings_(std::move(settings)),
-      maps_(worker.directory(), settings_.host_name, settings_.patience),
+      maps_(worker.directory(), settings_.host_name, settings_.patience, settings_.rewriting),
       scratch_(kChunk) {}
 
 std::string_view SocketmapService::obstacle(const Endpoint& peer) const {

@@ -18,6 +18,7 @@ struct MapSettings {
     std::vector<Network> from;        ///< who may ask, besides this machine itself
     net::Duration idle{300'000};      ///< silence after which a connection is closed
     net::Duration patience{900'000};  ///< of MailMaps
+    std::shared_ptr<const delivery::SenderRewriting> rewriting{};
 };
 
 /// Lives on its worker's thread.

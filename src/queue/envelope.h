@@ -23,6 +23,7 @@ struct Recipient {
     std::uint8_t notify = 0;  ///< notify:: bits
     std::string orcpt{};      ///< RFC 3461, 4.2: `type;address`, decoded; empty: none
     bool in_line = false;     ///< being handed over while the client waits (an intent record)
+    bool forwarded = false;   ///< an address in the world that its sender did not name
 
     friend bool operator==(const Recipient&, const Recipient&) = default;
 };

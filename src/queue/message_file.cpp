@@ -58,6 +58,7 @@ void append_recipient(std::string& out, const Recipient& recipient) {
         out += " orcpt=";
         append_escaped(out, recipient.orcpt);
     }
+    if (recipient.forwarded) out += " forwarded";
     if (recipient.in_line) out += " inline";
     out += '\n';
 }
@@ -155,6 +156,7 @@ bool read_recipient(std::string_view line, Recipient& recipient) {
             return false;
         }
         if (word.starts_with("orcpt=") && !unescape(word.substr(6), recipient.orcpt)) return false;
+        if (word == "forwarded") recipient.forwarded = true;
         if (word == "inline") recipient.in_line = true;
     }
     return true;

@@ -31,7 +31,7 @@ Envelope full_envelope() {
     envelope.expires = Time(1'790'432'000'123ms);
     envelope.hold = true;
     envelope.recipients = {
-        {"x@example.net", notify::kSuccess | notify::kDelay, "rfc822;x y@example.net", true},
+        {"x@example.net", notify::kSuccess | notify::kDelay, "rfc822;x y@example.net", true, true},
         {"\"q u\"@example.net", notify::kNever, "", false},
         {"plain@example.com", 0, "", false}};
     return envelope;
@@ -77,7 +77,7 @@ TEST(MessageFile, APersonCanReadIt) {
     EXPECT_TRUE(file.starts_with("muster-queue 1\nid 01k3xq0m2v7f3b9a1c2d\nsize 000000000017 "));
     EXPECT_NE(file.find("\narrived 2026-09-21T14:13:20.123Z\n"), std::string::npos) << file;
     EXPECT_NE(file.find("\nrecipient x@example.net notify=success,delay "
-                        "orcpt=rfc822;x%20y@example.net inline\n"),
+                        "orcpt=rfc822;x%20y@example.net forwarded inline\n"),
               std::string::npos);
     EXPECT_NE(file.find("\n-- message\nFrom: x\r\n\r\nbody\r\n\n-- results\n"), std::string::npos);
 }
