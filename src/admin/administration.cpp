@@ -4,6 +4,7 @@
 
 #include "admin/front_end_settings.h"
 #include "admin/node_alarms.h"
+#include "admin/secret_keeper.h"
 #include "base/log.h"
 #include "base/metrics.h"
 
@@ -202,6 +203,18 @@ Task<void> Administration::note_smtp_listeners() {
                            [this, &told] { smtp_listeners_.write(told); });
 }
 
+Task<void> Administration::keep_common_secrets() {
+    if (!node_.is_master()) co_return;
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    const auto topology = node_.topology->current();
+    if (!secrets_are_due(*topology, now)) co_return;
+    co_await net::Blocking(*node_.control, node_.pools->calls, [this, topology, now] {
+        const auto kept =
+            keep_secrets(*node_.directory, *topology, node_.identity.seal_secret(), now);
+        if (!kept) log::warning("secrets-not-kept", {{"reason", kept.error().detail}});
+    });
+}
+
 Task<void> Administration::watch() {
     auto next_look = net::Clock::now() + kFirstLook;
     while (!node_.stopping) {
@@ -209,6 +222,7 @@ Task<void> Administration::watch() {
         const cluster::Node* self = topology->node(node_.config.node.name.text);
         if (self != nullptr) co_await obey(self->admin);
         co_await note_smtp_listeners();
+        co_await keep_common_secrets();
         if (net::Clock::now() >= next_look) {
             smtp_listeners_.forget_tries();
             next_look = net::Clock::now() + kLookInterval;

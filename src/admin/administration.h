@@ -45,6 +45,8 @@ private:
     Task<void> obey(cluster::AdminState wanted);
     /// Writes where front ends take SMTP, when that has changed.
     Task<void> note_smtp_listeners();
+    /// On masters: makes and rotates what front ends have in common, when it is due.
+    Task<void> keep_common_secrets();
     /// Writes what is known of the members; blocks.
     void note_presence();
 

@@ -6,6 +6,7 @@
 
 #include "admin/administrators.h"
 #include "admin/agent_hooks.h"
+#include "admin/common_secrets.h"
 #include "admin/peers.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -33,9 +34,9 @@ int status_of(ErrorKind kind) {
     return 500;
 }
 
-std::array<std::span<const ApiRoute>, 7> all_routes() {
+std::array<std::span<const ApiRoute>, 8> all_routes() {
     return {object_routes(),  account_routes(), session_routes(), queue_routes(),
-            cluster_routes(), node_routes(),    agent_routes()};
+            cluster_routes(), node_routes(),    agent_routes(),   secret_routes()};
 }
 
 /// Matches segment by segment; `{}` takes one, decoded, not empty.

@@ -161,6 +161,7 @@ int run_cli(int argc, char** argv) {
     CLI::App app("Muster makes many mail servers one.", "muster");
     Commands commands(app);
     add_object_commands(commands);
+    add_secret_commands(commands);
     add_node_commands(commands);
     add_account_commands(commands);
     add_session_commands(commands);

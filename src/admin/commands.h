@@ -74,6 +74,7 @@ void add_account_commands(Commands& commands);
 void add_session_commands(Commands& commands);
 void add_queue_commands(Commands& commands);
 void add_cluster_commands(Commands& commands);
+void add_secret_commands(Commands& commands);
 void add_node_commands(Commands& commands);
 
 }  // namespace muster::admin

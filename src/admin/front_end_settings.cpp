@@ -122,7 +122,7 @@ Result<std::shared_ptr<const net::TlsServer>> file_certificates(const NodeConfig
 
 Result<std::shared_ptr<const net::TlsServer>> all_certificates(
     const NodeConfig& config, const std::vector<cluster::Certificate>& in_state,
-    const SealSecret& secret) {
+    const SealSecret& secret, std::shared_ptr<const net::TicketKeys> tickets) {
     auto certificates = read_certificates(config);
     if (!certificates) return std::unexpected(certificates.error());
     for (const cluster::Certificate& one : in_state) {
@@ -135,9 +135,9 @@ Result<std::shared_ptr<const net::TlsServer>> all_certificates(
         }
     }
     if (certificates->empty()) return std::shared_ptr<const net::TlsServer>();
-    return net::TlsServer::create(*certificates, config.tls_minimum == "1.3"
-                                                     ? net::TlsVersion::Tls13
-                                                     : net::TlsVersion::Tls12);
+    const auto minimum =
+        config.tls_minimum == "1.3" ? net::TlsVersion::Tls13 : net::TlsVersion::Tls12;
+    return net::TlsServer::create(*certificates, minimum, false, std::move(tickets));
 }
 
 }  // namespace muster::admin

@@ -15,9 +15,9 @@ Result<frontend::Settings> front_end_settings(const NodeConfig& config);
 /// Reads the certificate files; null when there are none.
 Result<std::shared_ptr<const net::TlsServer>> file_certificates(const NodeConfig& config);
 /// Those of the files, then those of the state, unsealed. One in the state that cannot be used is
-/// logged and left out: it must not take the others away.
+/// logged and left out: it must not take the others away. `tickets` are those of TlsServer.
 Result<std::shared_ptr<const net::TlsServer>> all_certificates(
     const NodeConfig& config, const std::vector<cluster::Certificate>& in_state,
-    const SealSecret& secret);
+    const SealSecret& secret, std::shared_ptr<const net::TicketKeys> tickets = nullptr);
 
 }  // namespace muster::admin

@@ -14,7 +14,8 @@ std::string why_no_member(const cluster::Topology& topology, const NodeName& nod
     return {};
 }
 
-Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context) {
+Result<std::unique_ptr<MailSystem>> MailSystem::open(
+    const NodeContext& context, std::shared_ptr<const delivery::SenderRewriting> rewriting) {
     auto settings = mail_settings(context.config);
     if (!settings) return std::unexpected(settings.error());
     auto runner = runner_settings(context.config);
@@ -32,6 +33,8 @@ Result<std::unique_ptr<MailSystem>> MailSystem::open(const NodeContext& context)
     if (!resolver) return std::unexpected(resolver.error());
     system->resolver_ = std::move(*resolver);
     system->runner_settings_ = std::move(*runner);
+    system->runner_settings_.routes.rewriting = rewriting.get();
+    system->rewriting_ = std::move(rewriting);
     return system;
 }
 
@@ -84,7 +87,8 @@ void MailSystem::measure() {
 }
 
 std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> MailSystem::service() {
-    return mx::mail_service_of({settings_, spool_.get(), rates_, results_, ids_, resolver_.get()});
+    return mx::mail_service_of(
+        {settings_, spool_.get(), rates_, results_, ids_, resolver_.get(), rewriting_.get()});
 }
 
 }  // namespace muster::admin

@@ -25,7 +25,8 @@ std::string why_no_member(const cluster::Topology& topology, const NodeName& nod
 class MailSystem {
 public:
     /// Opens the queue. Errors say what is wrong with the file, the folder or its owner.
-    static Result<std::unique_ptr<MailSystem>> open(const NodeContext& context);
+    static Result<std::unique_ptr<MailSystem>> open(
+        const NodeContext& context, std::shared_ptr<const delivery::SenderRewriting> rewriting);
     ~MailSystem();
 
     /// Starts what works the queue off; `front_end` outlives it.
@@ -60,6 +61,7 @@ private:
     mx::Rates rates_;
     mx::ResultCache results_;
     queue::QueueIds ids_;
+    std::shared_ptr<const delivery::SenderRewriting> rewriting_;
     QueueMeters meters_;
     std::unique_ptr<net::Resolver> resolver_;
     delivery::RunnerSettings runner_settings_;

@@ -137,8 +137,9 @@ Result<> Node::prepare_front_end() {
     settings->secret = context_.identity.seal_secret();
     upstream_settings_ = settings->upstream;
     std::function<std::unique_ptr<frontend::RequestService>(frontend::Worker&)> mail_service;
+    common_secrets_ = std::make_unique<CommonSecrets>(context_);
     if (takes_mail(context_.config)) {
-        auto mail = MailSystem::open(context_);
+        auto mail = MailSystem::open(context_, common_secrets_->rewriting());
         if (!mail) return std::unexpected(mail.error());
         mail_ = std::move(*mail);
         mail_service = mail_->service();
@@ -148,6 +149,7 @@ Result<> Node::prepare_front_end() {
     if (settings->maps) {
         auto maps = map_settings(context_.config);
         if (!maps) return std::unexpected(maps.error());
+        maps->rewriting = common_secrets_->rewriting();
         map_service = mx::map_service_of(std::move(*maps));
     }
     front_end_ = std::make_unique<frontend::FrontEnd>(
@@ -161,11 +163,13 @@ Result<> Node::prepare_front_end() {
 
 Result<> Node::start_front_end() {
     if (!front_end_) return {};
+    follow_secrets();
     if (auto used = use_certificates(context_.config); !used) return used;
     if (auto started = front_end_->start(); !started) return started;
     if (mail_) mail_->start(context_, *front_end_, upstream_settings_);
     topology_->on_change([this](const std::shared_ptr<const cluster::Topology>&) {
         loop_.post([this] {
+            follow_secrets();
             follow_certificates();
             follow_servers();
             if (mail_) mail_->follow_membership(context_);
@@ -186,6 +190,14 @@ void Node::follow_certificates() {
     } else {
         log::info("certificates", {{"in_state", shown_certificates_.size()}});
     }
+}
+
+void Node::follow_secrets() {
+    if (stopping_) return;
+    const auto topology = topology_->current();
+    common_secrets_->follow(*topology);
+    if (!common_secrets_->dkim_keys_changed(*topology)) return;
+    pools_.calls.submit([this] { common_secrets_->write_dkim_keys(); });
 }
 
 void Node::serve_again(const ServerName& server) {
@@ -217,7 +229,8 @@ Result<> Node::start_agent() {
 
 Result<> Node::use_certificates(const NodeConfig& config) {
     auto in_state = topology_->current()->certificates();
-    auto certificates = all_certificates(config, in_state, context_.identity.seal_secret());
+    auto certificates = all_certificates(config, in_state, context_.identity.seal_secret(),
+                                         common_secrets_->tickets());
     if (!certificates) return std::unexpected(certificates.error());
     front_end_->use_certificates(*certificates);
     shown_certificates_ = std::move(in_state);

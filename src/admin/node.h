@@ -7,6 +7,7 @@
 #include <string>
 
 #include "admin/administration.h"
+#include "admin/common_secrets.h"
 #include "admin/folder_lock.h"
 #include "admin/mail_system.h"
 #include "admin/node_context.h"
@@ -59,6 +60,8 @@ private:
     Result<> start_agent();
     /// Takes up certificates of the state as soon as they change.
     void follow_certificates();
+    /// The same for secrets in common.
+    void follow_secrets();
     /// Mail that is queued for a server which answers again, or is in use again, goes at once.
     void serve_again(const ServerName& server);
     void follow_servers();
@@ -81,7 +84,8 @@ private:
     std::unique_ptr<cluster::TopologyTable> topology_;
     PeerVerifier verifier_{context_};
     frontend::UpstreamSettings upstream_settings_;
-    std::unique_ptr<MailSystem> mail_;  ///< null: no listener takes mail
+    std::unique_ptr<CommonSecrets> common_secrets_;  ///< null without a front end
+    std::unique_ptr<MailSystem> mail_;               ///< null: no listener takes mail
     std::unique_ptr<frontend::FrontEnd> front_end_;
     std::unique_ptr<frontend::HealthChecks> health_checks_;
     std::unique_ptr<frontend::ServerCheck> server_check_;

@@ -263,6 +263,8 @@ MailSettings mail_from(const Values& values, const NodeSettings& node) {
     mail.source_addresses = values.texts("source_addresses");
     mail.dns_servers = values.texts("dns_servers");
     mail.trust_anchor = values.text("trust_anchor");
+    mail.dkim_dir = values.text("dkim_dir");
+    mail.dkim_group = values.text("dkim_group");
     mail.socketmap = values.text("socketmap");
     mail.socketmap_from = values.texts("socketmap_from");
     return mail;

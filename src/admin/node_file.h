@@ -113,6 +113,8 @@ struct MailSettings {
     std::vector<std::string> source_addresses;
     std::vector<std::string> dns_servers;
     std::string trust_anchor;
+    std::string dkim_dir;
+    std::string dkim_group;
     std::string socketmap;
     std::vector<std::string> socketmap_from;
 };

@@ -195,6 +195,12 @@ constexpr std::array kOptions{
            "Local addresses of connections to the world, used in turn; empty: the system chooses."},
     Option{"mail", "dns_servers", TextList, "[]", "ADDRESS[@PORT]", "",
            "Resolvers to ask; empty: those of the system."},
+    Option{"mail", "dkim_dir", Path, R"("")", "", "",
+           "Folder into which the cluster's DKIM keys are written, as DOMAIN.SELECTOR.key, for the "
+           "filter that signs mail; it is Muster's own. Empty: dkim in state_dir."},
+    Option{"mail", "dkim_group", Text, R"("")", "", "",
+           "System group that may read them, such as the filter's (Muster's user must be in it); "
+           "empty: their owner alone."},
     Option{"mail", "trust_anchor", Path, R"("")", "", "",
            "File with the root's DNSSEC keys, which DANE needs; empty: nothing is validated."},
     Option{

@@ -20,6 +20,8 @@ TEST(Scope, EachFamilyHasItsLeastScope) {
              Case{"setting/x", Scope::Relay},
              Case{"certificate/c", Scope::Frontend},
              Case{"credential/sv9", Scope::Frontend},
+             Case{"secret/tickets", Scope::Frontend},
+             Case{"dkim/domain1.dom/s1", Scope::Frontend},
              Case{"key/ABC", Scope::Backend},
              Case{"shared-acl/a/b", Scope::Backend},
              Case{"admin/root", Scope::Backend},
