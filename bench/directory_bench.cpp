@@ -103,10 +103,9 @@ struct LookUps {
     double p99_us = 0;
 };
 
-LookUps look_up(const std::shared_ptr<state::Replica>& replica, const TopologyTable& topology,
-                std::uint64_t accounts) {
+LookUps look_up(const TopologyTable& topology, std::uint64_t accounts) {
     constexpr std::size_t kLookUps = 200'000;
-    Directory directory(replica, topology);
+    Directory directory(topology);
     std::minstd_rand random(7);
     std::uniform_int_distribution<std::uint64_t> pick(0, accounts - 1);
     std::vector<std::string> names;
@@ -148,13 +147,13 @@ void find(state::Store& store, const std::shared_ptr<state::Replica>& replica,
           std::uint64_t accounts) {
     HealthTable health;
     const TopologyTable topology(replica, health);
-    look_up(replica, topology, accounts);  // warms up
-    const LookUps quiet = look_up(replica, topology, accounts);
+    look_up(topology, accounts);  // warms up
+    const LookUps quiet = look_up(topology, accounts);
     print("look-up, CPU", quiet.cpu_us, "us");
     print("look-up, 99th percentile", quiet.p99_us, "us");
     std::atomic<bool> over = false;
     const std::jthread writing([&] { keep_changing(store, accounts, over); });
-    const LookUps busy = look_up(replica, topology, accounts);
+    const LookUps busy = look_up(topology, accounts);
     over = true;
     print("look-up while changes stream in, CPU", busy.cpu_us, "us");
     print("look-up while changes stream in, 99th percentile", busy.p99_us, "us");

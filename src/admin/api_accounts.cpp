@@ -25,7 +25,7 @@ json shown(const cluster::Account& account) {
 Result<cluster::Account> account_of(NodeContext& node, const std::string& typed) {
     const auto address = address_here(node, typed);
     if (!address) return std::unexpected(address.error());
-    cluster::Directory directory(node.replica, *node.topology);
+    cluster::Directory directory(*node.topology);
     auto account = directory.account(*address);
     if (!account) return std::unexpected(account.error());
     if (!*account) return fail(ErrorKind::NotFound, "there is no account " + address->text);
@@ -235,7 +235,7 @@ json route_of(NodeContext& node, const cluster::Located& located) {
 
 /// What a front end would do with this login name, and why.
 ApiResult locate(NodeContext& node, ApiCall& call) {
-    cluster::Directory directory(node.replica, *node.topology);
+    cluster::Directory directory(*node.topology);
     cluster::LoginContext context;
     const std::string domain = net::query_value(call.query, "default_domain").value_or("");
     context.default_domain = domain;

@@ -151,7 +151,7 @@ ApiResult kick(NodeContext& node, ApiCall& call) {
 /// Waits until this node's replica refuses the account, so that nothing is opened anew while the
 /// rest is being ended.
 void wait_for_refusal(NodeContext& node, const cluster::Account& account) {
-    cluster::Directory directory(node.replica, *node.topology);
+    cluster::Directory directory(*node.topology);
     const auto until = std::chrono::steady_clock::now() + kReplicaPatience;
     while (!node.stopping && std::chrono::steady_clock::now() < until) {
         const auto seen = directory.account(account.address);

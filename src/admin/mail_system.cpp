@@ -48,9 +48,9 @@ void MailSystem::start(const NodeContext& context, frontend::FrontEnd& front_end
                        const frontend::UpstreamSettings& upstream) {
     if (!spool_) return;
     follow_membership(context);
-    runner_ = std::make_unique<delivery::QueueRunner>(
-        runner_settings_, *spool_, context.replica, *context.topology, front_end.hosts(), upstream,
-        context.config.node.name, resolver_.get());
+    runner_ = std::make_unique<delivery::QueueRunner>(runner_settings_, *spool_, *context.topology,
+                                                      front_end.hosts(), upstream,
+                                                      context.config.node.name, resolver_.get());
     runner_->start();
 }
 

@@ -153,7 +153,7 @@ Result<> Node::prepare_front_end() {
         map_service = mx::map_service_of(std::move(*maps));
     }
     front_end_ = std::make_unique<frontend::FrontEnd>(
-        std::move(*settings), context_.replica, *topology_, health_, &verifier_, pools_.verifying,
+        std::move(*settings), *topology_, health_, &verifier_, pools_.verifying,
         std::move(mail_service), std::move(map_service));
     context_.sessions = &front_end_->sessions();
     server_check_ = std::make_unique<frontend::ServerCheck>(loop_, upstream_settings_, *topology_,

@@ -8,8 +8,7 @@ namespace muster::backend {
 
 class DirectoryView final : public AccountView {
 public:
-    DirectoryView(std::shared_ptr<state::Replica> replica, const cluster::TopologyTable& topology)
-        : directory_(std::move(replica), topology) {}
+    explicit DirectoryView(const cluster::TopologyTable& topology) : directory_(topology) {}
 
     Result<std::optional<AccountFacts>> find(std::string_view name) override;
     Result<std::vector<std::string>> keys(const AccountId& id) override;

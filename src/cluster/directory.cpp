@@ -1,12 +1,35 @@
 #include "cluster/directory.h"
 
+#include <algorithm>
+
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 
 namespace muster::cluster {
 
-Directory::Directory(std::shared_ptr<state::Replica> replica, const TopologyTable& topology)
-    : reader_(std::move(replica)), table_(topology) {}
+namespace {
+
+/// An account's home in memory: that of a followed network bears its name.
+ServerName home_of(std::string_view home, const Topology& topology, const Domain* domain) {
+    ServerName result(home);
+    if (!home.empty()) result.text += topology.network_of(domain).suffix;
+    return result;
+}
+
+}  // namespace
+
+Directory::Directory(const TopologyTable& topology) : table_(topology) {
+    for (const DirectorySource& source : topology.sources()) readers_.emplace_back(source.replica);
+}
+
+bool Directory::heard_within(const std::vector<std::size_t>& directories,
+                             std::chrono::milliseconds limit) const {
+    const auto is_fresh = [&](std::size_t directory) {
+        const auto age = readers_[directory].replica()->age();
+        return age && *age < limit;
+    };
+    return directories.empty() ? is_fresh(0) : std::ranges::all_of(directories, is_fresh);
+}
 
 const std::shared_ptr<const Topology>& Directory::topology() {
     const std::uint64_t version = table_.version();
@@ -23,7 +46,7 @@ const std::shared_ptr<const Topology>& Directory::topology() {
 Result<Located> Directory::locate(std::string_view login, const LoginContext& context) {
     // A copy that has just become whole is read into the topology a moment later; until then every
     // domain would look like a stranger's.
-    if (!reader_.replica()->filled() || table_.version() == 0) {
+    if (!reader().replica()->filled() || table_.version() == 0) {
         return fail(ErrorKind::Unavailable, "try again later", "directory-never-filled");
     }
     auto name = parse_login(login);
@@ -49,17 +72,18 @@ Result<Located> Directory::locate(std::string_view login, const LoginContext& co
 Result<bool> Directory::read_account(Located& located) {
     key_.assign(kAccountPrefix);
     key_ += located.address.text;
-    auto row = reader_.find(key_);
+    state::ReplicaReader& reader = reader_of(located.domain);
+    auto row = reader.find(key_);
     if (!row) return std::unexpected(row.error());
     if (!*row) return false;
     const auto account = decode_account_row((*row)->value);
     if (!account) {
-        reader_.replica()->report_damage(key_);
+        reader.replica()->report_damage(key_);
         return std::unexpected(account.error());
     }
     located.known = true;
     located.id = AccountId(account->id);
-    located.home = ServerName(account->home);
+    located.home = home_of(account->home, *located.topology, located.domain);
     located.disabled = account->disabled;
     located.quota = account->quota;
     located.epoch = account->epoch;
@@ -73,12 +97,13 @@ Result<bool> Directory::follow_alias(Located& located) {
     for (int hop = 0; hop < 2; ++hop) {
         key_.assign(kAliasPrefix);
         key_ += located.address.text;
-        auto row = reader_.find(key_);
+        state::ReplicaReader& reader = reader_of(located.domain);
+        auto row = reader.find(key_);
         if (!row) return std::unexpected(row.error());
         if (!*row) break;
         auto alias = decode_alias(located.address.text, (*row)->value);
         if (!alias) {
-            reader_.replica()->report_damage(key_);
+            reader.replica()->report_damage(key_);
             return std::unexpected(alias.error());
         }
         if (alias->to.size() != 1) break;
@@ -96,20 +121,22 @@ Result<std::optional<Account>> Directory::account(const AccountAddress& address)
     Located located;
     located.topology = topology();
     located.address = address;
+    located.domain = located.topology->domain(domain_of(address));
     auto found = read_account(located);
     if (found && !*found) found = follow_alias(located);
     if (!found) return std::unexpected(found.error());
     if (!*found) return std::nullopt;
-    auto row = reader_.find(account_key(located.address));
+    auto row = reader_of(located.domain).find(account_key(located.address));
     if (!row) return std::unexpected(row.error());
     if (!*row) return std::nullopt;
     auto account = decode_account(located.address.text, (*row)->value);
     if (!account) return std::unexpected(account.error());
+    account->home = std::move(located.home);
     return std::move(*account);
 }
 
 Result<std::optional<PasswordKeys>> Directory::password_keys(const AccountId& id) {
-    auto row = reader_.find(password_key(id));
+    auto row = reader().find(password_key(id));
     if (!row) return std::unexpected(row.error());
     if (!*row) return std::nullopt;
     auto keys = decode_password_keys(id.text, (*row)->value);
@@ -119,7 +146,7 @@ Result<std::optional<PasswordKeys>> Directory::password_keys(const AccountId& id
 
 Result<std::optional<std::string>> Directory::shared_acl(std::string_view to,
                                                          std::string_view from) {
-    auto row = reader_.find(shared_acl_key(to, from));
+    auto row = reader().find(shared_acl_key(to, from));
     if (!row) return std::unexpected(row.error());
     if (!*row) return std::nullopt;
     auto value = decode_shared_acl((*row)->value);

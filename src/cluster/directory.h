@@ -1,11 +1,13 @@
 #pragma once
 // One thread's view of the directory: who is meant by a login name, and where the account lives.
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/error.h"
 #include "cluster/entries.h"
@@ -28,13 +30,13 @@ struct Located {
     std::uint64_t epoch = 0;
 };
 
-/// Reads the replica in place. One per thread.
+/// Reads in place the replica that has the domain asked for. One per thread.
 class Directory {
 public:
-    /// `topology` must outlive the directory.
-    Directory(std::shared_ptr<state::Replica> replica, const TopologyTable& topology);
+    /// Of the directories that `topology` reads; it must outlive this one.
+    explicit Directory(const TopologyTable& topology);
 
-    /// False until the replica was read once: every domain would look like a stranger's.
+    /// False until the own replica was read once: every domain would look like a stranger's.
     [[nodiscard]] bool has_topology() const { return table_.version() != 0; }
     /// The current snapshot, kept until a newer one stands.
     const std::shared_ptr<const Topology>& topology();
@@ -49,13 +51,22 @@ public:
     Result<std::optional<PasswordKeys>> password_keys(const AccountId& id);
     Result<std::optional<std::string>> shared_acl(std::string_view to, std::string_view from);
 
-    state::ReplicaReader& reader() { return reader_; }
+    /// Of the own cluster.
+    state::ReplicaReader& reader() { return readers_.front(); }
+    /// Of the directory that has the domain; the own one for null.
+    state::ReplicaReader& reader_of(const Domain* domain) {
+        return readers_[domain ? domain->directory : 0];
+    }
+    /// Whether these directories (places in TopologyTable::sources()) have heard of their masters
+    /// within `limit`; of none, the own one.
+    [[nodiscard]] bool heard_within(const std::vector<std::size_t>& directories,
+                                    std::chrono::milliseconds limit) const;
 
 private:
     Result<bool> read_account(Located& located);
     Result<bool> follow_alias(Located& located);
 
-    state::ReplicaReader reader_;
+    std::vector<state::ReplicaReader> readers_;  ///< of table_.sources()
     const TopologyTable& table_;
     std::shared_ptr<const Topology> topology_;
     std::uint64_t seen_version_ = 0;

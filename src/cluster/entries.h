@@ -123,6 +123,8 @@ struct Domain {
     std::string helo;
     UnknownFields unknown;
     UnknownFields unknown_default_for;
+    /// Whose it is, of the directories that this node reads (directory_source.h); not stored.
+    std::size_t directory = 0;
 
     friend bool operator==(const Domain&, const Domain&) = default;
 };

@@ -4,6 +4,7 @@
 
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "cluster/json_fields.h"
 #include "wire/ascii.h"
 
 namespace muster::cluster {
@@ -14,15 +15,16 @@ constexpr std::string_view kPostmaster = "postmaster";
 /// Follows one address to its targets.
 class RecipientSearch {
 public:
-    RecipientSearch(state::ReplicaReader& reader, MailRoute& route)
-        : reader_(reader), route_(route) {}
+    RecipientSearch(Directory& directory, MailRoute& route)
+        : directory_(directory), route_(route) {}
 
     /// False: nobody has the address.
     Result<bool> follow(const Domain& domain, const AccountAddress& address,
                         std::string_view detail, std::size_t depth) {
         auto found = account(domain, address, detail, depth);
-        if (!found || *found) return found;
-        return alias(address, depth);
+        if (found && !*found) found = alias(domain, address, depth);
+        if (found && !*found) note_missed(domain.directory);
+        return found;
     }
 
     /// An address as an alias names it.
@@ -56,12 +58,13 @@ private:
                          std::string_view detail, std::size_t depth) {
         key_.assign(kAccountPrefix);
         key_ += address.text;
-        const auto row = reader_.find(key_);
+        state::ReplicaReader& reader = directory_.reader_of(&domain);
+        const auto row = reader.find(key_);
         if (!row) return std::unexpected(row.error());
         if (!*row) return false;
         const auto account = decode_account_row((*row)->value);
         if (!account) {
-            reader_.replica()->report_damage(key_);
+            reader.replica()->report_damage(key_);
             return std::unexpected(account.error());
         }
         if (account->disabled && depth == 0) {
@@ -71,20 +74,38 @@ private:
         std::string whole = address.text;
         whole.insert(local_of(address).size(), detail);
         return add({.address = std::move(whole),
-                    .home = ServerName(account->home),
+                    .home = mail_home(domain, account->home),
                     .domain = &domain,
                     .waits = account->disabled});
     }
 
-    Result<bool> alias(const AccountAddress& address, std::size_t depth) {
+    /// Mail for a network may go to its front ends, whoever's it is.
+    ServerName mail_home(const Domain& domain, std::string_view home) const {
+        const Network& network = route_.topology->network_of(&domain);
+        if (network.mode == SourceMode::Relay && network.hand_to == HandTo::Master) {
+            return ServerName(network.suffix);
+        }
+        ServerName result(home);
+        if (!home.empty()) result.text += network.suffix;
+        return result;
+    }
+
+    void note_missed(std::size_t directory) {
+        if (std::ranges::find(route_.missed, directory) == route_.missed.end()) {
+            route_.missed.push_back(directory);
+        }
+    }
+
+    Result<bool> alias(const Domain& domain, const AccountAddress& address, std::size_t depth) {
         key_.assign(kAliasPrefix);
         key_ += address.text;
-        const auto row = reader_.find(key_);
+        state::ReplicaReader& reader = directory_.reader_of(&domain);
+        const auto row = reader.find(key_);
         if (!row) return std::unexpected(row.error());
         if (!*row) return false;
         const auto alias = decode_alias(address.text, (*row)->value);
         if (!alias) {
-            reader_.replica()->report_damage(key_);
+            reader.replica()->report_damage(key_);
             return std::unexpected(alias.error());
         }
         // An address that an alias names and that has led here already is delivered elsewhere.
@@ -118,23 +139,36 @@ public:
     [[nodiscard]] bool overrun() const { return overrun_; }
 
 private:
-    state::ReplicaReader& reader_;
+    Directory& directory_;
     MailRoute& route_;
     std::string key_;
     std::vector<std::string> seen_;
     bool overrun_ = false;
 };
 
+/// What a followed network says of its postmaster; empty: nothing.
+Result<std::string> postmaster_there(Directory& directory, const Domain& domain) {
+    const auto row = directory.reader_of(&domain).find(setting_key(kPostmaster));
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return std::string();
+    const auto setting = decode_setting(kPostmaster, (*row)->value);
+    if (!setting) return std::unexpected(setting.error());
+    const auto value = parse_value(setting->value);
+    return value && value->is_string() ? value->get<std::string>() : std::string();
+}
+
 /// Who answers for a domain when nobody has the name; `domain` may be null: for the host itself.
-std::string fallback(const Topology& topology, const Domain* domain, std::string_view local) {
+Result<std::string> fallback(Directory& directory, const Topology& topology, const Domain* domain,
+                             std::string_view local) {
     if (domain && !domain->catch_all.empty()) return domain->catch_all;
-    if (!wire::equal_folded(local, kPostmaster)) return {};
+    if (!wire::equal_folded(local, kPostmaster)) return std::string();
+    if (domain && domain->directory != 0) return postmaster_there(directory, *domain);
     return topology.setting_text(kPostmaster, {});
 }
 
 /// Follows `local` in the domain of `route`, or, where nobody has the name, who answers instead.
-Result<> follow(MailRoute& route, state::ReplicaReader& reader, std::string_view local) {
-    RecipientSearch search(reader, route);
+Result<> follow(MailRoute& route, Directory& directory, std::string_view local) {
+    RecipientSearch search(directory, route);
     Result<bool> found = false;
     if (route.domain) {
         const auto address = make_address(local, route.domain->name, route.domain->case_policy);
@@ -142,8 +176,9 @@ Result<> follow(MailRoute& route, state::ReplicaReader& reader, std::string_view
         found = search.follow_with_detail(*route.domain, *address, 0);
     }
     if (found && !*found) {
-        const std::string instead = fallback(*route.topology, route.domain, local);
-        if (!instead.empty()) found = search.follow_text(instead, 1);
+        const auto instead = fallback(directory, *route.topology, route.domain, local);
+        if (!instead) return std::unexpected(instead.error());
+        if (!instead->empty()) found = search.follow_text(*instead, 1);
     }
     if (!found) return std::unexpected(found.error());
     if (search.overrun() ||
@@ -177,15 +212,15 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
         return route;
     }
     if (!is_ours) route.domain = nullptr;  // the host's own postmaster
-    if (auto ok = follow(route, directory.reader(), local); !ok) {
+    if (auto ok = follow(route, directory, local); !ok) {
         return std::unexpected(ok.error());
     }
     return route;
 }
 
-bool knows_all_addresses(Directory& directory, std::chrono::milliseconds limit) {
-    const auto age = directory.reader().replica()->age();
-    return age && *age < limit;
+bool knows_all_addresses(const Directory& directory, const MailRoute& route,
+                         std::chrono::milliseconds limit) {
+    return directory.heard_within(route.missed, limit);
 }
 
 }  // namespace muster::cluster

@@ -19,7 +19,8 @@ namespace muster::cluster {
 struct MailTarget {
     /// What the next server is given as recipient: with the detail of a sub-address.
     std::string address;
-    ServerName home;                 ///< of the account; empty: outside of the cluster
+    /// Of the account, or `@NETWORK`, whose front ends take it; empty: outside of the cluster.
+    ServerName home;
     const Domain* domain = nullptr;  ///< ours or remote; null: an address in the world
     bool waits = false;              ///< a disabled account among others: it gets its mail later
 
@@ -39,6 +40,8 @@ struct MailRoute {
     MailVerdict verdict = MailVerdict::Unknown;
     const Domain* domain = nullptr;  ///< of the address itself
     std::vector<MailTarget> targets{};
+    /// Directories (places in TopologyTable::sources()) that did not know an address on the way.
+    std::vector<std::size_t> missed{};
 };
 
 inline constexpr std::size_t kMaxAliasDepth = 10;
@@ -47,13 +50,14 @@ inline constexpr std::size_t kMaxAliasTargets = 1000;  ///< one address leads to
 /// Reads the replica. `local` is unquoted; an empty `domain` is for `<Postmaster>` alone (RFC
 /// 5321, 4.5.1) and stands for `own_domain`. Each of the targets stands once. Postmaster of a
 /// domain of ours is always somebody: where no account, alias or catch-all has the name, the
-/// setting `postmaster` says who. Errors: Syntax (no address can be that), Unavailable (never
-/// filled), Corrupt, Io.
+/// setting `postmaster` of its cluster says who. Errors: Syntax (no address can be that),
+/// Unavailable (never filled), Corrupt, Io.
 Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
                                  std::string_view domain, std::string_view own_domain);
 
-/// Whether the replica has heard of its master within `limit`: only then an address that nobody has
-/// there is nobody's.
-bool knows_all_addresses(Directory& directory, std::chrono::milliseconds limit);
+/// Whether the directories that did not know an address have heard of their masters within
+/// `limit`: only then an Unknown one is nobody's.
+bool knows_all_addresses(const Directory& directory, const MailRoute& route,
+                         std::chrono::milliseconds limit);
 
 }  // namespace muster::cluster

@@ -63,7 +63,8 @@ Result<Route> route_home(const Located& located, Service service) {
         return unavailable("home-" + std::string(why));
     }
     if (view->server.login == LoginMode::Master && !view->credential) {
-        return unavailable("no-credential");
+        const bool is_own = is_of_own_cluster(view->server.name.view());
+        return unavailable(is_own ? "no-credential" : "home-takes-master-logins-only");
     }
     Route route = make_route(located, *view, service);
     route.account = located.id;
@@ -73,8 +74,43 @@ Result<Route> route_home(const Located& located, Service service) {
 
 }  // namespace
 
+namespace {
+
+/// Those that answer, beginning with the one whose turn it is; those that drain only if all do.
+Result<std::vector<MailServer>> exits_of(const Topology& topology, const Network& network) {
+    std::vector<MailServer> usable;
+    std::vector<MailServer> draining;
+    const unsigned turn = network.turn->fetch_add(1, std::memory_order_relaxed);
+    for (std::size_t i = 0; i < network.exits.size(); ++i) {
+        const ServerName& exit = network.exits[(turn + i) % network.exits.size()];
+        const ServerView* view = topology.server(exit.view());
+        if (!view || view->server.admin == AdminState::Down) continue;
+        if (!view->health->usable(Service::Smtp)) continue;
+        const bool is_open = view->server.admin == AdminState::Up;
+        (is_open ? usable : draining).push_back({view, Service::Smtp, true});
+    }
+    if (usable.empty()) usable = std::move(draining);
+    if (network.exits.empty()) return unavailable("network-has-no-front-end");
+    if (usable.empty()) return unavailable("network-front-ends-down");
+    return usable;
+}
+
+}  // namespace
+
+Result<std::vector<MailServer>> mail_servers(const Topology& topology, const ServerName& home) {
+    if (const Network* network = topology.network_at(home)) return exits_of(topology, *network);
+    const auto one = mail_server(topology, home);
+    if (!one) return std::unexpected(one.error());
+    return std::vector{*one};
+}
+
 Result<MailServer> mail_server(const Topology& topology, const ServerName& home) {
     if (home.empty()) return unavailable("no-home");
+    if (const Network* network = topology.network_at(home)) {
+        const auto exits = exits_of(topology, *network);
+        if (!exits) return std::unexpected(exits.error());
+        return exits->front();
+    }
     const ServerView* view = topology.server(home.text);
     if (!view) return unavailable("home-missing");
     const Service service = view->server.service(Service::Lmtp) ? Service::Lmtp : Service::Smtp;
@@ -82,7 +118,7 @@ Result<MailServer> mail_server(const Topology& topology, const ServerName& home)
     const std::string_view why = obstacle(*view, service);
     const bool is_drained = why == kDrained && view->health->usable(service);
     if (!why.empty() && !is_drained) return unavailable("home-" + std::string(why));
-    return MailServer{view, service};
+    return MailServer{view, service, false};
 }
 
 const Domain* dedicated_domain(const Topology& topology, const LoginContext& context,

@@ -35,13 +35,18 @@ struct Route {
 Result<Route> route(const Located& located, Service service, const NodeName& here);
 
 /// Where mail for the accounts of `home` is handed over. `service` is Lmtp where the server has it,
-/// else Smtp. A server that is drained still takes its mail. Errors: Unavailable, `detail` as
-/// above (`home-down`, `no-home` …).
+/// else Smtp. A server that is drained still takes its mail. A home `@NETWORK` is that network's
+/// front ends, in turn. Errors: Unavailable, `detail` as above (`home-down`, `no-home` …).
 struct MailServer {
     const ServerView* server = nullptr;  ///< lives as long as the topology
     Service service = Service::Lmtp;
+    bool is_exit = false;  ///< another network's front end: TLS if it offers that
 };
 Result<MailServer> mail_server(const Topology& topology, const ServerName& home);
+
+/// All that can take mail for `home` now, in the order to try them: one, or a network's front ends.
+/// Errors as above.
+Result<std::vector<MailServer>> mail_servers(const Topology& topology, const ServerName& home);
 
 /// The domain that a connection is dedicated to, by what it says of itself; null: it is for every
 /// domain that this node serves.

@@ -30,7 +30,8 @@ Topology::Topology(TopologyParts parts, HealthTable& health) : parts_(std::move(
     for (const Node& node : parts_.nodes) nodes_by_name_.emplace(node.name.text, &node);
     for (const Setting& setting : parts_.settings)
         settings_by_name_.emplace(setting.name, &setting);
-    // Where two domains claim an address or a name, the first by name has it.
+    // Where two domains claim an address or a name, the first has it: the own cluster's before
+    // others', then by name.
     for (const Domain& domain : parts_.domains) {
         domains_by_name_.emplace(domain.name.text, &domain);
         for (const IpAddress& address : domain.addresses) {
@@ -49,6 +50,12 @@ const ServerView* Topology::server(std::string_view name) const {
     return look_up(servers_by_name_, name);
 }
 const Node* Topology::node(std::string_view name) const { return look_up(nodes_by_name_, name); }
+
+const Network* Topology::network_at(const ServerName& home) const {
+    if (!home.text.starts_with('@')) return nullptr;
+    const auto found = std::ranges::find(parts_.networks, home.text, &Network::suffix);
+    return found == parts_.networks.end() ? nullptr : &*found;
+}
 
 const Domain* Topology::domain_of(const IpAddress& local) const {
     const auto found = domains_by_address_.find(local);

@@ -1,14 +1,17 @@
 #pragma once
 // The small, rarely changing objects of the state as one immutable snapshot that all threads of a
-// process share: domains, servers, nodes, settings, certificates, credentials, secrets in common.
+// process share: domains, servers, nodes, settings, certificates, credentials, secrets in common; of
+// the own cluster and, behind it, of the networks that the node follows (topology_merge.h).
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -16,6 +19,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cluster/directory_source.h"
+#include "cluster/domain_exceptions.h"
 #include "cluster/entries.h"
 #include "cluster/health.h"
 #include "cluster/shared_secret.h"
@@ -29,6 +34,30 @@ struct ServerView {
     std::optional<Credential> credential;  ///< its master user, when this node may see it
 };
 
+/// One of the directories that a snapshot was made of, in their order; the own one is the first.
+struct Network {
+    std::string name;  ///< empty: the own cluster
+    SourceMode mode = SourceMode::Own;
+    HandTo hand_to = HandTo::Home;
+    bool filled = false;   ///< else none of its domains is here yet
+    std::string suffix{};  ///< "@NAME", behind the names of its servers; empty: the own cluster
+    /// Where its front ends take mail, as servers of the snapshot; only where mail is handed there.
+    std::vector<ServerName> exits{};
+    /// Whose turn it is.
+    std::shared_ptr<std::atomic<unsigned>> turn = std::make_shared<std::atomic<unsigned>>(0);
+};
+
+/// A domain that more than one directory has.
+struct DomainConflict {
+    DomainName domain;
+    /// Names of the networks, the one that has it first; empty: the own cluster.
+    std::vector<std::string> networks;
+
+    friend bool operator==(const DomainConflict&, const DomainConflict&) = default;
+    friend auto operator<=>(const DomainConflict&, const DomainConflict&) = default;
+};
+
+/// Settings, nodes, certificates and credentials are those of the own cluster.
 struct TopologyParts {
     std::vector<Domain> domains;
     std::vector<Server> servers;
@@ -38,7 +67,14 @@ struct TopologyParts {
     std::vector<Credential> credentials;
     std::vector<SharedSecret> secrets;
     std::vector<DkimKey> dkim_keys;
+    std::vector<Network> networks{1};
+    std::vector<DomainConflict> conflicts{};
+    /// This node's exceptions that do not fit their domain (any more), by domain: why.
+    std::map<std::string, std::string> misfits{};
 };
+
+/// `NAME@NETWORK` is a server or node of a followed network; the own ones have plain names.
+inline bool is_of_own_cluster(std::string_view name) { return name.find('@') == name.npos; }
 
 /// Immutable once built; pointers into it live as long as the shared_ptr that is held.
 class Topology {
@@ -61,6 +97,12 @@ public:
     [[nodiscard]] std::string setting_text(std::string_view name, std::string_view otherwise) const;
 
     [[nodiscard]] const TopologyParts& parts() const { return parts_; }
+    /// Whose the domain is; null stands for the own cluster.
+    [[nodiscard]] const Network& network_of(const Domain* domain) const {
+        return parts_.networks[domain ? domain->directory : 0];
+    }
+    /// The network whose front ends are meant by a home of that name (`@NETWORK`); null: none.
+    [[nodiscard]] const Network* network_at(const ServerName& home) const;
     [[nodiscard]] const std::vector<ServerView>& servers() const { return servers_; }
     [[nodiscard]] const std::vector<Certificate>& certificates() const {
         return parts_.certificates;
@@ -100,21 +142,28 @@ struct LoginContext {
 /// name, then the listener's default. Null when there is none.
 const Domain* context_domain(const Topology& topology, const LoginContext& context);
 
-/// Reads all of it. Entries that cannot be read are logged and left out: one bad server must not
-/// stop the others.
-Result<TopologyParts> read_topology(state::ReplicaReader& reader);
+/// Reads all of one directory. Entries that cannot be read are logged and left out: one bad server
+/// must not stop the others. `exceptions` are this node's; where one does not fit, the domain is as
+/// its directory has it.
+Result<TopologyParts> read_topology(state::ReplicaReader& reader,
+                                    const DomainPatches& exceptions = {});
 
-/// Keeps the current snapshot of one process: a thread of its own rebuilds it soon after the
-/// replica changed one of these objects. Thread-safe.
+/// Keeps the current snapshot of one process: a thread of its own rebuilds it soon after one of the
+/// replicas changed one of these objects. Thread-safe.
 class TopologyTable {
 public:
-    /// `health` must outlive the table. Reads once before it returns, if the replica is filled.
+    /// `health` must outlive the table. Reads once before it returns, if the own replica is filled.
+    /// `exceptions` may be null; refresh() takes them up when they changed.
+    TopologyTable(DirectorySources sources, HealthTable& health,
+                  std::shared_ptr<const DomainExceptions> exceptions = nullptr);
+    /// Of the own cluster alone.
     TopologyTable(std::shared_ptr<state::Replica> replica, HealthTable& health);
     ~TopologyTable();
     TopologyTable(const TopologyTable&) = delete;
     TopologyTable& operator=(const TopologyTable&) = delete;
 
-    /// Never null; empty before the replica is filled.
+    [[nodiscard]] const DirectorySources& sources() const { return sources_; }
+    /// Never null; empty before the own replica is filled.
     [[nodiscard]] std::shared_ptr<const Topology> current() const;
     /// Moves with every new snapshot: readers keep theirs until it does.
     [[nodiscard]] std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
@@ -125,11 +174,22 @@ public:
     void on_change(std::function<void(std::shared_ptr<const Topology>)> listener);
 
 private:
+    /// A directory as it was read last.
+    struct Part {
+        state::ReplicaReader reader;
+        std::shared_ptr<const TopologyParts> read{};
+    };
+
     void run(const std::stop_token& stop);
     void replace(std::shared_ptr<const Topology> next);
+    Result<TopologyParts> read_all();
+    void tell_conflicts(const TopologyParts& parts);
 
+    const DirectorySources sources_;
     HealthTable& health_;
-    state::ReplicaReader reader_;  ///< under build_mutex_
+    const std::shared_ptr<const DomainExceptions> exceptions_;
+    std::vector<Part> parts_;        ///< of sources_; under build_mutex_
+    std::set<DomainConflict> told_;  ///< under build_mutex_
     std::mutex build_mutex_;
     mutable std::mutex mutex_;
     std::condition_variable_any woken_;
@@ -137,7 +197,7 @@ private:
     std::shared_ptr<const Topology> current_;
     std::vector<std::function<void(std::shared_ptr<const Topology>)>> listeners_;
     std::atomic<std::uint64_t> version_{0};
-    state::Watch watch_;
+    std::vector<state::Watch> watches_;
     std::jthread thread_;
 };
 

@@ -1,9 +1,12 @@
-// The current snapshot of a process: read from the replica, replaced when that changes.
+// The current snapshot of a process: read from the replicas, replaced when they change.
+
+#include <algorithm>
 
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "cluster/topology.h"
+#include "cluster/topology_merge.h"
 
 namespace muster::cluster {
 namespace {
@@ -11,6 +14,7 @@ namespace {
 constexpr std::size_t kPage = 1'000;
 constexpr std::chrono::milliseconds kSettle{20};  ///< several changes in a row: one rebuild
 constexpr std::chrono::seconds kRetry{1};         ///< after a read that failed
+constexpr std::size_t kMostTold = 20;             ///< conflicts, a line each
 constexpr std::array kTopologyPrefixes{kDomainPrefix,  kServerPrefix,      kNodePrefix,
                                        kSettingPrefix, kCertificatePrefix, kCredentialPrefix,
                                        kSecretPrefix,  kDkimPrefix};
@@ -23,20 +27,31 @@ bool matters(const state::Changed& changed) {
     });
 }
 
-template <auto Decode, typename T>
-Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, std::vector<T>& out) {
+using Decoder = Result<> (*)(std::string_view name, std::string_view json, TopologyParts& out);
+
+template <auto Decode, auto List>
+Result<> decode_into(std::string_view name, std::string_view json, TopologyParts& out) {
+    auto object = Decode(name, json);
+    if (!object) return std::unexpected(object.error());
+    (out.*List).push_back(std::move(*object));
+    return {};
+}
+
+void say_unreadable(std::string_view key, const Error& error) {
+    log::error("entry_unreadable", {{"key", key}, {"reason", error.detail}});
+}
+
+template <typename Decode>
+Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, const Decode& decode) {
     const std::string end = state::prefix_end(prefix);
     std::string from(prefix);
     while (true) {
         const auto entries = reader.range(from, end, kPage);
         if (!entries) return std::unexpected(entries.error());
         for (const state::Entry& entry : *entries) {
-            auto object = Decode(std::string_view(entry.key).substr(prefix.size()), entry.value);
-            if (object) {
-                out.push_back(std::move(*object));
-            } else {
-                log::error("entry_unreadable",
-                           {{"key", entry.key}, {"reason", object.error().detail}});
+            const auto name = std::string_view(entry.key).substr(prefix.size());
+            if (const auto done = decode(name, entry.value); !done) {
+                say_unreadable(entry.key, done.error());
             }
         }
         if (entries->size() < kPage) return {};
@@ -44,47 +59,80 @@ Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, std::v
     }
 }
 
+/// The domain as this node has it.
+Result<> read_domain(std::string_view name, std::string_view json, const DomainPatches& exceptions,
+                     TopologyParts& out) {
+    const auto exception = exceptions.find(name);
+    if (exception != exceptions.end()) {
+        const auto patched = patched_domain(name, json, exception->second);
+        if (patched)
+            return decode_into<decode_domain, &TopologyParts::domains>(name, *patched, out);
+        out.misfits.emplace(name, patched.error().detail);
+    }
+    return decode_into<decode_domain, &TopologyParts::domains>(name, json, out);
+}
+
+std::string_view shown(std::string_view network) {
+    return network.empty() ? std::string_view("own cluster") : network;
+}
+
 }  // namespace
 
-Result<TopologyParts> read_topology(state::ReplicaReader& reader) {
+Result<TopologyParts> read_topology(state::ReplicaReader& reader, const DomainPatches& exceptions) {
+    struct Kind {
+        std::string_view prefix;
+        Decoder decode;
+    };
+    static constexpr std::array kKinds{
+        Kind{kServerPrefix, decode_into<decode_server, &TopologyParts::servers>},
+        Kind{kNodePrefix, decode_into<decode_node, &TopologyParts::nodes>},
+        Kind{kSettingPrefix, decode_into<decode_setting, &TopologyParts::settings>},
+        Kind{kCertificatePrefix, decode_into<decode_certificate, &TopologyParts::certificates>},
+        Kind{kCredentialPrefix, decode_into<decode_credential, &TopologyParts::credentials>},
+        Kind{kSecretPrefix, decode_into<decode_shared_secret, &TopologyParts::secrets>},
+        Kind{kDkimPrefix, decode_into<decode_dkim_key, &TopologyParts::dkim_keys>}};
     TopologyParts parts;
-    const std::array<Result<>, 8> outcomes{
-        read_kind<decode_domain>(reader, kDomainPrefix, parts.domains),
-        read_kind<decode_server>(reader, kServerPrefix, parts.servers),
-        read_kind<decode_node>(reader, kNodePrefix, parts.nodes),
-        read_kind<decode_setting>(reader, kSettingPrefix, parts.settings),
-        read_kind<decode_certificate>(reader, kCertificatePrefix, parts.certificates),
-        read_kind<decode_credential>(reader, kCredentialPrefix, parts.credentials),
-        read_kind<decode_shared_secret>(reader, kSecretPrefix, parts.secrets),
-        read_kind<decode_dkim_key>(reader, kDkimPrefix, parts.dkim_keys)};
-    for (const Result<>& outcome : outcomes) {
-        if (!outcome) return std::unexpected(outcome.error());
+    auto read = read_kind(reader, kDomainPrefix, [&](std::string_view name, std::string_view json) {
+        return read_domain(name, json, exceptions, parts);
+    });
+    for (const Kind& kind : kKinds) {
+        if (!read) return std::unexpected(read.error());
+        read = read_kind(reader, kind.prefix, [&](std::string_view name, std::string_view json) {
+            return kind.decode(name, json, parts);
+        });
     }
+    if (!read) return std::unexpected(read.error());
     return parts;
 }
 
 TopologyTable::TopologyTable(std::shared_ptr<state::Replica> replica, HealthTable& health)
-    : health_(health),
-      reader_(replica),
+    : TopologyTable(DirectorySources{{.name = {}, .replica = std::move(replica)}}, health) {}
+
+TopologyTable::TopologyTable(DirectorySources sources, HealthTable& health,
+                             std::shared_ptr<const DomainExceptions> exceptions)
+    : sources_(std::move(sources)),
+      health_(health),
+      exceptions_(std::move(exceptions)),
       current_(std::make_shared<const Topology>(TopologyParts{}, health)) {
-    watch_ = replica->watch([this](const state::Changed& changed) {
-        if (!matters(changed)) return;
-        {
-            const std::scoped_lock lock(mutex_);
-            stale_ = true;
-        }
-        woken_.notify_one();
-    });
-    if (replica->filled()) {
-        if (auto read = refresh(); !read) {
-            log::error("topology_unreadable", {{"reason", read.error().detail}});
-        }
+    for (const DirectorySource& source : sources_) {
+        parts_.push_back({state::ReplicaReader(source.replica)});
+        watches_.push_back(source.replica->watch([this](const state::Changed& changed) {
+            if (!matters(changed)) return;
+            {
+                const std::scoped_lock lock(mutex_);
+                stale_ = true;
+            }
+            woken_.notify_one();
+        }));
+    }
+    if (auto read = refresh(); !read) {
+        log::error("topology_unreadable", {{"reason", read.error().detail}});
     }
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 TopologyTable::~TopologyTable() {
-    watch_ = {};
+    watches_.clear();
     thread_.request_stop();
     thread_.join();
 }
@@ -96,10 +144,51 @@ std::shared_ptr<const Topology> TopologyTable::current() const {
 
 Result<> TopologyTable::refresh() {
     const std::scoped_lock lock(build_mutex_);
-    auto parts = read_topology(reader_);
+    if (!sources_.front().replica->filled()) return {};
+    auto parts = read_all();
     if (!parts) return std::unexpected(parts.error());
+    tell_conflicts(*parts);
     replace(std::make_shared<const Topology>(std::move(*parts), health_));
     return {};
+}
+
+/// A followed directory that cannot be read now is as it was: it must not keep others from
+/// changing.
+Result<TopologyParts> TopologyTable::read_all() {
+    static const auto kNone = std::make_shared<const DomainPatches>();
+    const auto exceptions = exceptions_ ? exceptions_->current() : kNone;
+    std::vector<NetworkParts> networks;
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+        const DirectorySource& source = sources_[i];
+        if (source.replica->filled()) {
+            auto read = read_topology(parts_[i].reader, *exceptions);
+            if (!read && i == 0) return read;
+            if (read) {
+                parts_[i].read = std::make_shared<const TopologyParts>(std::move(*read));
+            } else {
+                log::error("topology_unreadable",
+                           {{"network", source.name}, {"reason", read.error().detail}});
+            }
+        }
+        networks.push_back({source.name, source.mode, source.hand_to, parts_[i].read});
+    }
+    return merge(networks);
+}
+
+void TopologyTable::tell_conflicts(const TopologyParts& parts) {
+    std::size_t told = 0;
+    for (const DomainConflict& conflict : parts.conflicts) {
+        if (told_.contains(conflict) || ++told > kMostTold) continue;
+        std::string others;
+        for (std::size_t i = 1; i < conflict.networks.size(); ++i) {
+            (others += others.empty() ? "" : ", ") += shown(conflict.networks[i]);
+        }
+        log::warning("domain_conflict", {{"domain", conflict.domain},
+                                         {"taken_from", shown(conflict.networks.front())},
+                                         {"also_in", others}});
+    }
+    if (told > kMostTold) log::warning("domain_conflicts", {{"more", told - kMostTold}});
+    told_ = {parts.conflicts.begin(), parts.conflicts.end()};
 }
 
 void TopologyTable::replace(std::shared_ptr<const Topology> next) {

@@ -39,8 +39,25 @@ Result<std::shared_ptr<const MailTarget>> HomeTargets::find(const cluster::MailS
         .proxy = server.introduce == cluster::Introduce::Proxy,
         .introduce_ahead = server.kind == cluster::ServerKind::Dovecot,
     };
+    if (home.is_exit) {
+        target.introduce = true;
+        if (auto opened = open_to_strangers(target); !opened) {
+            return std::unexpected(opened.error());
+        }
+    }
     known = {*from, std::make_shared<const MailTarget>(std::move(target))};
     return known.target;
+}
+
+Result<> HomeTargets::open_to_strangers(MailTarget& target) {
+    if (!nothing_) {
+        auto made = net::TlsClient::create({.kind = net::TlsTrust::Kind::Nothing});
+        if (!made) return std::unexpected(made.error());
+        nothing_ = *made;
+    }
+    target.tls = MailTls::Opportunistic;
+    target.trust = nothing_;
+    return {};
 }
 
 }  // namespace muster::delivery

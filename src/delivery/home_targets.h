@@ -25,6 +25,10 @@ public:
     Result<std::shared_ptr<const MailTarget>> find(const cluster::MailServer& home);
 
 private:
+    /// Another network's front end is met as any mail server in the world is: TLS if it offers
+    /// that.
+    Result<> open_to_strangers(MailTarget& target);
+
     struct Known {
         std::shared_ptr<const frontend::UpstreamTarget> from;
         std::shared_ptr<const MailTarget> target;
@@ -34,7 +38,8 @@ private:
     frontend::HostAddresses& hosts_;
     std::string helo_;
     std::map<std::pair<ServerName, Endpoint>, Known> known_;
-    std::uint64_t made_ = 0;  ///< makes keys of targets differ
+    std::shared_ptr<const net::TlsClient> nothing_;  ///< encrypts, and trusts anybody
+    std::uint64_t made_ = 0;                         ///< makes keys of targets differ
 };
 
 }  // namespace muster::delivery

@@ -60,7 +60,7 @@ void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t number,
                 plan, number, "disabled",
                 own_result(Outcome::Deferred, 450, {4, 2, 1}, "The mailbox is disabled"));
         case cluster::MailVerdict::Unknown:
-            if (!cluster::knows_all_addresses(directory_, settings_.stale_after)) {
+            if (found && !cluster::knows_all_addresses(directory_, *found, settings_.stale_after)) {
                 return put_off(plan, number, "directory",
                                own_result(Outcome::Deferred, 450, {4, 1, 1}, "Not known here yet"));
             }

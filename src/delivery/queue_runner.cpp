@@ -72,13 +72,12 @@ std::vector<queue::RecipientResult> with_outcomes(
 }  // namespace
 
 QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
-                         std::shared_ptr<state::Replica> replica,
                          const cluster::TopologyTable& topology, frontend::HostAddresses& hosts,
                          const frontend::UpstreamSettings& upstream, NodeName node,
                          net::Resolver* resolver)
     : settings_(std::move(settings)),
       spool_(spool),
-      directory_(std::move(replica), topology),
+      directory_(topology),
       targets_(upstream, std::move(node)),
       cache_({.per_target = settings_.tries_of_destination}),
       client_(loop_, cache_),
@@ -379,11 +378,23 @@ Task<TransactionResult> QueueRunner::send_home(const RecipientGroup& group, Tran
     const auto topology = directory_.topology();
     targets_.follow(topology);
     from.server = group.home.text;
-    const auto home = cluster::mail_server(*topology, group.home);
-    if (!home) co_return all(group, deferred(home.error().detail));
-    from.has_mailboxes = home->service == cluster::Service::Lmtp;
+    const auto servers = cluster::mail_servers(*topology, group.home);
+    if (!servers) co_return all(group, deferred(servers.error().detail));
     transaction.smtp_utf8 = needs_utf8(transaction.sender, transaction.recipients);
-    const auto target = homes_.find(*home);
+    TransactionResult last;
+    for (const cluster::MailServer& server : *servers) {
+        from.server = server.server->server.name.text;
+        from.has_mailboxes = server.service == cluster::Service::Lmtp;
+        last = co_await send_to(server, group, transaction);
+        if (last.reached || stopping_) break;
+    }
+    co_return last;
+}
+
+Task<TransactionResult> QueueRunner::send_to(const cluster::MailServer& server,
+                                             const RecipientGroup& group,
+                                             const Transaction& transaction) {
+    const auto target = homes_.find(server);
     if (!target) co_return all(group, deferred(target.error().detail));
     co_return co_await client_.send(*target, transaction);
 }

@@ -43,9 +43,8 @@ public:
     /// What is passed by reference outlives it. `resolver` may be null: then mail to the world
     /// waits.
     QueueRunner(RunnerSettings settings, queue::Spool& spool,
-                std::shared_ptr<state::Replica> replica, const cluster::TopologyTable& topology,
-                frontend::HostAddresses& hosts, const frontend::UpstreamSettings& upstream,
-                NodeName node, net::Resolver* resolver);
+                const cluster::TopologyTable& topology, frontend::HostAddresses& hosts,
+                const frontend::UpstreamSettings& upstream, NodeName node, net::Resolver* resolver);
     ~QueueRunner();
     QueueRunner(const QueueRunner&) = delete;
     QueueRunner& operator=(const QueueRunner&) = delete;
@@ -103,6 +102,8 @@ private:
                                       Answerer& from);
     Task<TransactionResult> send_out(const RecipientGroup& group, Transaction transaction,
                                      Answerer& from);
+    Task<TransactionResult> send_to(const cluster::MailServer& server, const RecipientGroup& group,
+                                    const Transaction& transaction);
     static TransactionResult all(const RecipientGroup& group, const RecipientResult& result);
 
     const RunnerSettings settings_;

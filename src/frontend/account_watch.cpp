@@ -20,23 +20,25 @@ std::string_view why_it_ends(const cluster::SessionInfo& session,
     return {};
 }
 
-AccountWatch::AccountWatch(std::shared_ptr<state::Replica> replica,
-                           const cluster::TopologyTable& topology,
+AccountWatch::AccountWatch(const cluster::TopologyTable& topology,
                            const cluster::SessionTable& sessions, Kick kick)
-    : replica_(std::move(replica)),
+    : sources_(topology.sources()),
       sessions_(sessions),
       kick_(std::move(kick)),
-      directory_(replica_, topology) {}
+      directory_(topology) {}
 
 AccountWatch::~AccountWatch() { stop(); }
 
 void AccountWatch::start() {
-    watch_ = replica_->watch([this](const state::Changed& some) { changed(some); });
+    for (const cluster::DirectorySource& source : sources_) {
+        watches_.push_back(
+            source.replica->watch([this](const state::Changed& some) { changed(some); }));
+    }
     thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
 }
 
 void AccountWatch::stop() {
-    watch_ = {};
+    watches_.clear();
     if (!thread_.joinable()) return;
     thread_.request_stop();
     thread_.join();

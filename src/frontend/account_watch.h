@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <thread>
+#include <vector>
 
 #include "cluster/directory.h"
 #include "cluster/session_table.h"
@@ -30,8 +31,8 @@ public:
     using Kick = std::function<void(cluster::SessionHandle handle, const std::string& reason)>;
 
     /// What is passed by reference must outlive it.
-    AccountWatch(std::shared_ptr<state::Replica> replica, const cluster::TopologyTable& topology,
-                 const cluster::SessionTable& sessions, Kick kick);
+    AccountWatch(const cluster::TopologyTable& topology, const cluster::SessionTable& sessions,
+                 Kick kick);
     ~AccountWatch();
     AccountWatch(const AccountWatch&) = delete;
     AccountWatch& operator=(const AccountWatch&) = delete;
@@ -51,7 +52,7 @@ private:
     void run(const std::stop_token& stop);
     void look(const Addresses* addresses);
 
-    std::shared_ptr<state::Replica> replica_;
+    const cluster::DirectorySources sources_;
     const cluster::SessionTable& sessions_;
     Kick kick_;
     cluster::Directory directory_;  ///< of the thread
@@ -60,7 +61,7 @@ private:
     std::condition_variable_any woken_;
     Addresses addresses_;
     bool all_ = false;
-    state::Watch watch_;
+    std::vector<state::Watch> watches_;
     std::jthread thread_;
 };
 

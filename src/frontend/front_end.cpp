@@ -4,21 +4,19 @@
 
 namespace muster::frontend {
 
-FrontEnd::FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
-                   const cluster::TopologyTable& topology, cluster::HealthTable& health,
-                   Verifier* verifier, net::BlockingPool& pool,
+FrontEnd::FrontEnd(Settings settings, const cluster::TopologyTable& topology,
+                   cluster::HealthTable& health, Verifier* verifier, net::BlockingPool& pool,
                    std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service,
                    std::function<std::unique_ptr<RequestService>(Worker&)> make_map_service)
     : settings_(std::move(settings)),
       guard_(settings_.limits, settings_.upstream.connect_time),
       hosts_(topology),
       sessions_(settings_.workers, settings_.limits.connections),
-      accounts_(replica, topology, sessions_,
+      accounts_(topology, sessions_,
                 [this](cluster::SessionHandle handle, const std::string& reason) {
                     workers_[handle.shard]->kick(handle, reason);
                 }),
       shared_{settings_,
-              std::move(replica),
               topology,
               health,
               sessions_,

@@ -18,9 +18,8 @@ namespace muster::frontend {
 class FrontEnd {
 public:
     /// What is passed by reference must outlive the front end.
-    FrontEnd(Settings settings, std::shared_ptr<state::Replica> replica,
-             const cluster::TopologyTable& topology, cluster::HealthTable& health,
-             Verifier* verifier, net::BlockingPool& pool,
+    FrontEnd(Settings settings, const cluster::TopologyTable& topology,
+             cluster::HealthTable& health, Verifier* verifier, net::BlockingPool& pool,
              std::function<std::unique_ptr<RequestService>(Worker&)> make_mail_service = {},
              std::function<std::unique_ptr<RequestService>(Worker&)> make_map_service = {});
     ~FrontEnd();

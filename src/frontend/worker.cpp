@@ -38,7 +38,7 @@ Counters::Counters(cluster::Service service)
 Worker::Worker(const Shared& shared, std::size_t number)
     : shared_(shared),
       number_(number),
-      directory_(shared.replica, shared.topology),
+      directory_(shared.topology),
       targets_(shared.settings.upstream, shared.settings.node),
       unknown_budget_(kUnknownBurst),
       unknown_refilled_(net::Clock::now()) {

@@ -34,7 +34,6 @@ class Worker;
 /// What the workers of a front end share. Everything in it is thread-safe and outlives them.
 struct Shared {
     const Settings& settings;
-    std::shared_ptr<state::Replica> replica;
     const cluster::TopologyTable& topology;
     cluster::HealthTable& health;
     cluster::SessionTable& sessions;

@@ -178,13 +178,26 @@ Task<void> InLine::hand_over(const Message& message, Group& group, net::Clock::t
     };
     const auto topology = worker_.directory().topology();
     worker_.targets().follow(topology);
-    const auto server = cluster::mail_server(*topology, group.home);
-    if (!server) co_return all_are(not_reached(server.error().detail));
-    const auto target = homes_.find(*server);
-    if (!target) co_return all_are(not_reached(target.error().detail));
+    const auto servers = cluster::mail_servers(*topology, group.home);
+    if (!servers) co_return all_are(not_reached(servers.error().detail));
+    for (const cluster::MailServer& server : *servers) {
+        const auto target = homes_.find(server);
+        if (!target) {
+            all_are(not_reached(target.error().detail));
+            continue;
+        }
+        co_await hand_over_to(message, group, server, *target, until);
+        if (group.reached) break;
+    }
+}
 
+Task<void> InLine::hand_over_to(const Message& message, Group& group,
+                                const cluster::MailServer& server,
+                                std::shared_ptr<const delivery::MailTarget> target,
+                                net::Clock::time_point until) {
+    auto& targets = message.transaction.targets;
     const queue::Envelope envelope = envelope_of(message.transaction);
-    const bool is_member = server->server->server.kind == cluster::ServerKind::Dovecot;
+    const bool is_member = server.server->server.kind == cluster::ServerKind::Dovecot;
     const std::string forward = is_member ? forward_fields(message) : std::string();
     std::vector<delivery::Recipient> recipients;
     recipients.reserve(group.targets.size());
@@ -211,15 +224,15 @@ Task<void> InLine::hand_over(const Message& message, Group& group, net::Clock::t
         .ret = delivery::ret_text(envelope.ret),
         .envelope_id = envid,
         .until = until};
-    const auto done = co_await client_.send(*target, transaction);
+    const auto done = co_await client_.send(std::move(target), transaction);
     group.reached = done.reached;
     for (std::size_t i = 0; i < group.targets.size(); ++i) {
         Target& one = targets[group.targets[i]];
         one.result = done.recipients[i];
-        one.in_mailbox = server->service == cluster::Service::Lmtp;
+        one.in_mailbox = server.service == cluster::Service::Lmtp;
         if (done.recipients[i].uncertain) counters_.uncertain.add();
     }
-    const cluster::CheckTarget which{group.home, server->service};
+    const cluster::CheckTarget which{server.server->server.name, server.service};
     auto& health = worker_.shared().health;
     if (done.reached) {
         health.traffic_succeeded(which);

@@ -53,6 +53,10 @@ private:
 
     std::vector<Group> groups_of(const MailTransaction& transaction) const;
     Task<void> hand_over(const Message& message, Group& group, net::Clock::time_point until);
+    /// To one of the servers that can take it.
+    Task<void> hand_over_to(const Message& message, Group& group, const cluster::MailServer& server,
+                            std::shared_ptr<const delivery::MailTarget> target,
+                            net::Clock::time_point until);
     /// Targets that have the message already, from a try whose answer was lost.
     void note_known_results(const Message& message);
     Task<void> hand_over_all(const Message& message, std::vector<Group>& groups);

@@ -19,8 +19,32 @@ bool is_account(const wire::smtp::Path& path, const MailRoute& route) {
     return own && own->text == route.targets.front().address;
 }
 
+/// A route's host as Postfix writes those whose MX is not looked up.
+std::string nexthop(const cluster::MailHost& host) {
+    const std::string name = '[' + host.name + ']';
+    return host.port == cluster::MailHost{}.port ? name : name + ':' + std::to_string(host.port);
+}
+
+/// The front ends of another network, for Postfix to try in turn.
+MapAnswer transport_to_exits(const cluster::Topology& topology, const cluster::Network& network) {
+    std::string hosts;
+    for (const ServerName& exit : network.exits) {
+        const cluster::ServerView* view = topology.server(exit.view());
+        if (view == nullptr) continue;
+        const auto* smtp = view->server.service(cluster::Service::Smtp);
+        if (smtp == nullptr) continue;
+        if (!hosts.empty()) hosts += ", ";
+        hosts += nexthop({view->server.host, smtp->port});
+    }
+    if (hosts.empty()) return temporary("network-has-no-front-end");
+    return {Status::Ok, "smtp:" + hosts};
+}
+
 /// Other servers keep mail for a home that is down themselves.
 MapAnswer transport_to(const cluster::Topology& topology, const ServerName& home) {
+    if (const cluster::Network* network = topology.network_at(home)) {
+        return transport_to_exits(topology, *network);
+    }
     const cluster::ServerView* view = topology.server(home.text);
     if (view == nullptr) return temporary("home-missing");
     const cluster::Server& server = view->server;
@@ -34,12 +58,6 @@ MapAnswer transport_to(const cluster::Topology& topology, const ServerName& home
         return {Status::Ok, "smtp:" + at(*smtp)};
     }
     return temporary("home-offers-no-mail-service");
-}
-
-/// A route's host as Postfix writes those whose MX is not looked up.
-std::string nexthop(const cluster::MailHost& host) {
-    const std::string name = '[' + host.name + ']';
-    return host.port == cluster::MailHost{}.port ? name : name + ':' + std::to_string(host.port);
 }
 
 MapAnswer transport_of(const cluster::Domain& remote) {
@@ -116,7 +134,7 @@ MapAnswer MailMaps::address(std::string_view key, Map map) {
         return temporary(route.error().detail);
     }
     if (route->verdict == MailVerdict::Unknown &&
-        !cluster::knows_all_addresses(directory_, patience_)) {
+        !cluster::knows_all_addresses(directory_, *route, patience_)) {
         return temporary("unknown to a directory that has not heard of a master for long");
     }
     return map(*path, *route);

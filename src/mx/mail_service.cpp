@@ -83,6 +83,7 @@ bool MailService::is_own_server(const IpAddress& client) {
         own_servers_ = {.of = topology};
         for (const cluster::ServerView& view : topology->servers()) {
             if (view.server.kind != cluster::ServerKind::Dovecot) continue;
+            if (!cluster::is_of_own_cluster(view.server.name.view())) continue;
             if (const auto address = IpAddress::parse(view.server.host)) {
                 own_servers_.addresses.insert(*address);
             } else {

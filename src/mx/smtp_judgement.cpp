@@ -78,7 +78,7 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
         case cluster::MailVerdict::Accept: break;
         case cluster::MailVerdict::Unknown:
             ++unknown_;
-            return cluster::knows_all_addresses(service_.worker().directory(),
+            return cluster::knows_all_addresses(service_.worker().directory(), route,
                                                 service_.settings().stale_after)
                        ? kUnknownRecipient
                        : kUnknownSoFar;

@@ -36,7 +36,7 @@ protected:
         EXPECT_TRUE(writer_.set_alias("k@d.org", {"kate@d.org"}));
         EXPECT_TRUE(writer_.set_alias("all@d.org", {"kate@d.org", "x@elsewhere.example"}));
         topology_ = std::make_unique<TopologyTable>(replica_, health_);
-        directory_ = std::make_unique<Directory>(replica_, *topology_);
+        directory_ = std::make_unique<Directory>(*topology_);
     }
 
     void create(const std::string& address) {
@@ -161,7 +161,7 @@ TEST(EmptyReplica, CanSayNothingOfAnyName) {
     const auto replica = state::Replica::of_folder(folder.path()).value();
     HealthTable health;
     const TopologyTable topology(replica, health);
-    Directory directory(replica, topology);
+    Directory directory(topology);
     EXPECT_EQ(directory.locate("kate@d.org", {}).error().kind, ErrorKind::Unavailable);
     EXPECT_TRUE(directory.topology()->servers().empty());
 }

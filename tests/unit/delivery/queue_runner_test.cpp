@@ -128,8 +128,8 @@ protected:
         hosts_.reset();
         topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
         hosts_ = std::make_unique<frontend::HostAddresses>(*topology_);
-        runner_ = std::make_unique<QueueRunner>(settings_, *spool_, replica_, *topology_, *hosts_,
-                                                upstream_, NodeName("fe1"), resolver_.get());
+        runner_ = std::make_unique<QueueRunner>(settings_, *spool_, *topology_, *hosts_, upstream_,
+                                                NodeName("fe1"), resolver_.get());
         runner_->start();
     }
     queue::QueueId put(const std::vector<std::string>& recipients,

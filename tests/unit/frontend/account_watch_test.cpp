@@ -33,7 +33,7 @@ protected:
         replica_ = state::Replica::of_store(*store_, store_->file());
         topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
         watch_ = std::make_unique<AccountWatch>(
-            replica_, *topology_, sessions_,
+            *topology_, sessions_,
             [this](cluster::SessionHandle handle, const std::string& reason) {
                 const std::scoped_lock lock(mutex_);
                 kicked_.push_back(std::to_string(handle.slot) + " " + reason);

@@ -103,8 +103,7 @@ protected:
             settings.listeners.push_back(
                 {service, *Endpoint::parse("127.0.0.1:0"), cluster::TlsMode::None, {}, {}});
         }
-        front_end_ =
-            std::make_unique<FrontEnd>(settings, replica_, *topology_, health_, &verifier_, pool_);
+        front_end_ = std::make_unique<FrontEnd>(settings, *topology_, health_, &verifier_, pool_);
         EXPECT_TRUE(front_end_->start());
     }
     ~FrontEndTest() override {

@@ -49,7 +49,7 @@ protected:
     }
     void open() {
         topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
-        directory_ = std::make_unique<cluster::Directory>(replica_, *topology_);
+        directory_ = std::make_unique<cluster::Directory>(*topology_);
         maps_ = std::make_unique<MailMaps>(*directory_, "mx.d.org", net::Duration{60'000});
     }
 
