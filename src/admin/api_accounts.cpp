@@ -270,10 +270,20 @@ constexpr std::array kRoutes{
     ApiRoute{"POST", "/v1/accounts/{}/rename", RunsOn::Master, "account rename", rename_account},
 };
 
+bool is_of_followed_network(const NodeContext& node, std::string_view typed) {
+    const auto name = cluster::parse_login(typed);
+    if (!name || !name->domain) return false;
+    const cluster::Domain* domain = node.topology->current()->domain(name->domain->text);
+    return domain != nullptr && domain->directory != 0;
+}
+
 }  // namespace
 
 Result<AccountAddress> address_here(NodeContext& node, std::string_view typed) {
-    if (node.is_master()) return cluster::DirectoryWriter(*node.directory).resolve(typed);
+    if (node.is_master()) {
+        auto address = cluster::DirectoryWriter(*node.directory).resolve(typed);
+        if (address || !is_of_followed_network(node, typed)) return address;
+    }
     auto name = cluster::parse_login(typed);
     if (!name) return std::unexpected(name.error());
     if (!name->domain) return fail(ErrorKind::Syntax, "an address is local@domain");

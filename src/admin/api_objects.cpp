@@ -4,6 +4,7 @@
 #include <array>
 
 #include "admin/api.h"
+#include "admin/domain_views.h"
 #include "admin/fan_out.h"
 #include "admin/peer_answers.h"
 #include "admin/presence.h"
@@ -183,6 +184,7 @@ json observations(NodeContext& node, const ObjectKind& kind, const ApiCall& call
 
 ApiResult list_objects(NodeContext& node, ApiCall& call) {
     const ObjectKind& kind = kind_of(call);
+    if (kind.path == "domains") return list_domains(node, call);
     state::ReplicaReader reader(node.replica);
     const std::size_t limit = query_number(call, "limit", 10'000, 100'000);
     const std::string first(kind.prefix);
@@ -203,6 +205,7 @@ ApiResult show_object(NodeContext& node, ApiCall& call) {
     const ObjectKind& kind = kind_of(call);
     const auto wanted = kind.normalise(node, call.names[0]);
     if (!wanted) return std::unexpected(wanted.error());
+    if (kind.path == "domains") return show_domain(node, *wanted);
     state::ReplicaReader reader(node.replica);
     const auto row = reader.find(std::string(kind.prefix) + *wanted);
     if (!row) return std::unexpected(row.error());
@@ -235,6 +238,10 @@ Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& 
     return seal_secrets(kind.prefix, object, json(), node.identity.seal_secret());
 }
 
+/// What is shown of objects and does not stand in the state.
+constexpr std::array kDerived{"name", "observed",  "state",   "network",
+                              "here", "inherited", "also_in", "misfit"};
+
 struct Existing {
     json value;
     Revision revision = 0;
@@ -256,7 +263,7 @@ ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
     if (!before) return std::unexpected(before.error());
     if (patch && before->value.is_null()) return fail(ErrorKind::NotFound, "no " + *wanted);
     json given = call.body;
-    for (const char* derived : {"name", "observed", "state"}) given.erase(derived);
+    for (const char* derived : kDerived) given.erase(derived);
     if (auto ready = prepare_secrets(node, kind, given); !ready) {
         return std::unexpected(ready.error());
     }
@@ -334,6 +341,12 @@ constexpr std::array kRoutes{
     MUSTER_OBJECT_ROUTES("credentials", "credential", Master, Short),
     MUSTER_OBJECT_ROUTES("administrators", "administrator", Master, Short),
     MUSTER_OBJECT_ROUTES("aliases", "alias", AnyNode, Short),
+    ApiRoute{"GET", "/v1/exceptions", RunsOn::AnyNode, "", list_exceptions},
+    ApiRoute{"PUT", "/v1/exceptions/domains/{}", RunsOn::AnyNode, "exception set", put_exception},
+    ApiRoute{"PATCH", "/v1/exceptions/domains/{}", RunsOn::AnyNode, "exception change",
+             change_exception},
+    ApiRoute{"DELETE", "/v1/exceptions/domains/{}", RunsOn::AnyNode, "exception remove",
+             delete_exception},
     ApiRoute{"POST", "/v1/servers/{}/drain", RunsOn::Master, "server drain", drain},
     ApiRoute{"POST", "/v1/servers/{}/resume", RunsOn::Master, "server resume", resume},
     ApiRoute{"POST", "/v1/servers/{}/check", RunsOn::AnyNode, "", check_server, Takes::Long},

@@ -1,5 +1,6 @@
 // Verbs of domains, servers, nodes, aliases, settings, certificates, credentials, administrators.
 
+#include <algorithm>
 #include <array>
 
 #include "admin/commands.h"
@@ -70,22 +71,52 @@ std::unexpected<Error> wrong_usage(const Error& error) {
 
 struct ObjectArguments {
     std::string name;
+    bool here = false;                 ///< for the node that is asked alone
+    std::vector<std::string> inherit;  ///< fields that are to be as the directory says
     CLI::App* app = nullptr;
 };
+
+/// `domain set --here`: what the node that is asked does otherwise.
+Result<> change_here(Commands& commands, const ObjectVerbs& verbs,
+                     const ObjectArguments& arguments) {
+    const std::string path = path_of("/v1/exceptions/domains/", arguments.name);
+    const auto words = arguments.app->remaining();
+    if (words.empty() && arguments.inherit == std::vector<std::string>{"all"}) {
+        return commands.change("DELETE", path, nullptr,
+                               "domain " + arguments.name + " has no exceptions here");
+    }
+    json change{{"inherit", arguments.inherit}};
+    if (!words.empty() || arguments.inherit.empty()) {
+        const auto object = object_from(verbs.fields, words);
+        if (!object) return wrong_usage(object.error());
+        change["set"] = *object;
+    }
+    return commands.change("PATCH", path, change, "domain " + arguments.name + " changed here");
+}
 
 /// `add` and `set`: fields stand in what CLI11 has left over.
 void add_writing_verb(Commands& commands, CLI::App* group, const ObjectVerbs& verbs, bool create) {
     const auto arguments = std::make_shared<ObjectArguments>();
     arguments->app = commands.verb(
         group, create ? "add" : "set", create ? "Add one; fields as below" : "Change fields of one",
-        [&commands, arguments, create, path = verbs.path, fields = verbs.fields,
-         noun = std::string(verbs.noun)]() -> Result<> {
-            const auto object = object_from(fields, arguments->app->remaining());
+        [&commands, arguments, create, verbs]() -> Result<> {
+            if (arguments->here) return change_here(commands, verbs, *arguments);
+            const auto object = object_from(verbs.fields, arguments->app->remaining());
             if (!object) return wrong_usage(object.error());
             return commands.change(
-                create ? "PUT" : "PATCH", path_of(path, arguments->name, create ? "?create=1" : ""),
-                *object, noun + " " + arguments->name + (create ? " added" : " changed"));
+                create ? "PUT" : "PATCH",
+                path_of(verbs.path, arguments->name, create ? "?create=1" : ""), *object,
+                std::string(verbs.noun) + " " + arguments->name + (create ? " added" : " changed"));
         });
+    if (!create && std::string(verbs.noun) == "domain") {
+        CLI::Option* here = arguments->app->add_flag(
+            "--here", arguments->here, "For this node alone, whatever the cluster's state says");
+        arguments->app
+            ->add_option("--inherit", arguments->inherit,
+                         "With --here: a field that is to be as the state says again; all: all")
+            ->needs(here)
+            ->delimiter(',');
+    }
     arguments->app->allow_extras();
     arguments->app->footer(describe(verbs.fields));
     arguments->app->add_option("name", arguments->name, "Name")->required();
@@ -120,6 +151,42 @@ void add_reading_verbs(Commands& commands, CLI::App* group, const std::string& p
                    [&commands, path](const std::string& name) {
                        return commands.show(path_of(path, name),
                                             [](const json& object) { say(format_object(object)); });
+                   });
+}
+
+/// Columns that only some nodes have something for stand there only then.
+void print_domains(const json& domains, std::vector<Column> columns) {
+    for (const Column& column :
+         {Column{"NETWORK", "network"}, Column{"ALSO IN", "also_in"}, Column{"HERE", "here"}}) {
+        const bool is_used = std::ranges::any_of(domains, [&column](const json& domain) {
+            return domain.contains(std::string(column.field));
+        });
+        if (is_used) columns.push_back(column);
+    }
+    say(format_table(domains, columns));
+}
+
+/// "tls: verified" and, of what is this node's own, "(here; inherited: automatic)".
+void print_domain(json domain) {
+    const json inherited = domain.value("inherited", json::object());
+    for (const auto& [field, value] : inherited.items()) {
+        domain[field] = format_value(domain.value(field, json())) +
+                        " (here; inherited: " + format_value(value) + ")";
+    }
+    domain.erase("inherited");
+    domain.erase("here");
+    say(format_object(domain));
+}
+
+void add_domain_reading_verbs(Commands& commands, CLI::App* group, const ObjectVerbs& verbs) {
+    commands.verb(group, "list", "List all", [&commands, columns = verbs.columns] {
+        return commands.show("/v1/domains", [&columns](const json& answer) {
+            print_domains(answer.value("domains", json::array()), columns);
+        });
+    });
+    add_named_verb(commands, group, "show", "Show one with all its fields",
+                   [&commands](const std::string& name) {
+                       return commands.show(path_of("/v1/domains/", name), print_domain);
                    });
 }
 
@@ -289,7 +356,11 @@ void add_certificate_commands(Commands& commands) {
 void add_object_commands(Commands& commands) {
     for (const ObjectVerbs& verbs : object_verbs()) {
         CLI::App* group = commands.group(verbs.noun, verbs.text);
-        add_reading_verbs(commands, group, verbs.path, verbs.list, verbs.columns);
+        if (std::string(verbs.noun) == "domain") {
+            add_domain_reading_verbs(commands, group, verbs);
+        } else {
+            add_reading_verbs(commands, group, verbs.path, verbs.list, verbs.columns);
+        }
         if (verbs.may_add) add_writing_verb(commands, group, verbs, true);
         add_writing_verb(commands, group, verbs, false);
         add_remove_verb(commands, group, verbs.noun, verbs.path);

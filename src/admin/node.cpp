@@ -6,6 +6,7 @@
 #include "admin/agent_hooks.h"
 #include "admin/back_end_settings.h"
 #include "admin/backup.h"
+#include "admin/exception_file.h"
 #include "admin/files.h"
 #include "admin/front_end_settings.h"
 #include "admin/mail_settings.h"
@@ -80,7 +81,12 @@ Result<> Node::start_parts() {
     if (auto locked = lock_folder(); !locked) return locked;
     remove_torn_backups(context_.config.node.state_dir);
     if (auto opened = open_state(); !opened) return opened;
-    topology_ = std::make_unique<cluster::TopologyTable>(context_.replica, health_);
+    exceptions_ =
+        std::make_unique<ExceptionFile>(context_.config.node.state_dir + "/exceptions.json");
+    context_.exceptions = exceptions_.get();
+    cluster::DirectorySources sources{{.name = {}, .replica = context_.replica}};
+    topology_ = std::make_unique<cluster::TopologyTable>(std::move(sources), health_,
+                                                         exceptions_->exceptions());
     context_.topology = topology_.get();
     if (auto prepared = prepare_front_end(); !prepared) return prepared;
     if (auto started = start_agent(); !started) return started;

@@ -81,6 +81,7 @@ private:
     state::Stores stores_;  ///< empty unless this node is a master
     NodeContext context_;
     cluster::HealthTable health_;
+    std::unique_ptr<ExceptionFile> exceptions_;
     std::unique_ptr<cluster::TopologyTable> topology_;
     PeerVerifier verifier_{context_};
     frontend::UpstreamSettings upstream_settings_;

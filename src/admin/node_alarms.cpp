@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "admin/exception_file.h"
 #include "admin/files.h"
 #include "admin/issued.h"
 #include "admin/presence.h"
@@ -15,6 +16,7 @@ namespace {
 
 constexpr std::chrono::minutes kStale{15};
 constexpr std::chrono::hours kTellAgain{6};
+constexpr std::size_t kMostConflicts = 20;  ///< alarms, one each
 
 void add(std::vector<Alarm>& alarms, std::string about, std::string text, bool severe) {
     alarms.push_back({std::move(about), std::move(text), severe});
@@ -77,6 +79,40 @@ std::vector<WatchedEnd> watched_ends(const NodeContext& node) {
     return ends;
 }
 
+/// What does not fit together of the directories that this node reads, and its exceptions.
+std::vector<Alarm> network_alarms(const NodeContext& node) {
+    std::vector<Alarm> alarms;
+    const auto topology = node.topology->current();
+    const auto shown = [](const std::string& network) {
+        return network.empty() ? std::string("the own cluster") : "network " + network;
+    };
+    for (const cluster::DomainConflict& conflict : topology->parts().conflicts) {
+        if (alarms.size() == kMostConflicts) break;
+        std::string others;
+        for (std::size_t i = 1; i < conflict.networks.size(); ++i) {
+            (others += others.empty() ? "" : ", ") += shown(conflict.networks[i]);
+        }
+        add(alarms, "domain " + conflict.domain.text,
+            "is taken from " + shown(conflict.networks.front()) + " and is in " + others + ", too",
+            false);
+    }
+    for (const cluster::ServerView& view : topology->servers()) {
+        const bool is_own = cluster::is_of_own_cluster(view.server.name.view());
+        if (is_own || view.server.login != cluster::LoginMode::Master) continue;
+        add(alarms, "server " + view.server.name.text,
+            "takes logins by its master user only: nobody can log in there through this node",
+            false);
+    }
+    for (const auto& [domain, why] : topology->parts().misfits) {
+        add(alarms, "exception for " + domain, "does not fit and is not heeded: " + why, false);
+    }
+    if (const std::string trouble = node.exceptions->trouble(); !trouble.empty()) {
+        add(alarms, "exceptions.json", "cannot be read, no exception is in force: " + trouble,
+            true);
+    }
+    return alarms;
+}
+
 constexpr const char* kEnds = "muster_certificate_ends_timestamp_seconds";
 
 void show_end(const std::string& about, WallTime end) {
@@ -120,6 +156,7 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
                 true);
         }
     }
+    for (Alarm& alarm : network_alarms(node)) alarms.push_back(std::move(alarm));
     if (node.presence != nullptr) {
         for (Alarm& alarm :
              node.presence->alarms(other_members(node), node.config.cluster.absent_after,

@@ -33,6 +33,7 @@ namespace muster::admin {
 class Peers;
 class Administrators;
 class Presence;
+class ExceptionFile;
 
 /// What the API may ask of the other halves of the node. An empty function: the node has not got
 /// that role. All are called on blocking threads.
@@ -72,6 +73,7 @@ struct NodeContext {
     std::shared_ptr<state::Replica> replica;
     cluster::TopologyTable* topology = nullptr;
     cluster::HealthTable* health = nullptr;
+    ExceptionFile* exceptions = nullptr;
     const cluster::SessionTable* sessions = nullptr;  ///< null without the role frontend
     queue::Spool* queue = nullptr;                    ///< null when this node stores no mail
     NodeHooks hooks;

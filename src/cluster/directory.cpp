@@ -12,7 +12,9 @@ namespace {
 /// An account's home in memory: that of a followed network bears its name.
 ServerName home_of(std::string_view home, const Topology& topology, const Domain* domain) {
     ServerName result(home);
-    if (!home.empty()) result.text += topology.network_of(domain).suffix;
+    if (domain && domain->directory != 0 && !home.empty()) {
+        result.text += topology.network_of(domain).suffix;
+    }
     return result;
 }
 
