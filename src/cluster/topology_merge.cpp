@@ -80,6 +80,8 @@ private:
         all_.settings = own.settings;
         all_.certificates = own.certificates;
         all_.credentials = own.credentials;
+        all_.secrets = own.secrets;
+        all_.dkim_keys = own.dkim_keys;
     }
 
     void take_domains(const TopologyParts& from, SourceMode mode, const std::string& suffix) {
