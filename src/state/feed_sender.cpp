@@ -49,12 +49,10 @@ void append_next(std::string& out, std::string_view key) {
     out += "}\n";
 }
 
-void append_mark(std::string& out, const Cursor& cursor, bool complete) {
-    using std::chrono::milliseconds;
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    const auto time = complete ? std::chrono::duration_cast<milliseconds>(now).count() : 0;
+/// `as_of` is 0 where more is to come.
+void append_mark(std::string& out, const Cursor& cursor, std::chrono::milliseconds as_of) {
     out.append(R"({"cursor":")").append(format(cursor));
-    out.append(R"(","time":)").append(std::to_string(time)).append("}\n");
+    out.append(R"(","time":)").append(std::to_string(as_of.count())).append("}\n");
 }
 
 std::size_t within_limits(std::size_t limit) {
@@ -72,7 +70,7 @@ Result<std::string> copy_page(Store& store, Scope scope, std::string_view from, 
         append_entry(out, entry.key, entry.value, entry.revision);
     }
     if (!page->next.empty()) append_next(out, page->next);
-    append_mark(out, page->head, true);
+    append_mark(out, page->head, store.as_of());
     return out;
 }
 
@@ -89,7 +87,7 @@ Result<std::string> digest_page(Store& store, Scope scope, std::string_view from
         digest = {};
     }
     if (!page->next.empty()) append_next(out, page->next);
-    append_mark(out, page->head, true);
+    append_mark(out, page->head, store.as_of());
     return out;
 }
 
@@ -117,7 +115,7 @@ Result<std::string> ChangeStream::next() {
         }
     }
     position_ = batch->next;
-    append_mark(out, position_, !more_);
+    append_mark(out, position_, more_ ? std::chrono::milliseconds{} : store_.as_of());
     return out;
 }
 

@@ -259,6 +259,7 @@ Result<> FollowerSession::take_change(Change change) {
 
 Result<> FollowerSession::take_terms(const TermsLine& terms) {
     terms_seen_ = true;
+    writer_.note_terms(terms.terms);
     const ReplicaPosition& position = writer_.position();
     if (position.settle.empty()) return {};
     // Pages were read from a history that this source has to share, too.

@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include "state/sqlite_store.h"
+
 namespace muster::state {
 namespace {
 
@@ -18,6 +20,10 @@ using Stage = ReplicaPosition::Stage;
 constexpr std::size_t kMaxKeysTold = 1'000;
 /// Rows compared in one transaction of a repair.
 constexpr std::size_t kRepairRows = 5'000;
+/// Changes that a node which may lead remembers for those that follow it, and how many more may
+/// gather before the oldest go.
+constexpr std::uint64_t kLogLimit = 1'000'000;
+constexpr std::uint64_t kLogSlack = 10'000;
 constexpr std::array<std::string_view, 4> kStages{"empty", "copying", "repairing", "following"};
 
 const Cursor& later(const Cursor& a, const Cursor& b) {
@@ -35,7 +41,30 @@ Result<Cursor> stored_cursor(Meta& meta, std::string_view name) {
 
 std::string stored(const Cursor& cursor) { return cursor.empty() ? "" : format(cursor); }
 
+/// Anything else under that name is a master's, or none of ours.
+bool is_former_master(const std::filesystem::path& file) {
+    std::error_code ignored;
+    if (!std::filesystem::exists(file, ignored)) return false;
+    auto database = Database::open(file, Database::Mode::Existing);
+    if (!database) return false;
+    auto meta = Meta::of(*database);
+    if (!meta) return false;
+    const auto leads = meta->text(kLeadsRow);
+    return leads && *leads == "0";
+}
+
 }  // namespace
+
+StoreWriter::MetaRows replica_rows(const Cursor& cursor) {
+    return {{std::string(kLeadsRow), "0"},
+            {std::string(kHandOverRow), ""},
+            {"whole", "1"},
+            {"stage", std::string(kStages[static_cast<std::size_t>(Stage::Following)])},
+            {"cursor", stored(cursor)},
+            {"next", ""},
+            {"settle", ""},
+            {"scope", std::to_string(static_cast<int>(Scope::All))}};
+}
 
 std::vector<ReplicaFile> replica_files(const std::filesystem::path& folder) {
     static constexpr std::string_view kBefore = "replica-";
@@ -51,6 +80,8 @@ std::vector<ReplicaFile> replica_files(const std::filesystem::path& folder) {
             std::from_chars(name.data() + kBefore.size(), end, file.number);
         if (error == std::errc{} && stopped == end) files.push_back(std::move(file));
     }
+    const auto former = directory_file(folder);
+    if (is_former_master(former)) files.push_back({0, former});
     std::ranges::sort(files, {}, &ReplicaFile::number);
     return files;
 }
@@ -85,7 +116,7 @@ Result<std::unique_ptr<ReplicaWriter>> ReplicaWriter::open(std::shared_ptr<Repli
 }
 
 Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode mode) {
-    for (Statement* statement : {&put_, &put_newer_, &erase_, &erase_older_, &scan_}) {
+    for (Statement* statement : {&put_, &put_newer_, &erase_, &erase_older_, &scan_, &log_}) {
         *statement = {};
     }
     meta_ = {};
@@ -99,12 +130,13 @@ Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode
     static constexpr std::string_view kUpsert =
         "INSERT INTO entry VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET "
         "value = excluded.value, revision = excluded.revision";
-    const std::array<std::pair<Statement*, std::string>, 5> sql{{
+    const std::array<std::pair<Statement*, std::string>, 6> sql{{
         {&put_, std::string(kUpsert)},
         {&put_newer_, std::string(kUpsert) + " WHERE excluded.revision > entry.revision"},
         {&erase_, "DELETE FROM entry WHERE key = ?1"},
         {&erase_older_, "DELETE FROM entry WHERE key = ?1 AND revision <= ?2"},
         {&scan_, "SELECT key, value, revision FROM entry WHERE key >= ?1 ORDER BY key"},
+        {&log_, "INSERT OR REPLACE INTO change VALUES(?1, ?2, ?3, ?4)"},
     }};
     for (const auto& [statement, text] : sql) {
         auto prepared = database_.prepare(text);
@@ -112,7 +144,29 @@ Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode
         *statement = std::move(*prepared);
     }
     file_ = file;
-    return load_position();
+    if (auto loaded = load_position(); !loaded) return loaded;
+    return load_history();
+}
+
+Result<> ReplicaWriter::load_history() {
+    is_store_ = false;
+    if (scope_ != Scope::All || position_.stage != Stage::Following) return {};
+    const auto incarnation = meta_.text("incarnation");
+    if (!incarnation) return std::unexpected(incarnation.error());
+    const auto head = meta_.number("head");
+    if (!head) return std::unexpected(head.error());
+    const auto text = meta_.text("terms");
+    if (!text) return std::unexpected(text.error());
+    auto terms = parse_terms(*text);
+    if (!terms) return std::unexpected(terms.error());
+    const Cursor& cursor = position_.cursor;
+    if (*incarnation != cursor.incarnation || *head != cursor.revision) return {};
+    const auto rows = database_.number("SELECT count(*) FROM change");
+    if (!rows) return std::unexpected(rows.error());
+    log_rows_ = *rows;
+    terms_ = terms_stored_ = std::move(*terms);
+    is_store_ = true;
+    return {};
 }
 
 Result<> ReplicaWriter::load_position() {
@@ -164,7 +218,51 @@ Result<> ReplicaWriter::store_position(const ReplicaPosition& position) {
     for (const auto& [name, value] : rows) {
         if (auto done = meta_.set(name, std::string_view(value)); !done) return done;
     }
-    return {};
+    if (scope_ != Scope::All || position.stage == Stage::Following) return {};
+    is_store_ = false;  // rows of several moments stand beside each other
+    return meta_.set("incarnation", std::string_view());
+}
+
+bool ReplicaWriter::owes_history() const {
+    return scope_ == Scope::All && !terms_.empty() && (!is_store_ || terms_ != terms_stored_);
+}
+
+Result<> ReplicaWriter::store_history(const std::vector<Change>& changes, const Cursor& cursor) {
+    auto done = is_store_ ? log_changes(changes) : database_.run("DELETE FROM change");
+    if (done && !is_store_) done = meta_.set("log_floor", cursor.revision);
+    if (done && owes_history()) {
+        done = meta_.set("terms", std::string_view(format_terms(terms_)));
+        if (done) done = meta_.set("incarnation", std::string_view(cursor.incarnation));
+    }
+    if (done) done = meta_.set("head", cursor.revision);
+    return done;
+}
+
+Result<> ReplicaWriter::log_changes(const std::vector<Change>& changes) {
+    std::uint64_t ordinal = 0;
+    for (const Change& change : changes) {
+        log_.bind(1, change.revision);
+        log_.bind(2, ordinal++);
+        log_.bind(3, change.key);
+        log_.bind(4, std::uint64_t{!change.value});
+        if (auto run = log_.run(); !run) return run;
+    }
+    return log_rows_ + changes.size() > kLogLimit + kLogSlack ? trim_log() : Result<>{};
+}
+
+Result<> ReplicaWriter::trim_log() {
+    auto boundary = database_.prepare(
+        "SELECT revision FROM change ORDER BY revision DESC, ordinal DESC LIMIT 1 OFFSET ?1");
+    if (!boundary) return std::unexpected(boundary.error());
+    boundary->bind(1, kLogLimit);
+    const auto row = boundary->step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return {};
+    const Revision floor = boundary->number(0);
+    boundary->reset();
+    auto done = database_.run("DELETE FROM change WHERE revision <= " + std::to_string(floor));
+    if (done) done = meta_.set("log_floor", floor);
+    return done;
 }
 
 Result<> ReplicaWriter::begin_copy(const Cursor& start) {
@@ -224,10 +322,11 @@ Result<> ReplicaWriter::finish_copy() {
 
 Result<> ReplicaWriter::apply(const std::vector<Change>& changes, const Cursor& cursor) {
     MUSTER_CHECK(position_.stage == Stage::Following);
-    if (changes.empty() && cursor == position_.cursor) return {};
+    if (changes.empty() && cursor == position_.cursor && !owes_history()) return {};
     ReplicaPosition reached = position_;
     reached.cursor = cursor;
     if (cursor.revision >= reached.settle.revision) reached.settle = {};
+    const bool keeps_history = scope_ == Scope::All && reached.settle.empty() && !terms_.empty();
     auto done = transact([&]() -> Result<> {
         for (const Change& change : changes) {
             Statement& statement = change.value ? put_newer_ : erase_older_;
@@ -236,10 +335,19 @@ Result<> ReplicaWriter::apply(const std::vector<Change>& changes, const Cursor& 
             statement.bind(change.value ? 3 : 2, change.revision);
             if (auto run = statement.run(); !run) return run;
         }
+        if (keeps_history) {
+            if (auto stored = store_history(changes, cursor); !stored) return stored;
+        }
         return store_position(reached);
     });
     if (!done) return done;
     position_ = std::move(reached);
+    if (keeps_history) {
+        log_rows_ = is_store_ ? log_rows_ + changes.size() : 0;
+        if (log_rows_ > kLogLimit + kLogSlack) log_rows_ = kLogLimit;
+        terms_stored_ = terms_;
+        is_store_ = true;
+    }
     if (changes.empty()) return {};
     std::vector<std::string> keys;
     const bool many = changes.size() > kMaxKeysTold;

@@ -13,6 +13,7 @@
 #include "state/feed.h"
 #include "state/replica.h"
 #include "state/schema.h"
+#include "state/store_writer.h"
 
 namespace muster::state {
 
@@ -36,6 +37,10 @@ struct ReplicaPosition {
 ///
 /// A copy is made in a new file while the old one goes on serving; repairs and changes go into the
 /// file that serves.
+///
+/// A replica of all scopes belongs to a node that may lead. Once it is in step it is kept as a
+/// store: with the source's history, and with a log of changes from then on, so that others can
+/// follow it and so that it can be promoted as it stands (DirectoryStore).
 class ReplicaWriter {
 public:
     /// A replica that was filled for another scope has to be repaired first.
@@ -51,6 +56,8 @@ public:
     Result<> finish_copy();
 
     Result<> apply(const std::vector<Change>& changes, const Cursor& cursor);
+    /// The source's table of terms, which belongs to what is applied next.
+    void note_terms(std::vector<Term> terms) { terms_ = std::move(terms); }
 
     /// Without a cursor: as soon as a source answers.
     Result<> begin_repair(const Cursor& start);
@@ -73,6 +80,12 @@ private:
     Result<> transact(const std::function<Result<>()>& steps);
     Result<> store_position(const ReplicaPosition& position);
     Result<> upsert(const Entry& entry);
+    /// Whether the file lacks what would make it a store.
+    [[nodiscard]] bool owes_history() const;
+    Result<> load_history();
+    Result<> store_history(const std::vector<Change>& changes, const Cursor& cursor);
+    Result<> log_changes(const std::vector<Change>& changes);
+    Result<> trim_log();
     Result<> replace_rows(std::string_view from, std::string_view to,
                           const std::vector<Entry>& entries, std::vector<std::string>& changed,
                           std::vector<std::string>& gone);
@@ -87,10 +100,19 @@ private:
     Statement erase_;
     Statement erase_older_;
     Statement scan_;
+    Statement log_;
     ReplicaPosition position_;
+    std::vector<Term> terms_;         ///< of the source
+    std::vector<Term> terms_stored_;  ///< as they stand in the file
+    bool is_store_ = false;           ///< the file holds a history, and a log from its floor on
+    std::uint64_t log_rows_ = 0;
 };
 
-/// The files of a replica's folder: `replica-N.db`, ascending N.
+/// What makes the file of a store one of a replica that is in step at `cursor`.
+StoreWriter::MetaRows replica_rows(const Cursor& cursor);
+
+/// The files of a replica's folder: `replica-N.db`, ascending N; before them (0) a former master's
+/// `directory.db`.
 struct ReplicaFile {
     std::uint64_t number = 0;
     std::filesystem::path path;

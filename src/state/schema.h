@@ -18,6 +18,11 @@ namespace muster::state {
 /// version, of every older one and of the next one, and refuses what is newer still.
 inline constexpr std::uint64_t kFormat = 1;
 
+/// Facts of a file (Meta) that say what it is: `1` in the first, a master's; `0`, one that was a
+/// master's and is a replica's now. The second names the node that is to lead next.
+inline constexpr std::string_view kLeadsRow = "leads";
+inline constexpr std::string_view kHandOverRow = "hand_over";
+
 enum class FileKind : std::uint8_t { Store, Replica };
 
 /// Opens (or creates) a file in WAL mode, with its tables in place. Corrupt and Refused errors

@@ -7,9 +7,12 @@
 #include <cerrno>
 #include <cstring>
 #include <mutex>
+#include <random>
+#include <ranges>
 #include <utility>
 
 #include "base/log.h"
+#include "state/replica_writer.h"
 #include "state/sqlite_bulk.h"
 #include "state/store_reader.h"
 #include "state/store_writer.h"
@@ -91,6 +94,9 @@ public:
     Cursor head() override { return history().cursor(); }
     History history() override { return writer_->published(); }
     Result<> begin_term() override;
+    Result<> begin_mastership() override;
+    Result<> note_hand_over(std::string_view to) override;
+    Result<> become_replica() override;
     Watch watch(ChangeCallback callback) override { return watches_.add(std::move(callback)); }
 
     [[nodiscard]] const std::filesystem::path& file() const override { return file_; }
@@ -105,6 +111,7 @@ public:
     }
 
 private:
+    Result<> begin(std::uint64_t (*next)(std::uint64_t last, std::uint64_t random));
     Result<> check(const Transaction& transaction);
     Result<> write(const Transaction& transaction, Revision revision);
     /// Tells the operator once when the disk does not take what is written.
@@ -210,16 +217,30 @@ std::unique_ptr<BulkLoad> SqliteStoreImpl::bulk(BulkOptions options) {
     return std::make_unique<SqliteBulk>(std::move(target), std::move(options));
 }
 
-Result<> SqliteStoreImpl::begin_term() {
+Result<> SqliteStoreImpl::begin_term() { return begin(next_run); }
+
+Result<> SqliteStoreImpl::begin_mastership() { return begin(next_mastership); }
+
+Result<> SqliteStoreImpl::begin(std::uint64_t (*next)(std::uint64_t, std::uint64_t)) {
     const std::lock_guard lock(mutex_);
     History history = writer_->history();
-    Term& last = history.terms.back();
-    if (last.first == history.head + 1) {
-        ++last.number;  // nothing was written in it
-    } else {
-        history.terms.push_back({last.number + 1, history.head + 1});
-    }
-    return writer_->set_history(std::move(history));
+    const std::uint64_t last = history.terms.empty() ? 0 : history.terms.back().number;
+    std::random_device random;
+    history.begin(next(last, random()));
+    return writer_->set_history(std::move(history),
+                                {{std::string(kLeadsRow), "1"}, {std::string(kHandOverRow), ""}});
+}
+
+Result<> SqliteStoreImpl::note_hand_over(std::string_view to) {
+    const std::lock_guard lock(mutex_);
+    return writer_->set_history(writer_->history(), {{std::string(kLeadsRow), "1"},
+                                                     {std::string(kHandOverRow), std::string(to)}});
+}
+
+Result<> SqliteStoreImpl::become_replica() {
+    const std::lock_guard lock(mutex_);
+    const History& history = writer_->history();
+    return writer_->set_history(history, replica_rows(history.cursor()));
 }
 
 Result<> SqliteStoreImpl::renew_incarnation() {
@@ -227,6 +248,14 @@ Result<> SqliteStoreImpl::renew_incarnation() {
     History history = writer_->history();
     history.incarnation = make_incarnation(history.incarnation);
     return writer_->set_history(std::move(history));
+}
+
+Result<std::string> fact_of(const std::filesystem::path& file, std::string_view row) {
+    auto database = Database::open(file, Database::Mode::Existing);
+    if (!database) return std::unexpected(database.error());
+    auto meta = Meta::of(*database);
+    if (!meta) return std::unexpected(meta.error());
+    return meta->text(row);
 }
 
 }  // namespace
@@ -250,6 +279,24 @@ Result<Stores> open_stores(const std::filesystem::path& folder, SqliteStoreOptio
 
 std::filesystem::path directory_file(const std::filesystem::path& folder) {
     return folder / "directory.db";
+}
+
+std::optional<std::filesystem::path> leading_file(const std::filesystem::path& folder) {
+    const auto former = directory_file(folder);
+    std::error_code ignored;
+    // A damaged one leads, too: what to do about it is said when it is opened.
+    if (std::filesystem::exists(former, ignored) &&
+        fact_of(former, kLeadsRow).value_or("") != "0") {
+        return former;
+    }
+    for (const ReplicaFile& file : replica_files(folder) | std::views::reverse) {
+        if (fact_of(file.path, kLeadsRow).value_or("") == "1") return file.path;
+    }
+    return std::nullopt;
+}
+
+Result<std::string> noted_hand_over(const std::filesystem::path& file) {
+    return fact_of(file, kHandOverRow);
 }
 
 }  // namespace muster::state

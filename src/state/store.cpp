@@ -26,6 +26,11 @@ Transaction& Transaction::remove(std::string key) {
     return *this;
 }
 
+std::chrono::milliseconds Store::as_of() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+}
+
 std::string prefix_end(std::string_view prefix) {
     std::string end(prefix);
     while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xFF) end.pop_back();

@@ -153,7 +153,10 @@ public:
 
     virtual Cursor head() = 0;
     virtual History history() = 0;
-    /// Called when this node becomes the master: what is written from now on is a new term.
+    /// When what stands here was everything there is, in ms since 1970 by the master's clock; now,
+    /// unless this is a copy. 1: not known.
+    virtual std::chrono::milliseconds as_of();
+    /// Called when a master starts: what is written from now on is a new term of its mastership.
     virtual Result<> begin_term() = 0;
     virtual Watch watch(ChangeCallback callback) = 0;
 };

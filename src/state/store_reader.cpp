@@ -65,6 +65,10 @@ Result<> StoreReader::prepare(const std::filesystem::path& file) {
 Result<History> StoreReader::read_history() {
     auto incarnation = meta_.text("incarnation");
     if (!incarnation) return std::unexpected(incarnation.error());
+    if (incarnation->empty()) {
+        return fail(ErrorKind::Unavailable, "the source is not in step itself",
+                    "a replica that is copied or repaired is no source");
+    }
     const auto text = meta_.text("terms");
     if (!text) return std::unexpected(text.error());
     auto terms = parse_terms(*text);
@@ -72,6 +76,12 @@ Result<History> StoreReader::read_history() {
     const auto head = meta_.number("head");
     if (!head) return std::unexpected(head.error());
     return History{std::move(*incarnation), std::move(*terms), *head};
+}
+
+Result<History> StoreReader::history() {
+    Snapshot snapshot(database_);
+    if (auto done = snapshot.begin(); !done) return std::unexpected(done.error());
+    return read_history();
 }
 
 Result<std::optional<Entry>> StoreReader::get(std::string_view key) {

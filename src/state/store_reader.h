@@ -20,6 +20,8 @@ class StoreReader {
 public:
     static Result<std::unique_ptr<StoreReader>> open(const std::filesystem::path& file);
 
+    /// Unavailable while the file is a replica's that is not in step.
+    Result<History> history();
     Result<std::optional<Entry>> get(std::string_view key);
     Result<std::vector<Entry>> range(std::string_view from, std::string_view to, std::size_t limit);
     Result<Page> page(std::string_view from, std::string_view to, std::size_t limit, Scope scope);

@@ -81,11 +81,11 @@ Result<> StoreWriter::load_history() {
     return {};
 }
 
-Result<> StoreWriter::set_history(History history) {
+Result<> StoreWriter::set_history(History history, MetaRows rows) {
     if (auto done = begin(); !done) return done;
-    for (const auto& [name, value] :
-         {std::pair<const char*, std::string>{"incarnation", history.incarnation},
-          {"terms", format_terms(history.terms)}}) {
+    rows.emplace_back("incarnation", history.incarnation);
+    rows.emplace_back("terms", format_terms(history.terms));
+    for (const auto& [name, value] : rows) {
         if (auto done = meta_.set(name, std::string_view(value)); !done) {
             rollback();
             return done;

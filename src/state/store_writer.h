@@ -8,6 +8,8 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "state/cursor.h"
@@ -45,8 +47,9 @@ public:
     /// Forgets the log: who stands before `revision` repairs itself by difference.
     Result<> drop_log(Revision revision);
 
-    /// Each a transaction of its own.
-    Result<> set_history(History history);
+    /// Each a transaction of its own. `rows` are facts of the file that change with the history.
+    using MetaRows = std::vector<std::pair<std::string, std::string>>;
+    Result<> set_history(History history, MetaRows rows = {});
     void large_cache(bool on);
     void checkpoint();
     Result<> copy_to(const std::filesystem::path& target);

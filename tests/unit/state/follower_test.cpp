@@ -254,7 +254,7 @@ TEST_F(FollowerTest, ADeposedMastersChangesAreRepaired) {
     sync();
     expect_in_step();
     auto standin = *SqliteStore::open(folder_.file("standin.db"));
-    ASSERT_TRUE(standin->begin_term());
+    ASSERT_TRUE(standin->begin_mastership());
     ASSERT_TRUE(standin->commit(Transaction().put("account/a100", R"({"kept":1})")));
     std::swap(store_, standin);
     wire_->store = store_.get();
@@ -283,7 +283,7 @@ TEST_F(FollowerTest, ACopyFromADeposedMasterIsSettledBeforeItIsTrusted) {
     wire_->on_request = [](const std::string&) {};
     wire_->budget = std::numeric_limits<std::size_t>::max();
     auto standin = *SqliteStore::open(folder_.file("standin.db"));
-    ASSERT_TRUE(standin->begin_term());
+    ASSERT_TRUE(standin->begin_mastership());
     ASSERT_TRUE(standin->commit(Transaction().put("node/n", "{}")));
     std::swap(store_, standin);
     wire_->store = store_.get();

@@ -233,13 +233,13 @@ TEST_F(SqliteStoreTest, CursorsAreJudgedByIncarnationAndTerm) {
     ASSERT_TRUE(store_->begin_term());
     const Cursor at_change = store_->head();
     put("node/a", "3");
-    EXPECT_EQ(store_->head().term, at_change.term + 1);
+    EXPECT_GT(store_->head().term, at_change.term);
     EXPECT_EQ(changes(old).standing, Standing::Shared);
     EXPECT_EQ(changes(at_change).standing, Standing::Shared);
 
-    Cursor deposed = store_->head();  // the old master went on in its own term
-    deposed.term = at_change.term;
-    EXPECT_EQ(changes(deposed).standing, Standing::Diverged);
+    Cursor set_back = store_->head();  // what was written before the disk was set back
+    set_back.term = at_change.term;
+    EXPECT_EQ(changes(set_back).standing, Standing::Behind);
     Cursor ahead = store_->head();
     ++ahead.revision;
     EXPECT_EQ(changes(ahead).standing, Standing::Behind);
