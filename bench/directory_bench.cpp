@@ -167,9 +167,12 @@ void measure(std::uint64_t accounts, const std::filesystem::path& folder) {
     make_topology(writer);
     import(*store, accounts);
     const auto replica = must(state::Replica::of_folder(folder / "replica"), "replica");
-    std::vector<std::unique_ptr<state::Source>> sources;
-    sources.push_back(std::make_unique<state::LocalSource>(*store));
-    state::Follower follower(replica, std::move(sources), {.scope = state::Scope::Frontend});
+    const auto sources = [&] {
+        std::vector<std::unique_ptr<state::Source>> made;
+        made.push_back(std::make_unique<state::LocalSource>(*store));
+        return made;
+    };
+    state::Follower follower(replica, sources, {.scope = state::Scope::Frontend});
     const double copying = now(CLOCK_MONOTONIC);
     const std::jthread thread([&](const std::stop_token& stop) { follower.run(stop); });
     while (!replica->filled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));

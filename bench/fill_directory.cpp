@@ -93,9 +93,12 @@ void make_front_end(const std::string& folder, const admin::NodeIdentity& master
     identity.masters = {{NodeName("bench"), "127.0.0.1:1", master.pin}};
     must(admin::save_identity(folder, identity));
     const auto replica = must(state::Replica::of_folder(folder));
-    std::vector<std::unique_ptr<state::Source>> sources;
-    sources.push_back(std::make_unique<state::LocalSource>(directory));
-    state::Follower follower(replica, std::move(sources), {.scope = state::Scope::Frontend});
+    const auto sources = [&] {
+        std::vector<std::unique_ptr<state::Source>> made;
+        made.push_back(std::make_unique<state::LocalSource>(directory));
+        return made;
+    };
+    state::Follower follower(replica, sources, {.scope = state::Scope::Frontend});
     const std::jthread thread([&](const std::stop_token& stop) { follower.run(stop); });
     while (!replica->filled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
 }

@@ -22,7 +22,9 @@ std::unexpected<Error> nonsense(std::string what) {
 }
 
 std::unexpected<Error> behind() {
-    return fail(ErrorKind::Unavailable, "the source is behind this replica");
+    return fail(ErrorKind::Diverged, "the source is behind this replica",
+                "the source is behind this replica, which waits for it and goes on serving: it has "
+                "not caught up yet, or was set back to an older state (see muster status there)");
 }
 
 template <typename... Handlers>
@@ -283,10 +285,13 @@ Result<> FollowerSession::take_mark(const MarkLine& mark) {
     goes_well();
     enter(FollowerPhase::Following);
     if (mark.time.count() != 0) {
-        replica_.heard();
+        const bool is_known = mark.time.count() > 1;
+        if (is_known) replica_.heard(mark.time);
         const auto now = std::chrono::system_clock::now().time_since_epoch();
         const auto lag = std::chrono::duration_cast<std::chrono::milliseconds>(now) - mark.time;
-        report_([&](FollowerStatus& status) { status.lag = lag; });
+        report_([&](FollowerStatus& status) {
+            if (is_known) status.lag = lag;
+        });
         left_in_step_ = options_.leaves_in_step && !replica_.damaged();
         if (left_in_step_) stream_over_ = true;
     }

@@ -33,7 +33,7 @@ struct FollowerStatus {
     std::optional<std::chrono::milliseconds> silence;  ///< since the last mark was heard
     std::uint64_t entries = 0;                         ///< copied or compared in this phase
     std::string trouble;                               ///< why it waits; empty once it goes on
-    bool refused = false;                              ///< by the source, or by our disk
+    bool refused = false;  ///< by the source, by our disk, or the source is behind us
 };
 
 /// Copies, repairs and follows as the replica's position asks, until the source fails. Everything

@@ -19,6 +19,11 @@ std::int64_t boottime_milliseconds() {
     return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
 
+std::chrono::milliseconds wall_clock() {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::system_clock::now().time_since_epoch());
+}
+
 enum class FileState : std::uint8_t { Whole, Damaged, Partial, Useless };
 
 /// What a file of the folder is good for. Refused (a newer format) is an error.
@@ -38,12 +43,8 @@ Result<FileState> inspect(const std::filesystem::path& file) {
 }  // namespace
 
 std::shared_ptr<Replica> Replica::of_store(Store& store, const std::filesystem::path& file) {
-    std::shared_ptr<Replica> replica(new Replica);
-    replica->folder_ = file.parent_path();
-    replica->is_master_ = true;
-    replica->serve(file);
-    replica->store_watch_ =
-        store.watch([raw = replica.get()](const Changed& changed) { raw->applied(changed); });
+    auto replica = of_file(file);
+    replica->lead(store, file);
     return replica;
 }
 
@@ -120,6 +121,25 @@ void Replica::applied(const Changed& changed) {
     watches_.tell(changed);
 }
 
-void Replica::heard() { heard_at_ = boottime_milliseconds(); }
+void Replica::heard(std::chrono::milliseconds time) {
+    if (as_of_.exchange(time.count()) != time.count()) heard_at_ = boottime_milliseconds();
+}
+
+std::chrono::milliseconds Replica::as_of() const {
+    return is_master_ ? wall_clock() : std::chrono::milliseconds{as_of_.load()};
+}
+
+void Replica::lead(Store& store, const std::filesystem::path& file) {
+    is_master_ = true;
+    store_watch_ = store.watch([this](const Changed& changed) { applied(changed); });
+    if (generation() == 0 || this->file() != file) serve(file);
+}
+
+void Replica::follow() {
+    store_watch_ = {};
+    if (!is_master_.exchange(false)) return;
+    heard_at_ = boottime_milliseconds();
+    as_of_ = wall_clock().count();
+}
 
 }  // namespace muster::state

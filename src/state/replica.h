@@ -30,6 +30,12 @@ public:
     /// Of a folder that a ReplicaWriter fills. Needs no master: what is there serves at once.
     static Result<std::shared_ptr<Replica>> of_folder(const std::filesystem::path& folder);
 
+    /// This node leads with `store`, whose file serves from now on; it is always fresh. One thread
+    /// at a time; `store` must outlive it or the next follow().
+    void lead(Store& store, const std::filesystem::path& file);
+    /// This node follows from now on; what serves goes on.
+    void follow();
+
     /// False until the first copy is whole: nothing can be said of any name.
     [[nodiscard]] bool filled() const { return generation_.load(std::memory_order_acquire) != 0; }
     /// Time since the source last said that nothing is missing; zero on a master, empty before
@@ -53,19 +59,23 @@ public:
     /// Readers move to this file with their next look-up.
     void serve(const std::filesystem::path& file);
     void applied(const Changed& changed);
-    /// The source has just said that nothing is missing.
-    void heard();
+    /// The source has just said that nothing was missing at `time` (as Store::as_of). What it says
+    /// a second time is no news: sources that follow each other would be fresh for ever.
+    void heard(std::chrono::milliseconds time);
+    /// That time; 1: nothing was heard yet.
+    [[nodiscard]] std::chrono::milliseconds as_of() const;
 
 private:
     Replica() = default;
     Result<> find_whole_file();
 
     std::filesystem::path folder_;
-    bool is_master_ = false;
+    std::atomic<bool> is_master_{false};
     std::atomic<std::uint64_t> generation_{0};
     std::atomic<std::uint64_t> version_{1};
     std::atomic<bool> damaged_{false};
     std::atomic<std::int64_t> heard_at_{0};  ///< CLOCK_BOOTTIME milliseconds; 0: never
+    std::atomic<std::int64_t> as_of_{1};
     mutable std::mutex mutex_;
     std::filesystem::path file_;
     WatchList watches_;

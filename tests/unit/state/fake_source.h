@@ -1,6 +1,7 @@
 #pragma once
 // A source in the same process: the real sender, with a wire that can be cut or bent.
 
+#include <atomic>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -34,7 +35,7 @@ public:
         : wire_(std::move(wire)), name_(std::move(name)) {}
 
     [[nodiscard]] std::string name() const override { return name_; }
-    void cancel() override {}
+    void cancel() override { cancelled_ = true; }
 
     Result<> get(const std::string& target, const Sink& sink) override {
         wire_->targets.push_back(target);
@@ -63,7 +64,7 @@ private:
             if (!piece) return std::unexpected(piece.error());
             if (!send(*piece, sink)) return cut();
             if (!wanted_) return {};
-        } while (!stream.over() && (stream.more() || wire_->idle()));
+        } while (!stream.over() && (stream.more() || (wire_->idle() && !cancelled_)));
         return {};
     }
 
@@ -85,6 +86,18 @@ private:
     std::shared_ptr<Wire> wire_;
     std::string name_;
     bool wanted_ = true;
+    std::atomic<bool> cancelled_{false};
 };
+
+/// What a follower of these wires asks for its sources, by name.
+inline auto sources_of(std::vector<std::pair<std::string, std::shared_ptr<Wire>>> wires) {
+    return [wires = std::move(wires)] {
+        std::vector<std::unique_ptr<Source>> sources;
+        for (const auto& [name, wire] : wires) {
+            sources.push_back(std::make_unique<FakeSource>(wire, name));
+        }
+        return sources;
+    };
+}
 
 }  // namespace muster::state

@@ -543,9 +543,7 @@ TEST_F(FollowerTest, WatchesHearOfChangesAndCopies) {
 TEST_F(FollowerTest, TheLoopGoesOnToTheNextSourceAndBacksOff) {
     writer_.reset();
     auto dead = std::make_shared<Wire>();
-    std::vector<std::unique_ptr<Source>> sources;
-    sources.push_back(std::make_unique<FakeSource>(dead, "dead"));
-    sources.push_back(std::make_unique<FakeSource>(wire_, "good"));
+    const auto sources = sources_of({{"dead", dead}, {"good", wire_}});
     std::stop_source stop;
     std::vector<std::chrono::milliseconds> pauses;
     FollowerOptions options;
@@ -554,7 +552,7 @@ TEST_F(FollowerTest, TheLoopGoesOnToTheNextSourceAndBacksOff) {
         if (pauses.size() == 2) wire_->store = nullptr;
         if (pauses.size() == 6) stop.request_stop();
     };
-    Follower follower(replica_, std::move(sources), options);
+    Follower follower(replica_, sources, options);
     wire_->idle = [&] {
         const auto status = follower.status();
         EXPECT_EQ(status.phase, FollowerPhase::Following);
@@ -572,6 +570,100 @@ TEST_F(FollowerTest, TheLoopGoesOnToTheNextSourceAndBacksOff) {
     EXPECT_EQ(follower.status().trouble, "connection refused");
 }
 
+TEST_F(FollowerTest, ItGoesBackToAnEarlierSourceWithoutHavingLostTheLaterOne) {
+    writer_.reset();
+    auto first = std::make_shared<Wire>();
+    first->scope = Scope::Relay;
+    std::stop_source stop;
+    FollowerOptions options;
+    options.look_interval = std::chrono::milliseconds(1);
+    std::vector<std::string> sources_used;
+    std::atomic<int> asked = 0;
+    first->on_request = [&](const std::string&) {
+        // In vain at first: nothing answers there.
+        if (++asked == 3) first->store = store_.get();
+    };
+    Follower follower(replica_, sources_of({{"first", first}, {"second", wire_}}), options);
+    const auto note = [&] {
+        const std::string source = follower.status().source;
+        if (sources_used.empty() || sources_used.back() != source) sources_used.push_back(source);
+        return true;
+    };
+    wire_->idle = note;
+    first->idle = [&] {
+        note();
+        if (follower.status().source == "first") stop.request_stop();
+        return true;
+    };
+    follower.run(stop.get_token());
+    EXPECT_EQ(sources_used, (std::vector<std::string>{"second", "first"}));
+    EXPECT_EQ(wire_->targets.back().substr(0, 11), "/v1/changes");
+    EXPECT_EQ(requests("/v1/changes"), 1U);  // one stream, which was left for the first source
+    EXPECT_EQ(follower.status().trouble, "");
+}
+
+TEST_F(FollowerTest, ItDoesNotGoBackToASourceThatIsBehind) {
+    sync();
+    writer_.reset();
+    ASSERT_TRUE(store_->backup_to(folder_.file("old.db")));
+    put("account/new", "{}");
+    const auto old = *SqliteStore::open(folder_.file("old.db"));
+    ASSERT_TRUE(old->begin_term());
+    auto first = std::make_shared<Wire>();
+    first->store = old.get();
+    std::stop_source stop;
+    FollowerOptions options;
+    options.look_interval = std::chrono::milliseconds(1);
+    std::atomic<int> asked = 0;
+    first->on_request = [&](const std::string&) { ++asked; };
+    Follower follower(replica_, sources_of({{"first", first}, {"second", wire_}}), options);
+    wire_->idle = [&] {
+        EXPECT_EQ(follower.status().source, "second");
+        if (asked == 5) stop.request_stop();
+        return true;
+    };
+    follower.run(stop.get_token());
+    EXPECT_GE(asked, 5);
+    EXPECT_TRUE(*ReplicaReader(replica_).find("account/new"));
+}
+
+TEST_F(FollowerTest, AMasterThatWasSetBackIsSaidAndNotFollowed) {
+    ASSERT_TRUE(store_->begin_term());
+    ASSERT_TRUE(store_->backup_to(folder_.file("image.db")));
+    put("account/one", "{}");
+    ASSERT_TRUE(store_->begin_term());
+    put("account/two", "{}");
+    sync();
+    const Cursor taken = writer_->position().cursor;
+    auto restored = *SqliteStore::open(folder_.file("image.db"));
+    ASSERT_TRUE(restored->begin_term());
+    wire_->store = restored.get();
+    EXPECT_EQ(sync().kind, ErrorKind::Diverged);
+    for (int i = 0; i < 5; ++i) {
+        ASSERT_TRUE(restored->commit(Transaction().put("account/other", std::to_string(i))));
+    }
+    EXPECT_EQ(sync().kind, ErrorKind::Diverged);
+    EXPECT_EQ(writer_->position().cursor, taken);
+    EXPECT_TRUE(*ReplicaReader(replica_).find("account/two"));
+    EXPECT_FALSE(*ReplicaReader(replica_).find("account/other"));
+
+    // The operator accepts the loss: history begins anew there, and is followed.
+    ASSERT_TRUE(restored->renew_incarnation());
+    std::swap(store_, restored);
+    sync();
+    expect_in_step();
+    EXPECT_FALSE(*ReplicaReader(replica_).find("account/two"));
+}
+
+TEST_F(FollowerTest, SourcesThatFollowEachOtherAreNoNews) {
+    replica_->heard(std::chrono::milliseconds{5'000});
+    const auto age = replica_->age();
+    ASSERT_TRUE(age);
+    replica_->heard(std::chrono::milliseconds{5'000});
+    EXPECT_EQ(replica_->as_of().count(), 5'000);
+    EXPECT_GE(*replica_->age(), *age);
+}
+
 TEST_F(FollowerTest, WithAnIntervalItComesBackInsteadOfStaying) {
     writer_.reset();
     std::vector<std::chrono::milliseconds> pauses;
@@ -587,9 +679,8 @@ TEST_F(FollowerTest, WithAnIntervalItComesBackInsteadOfStaying) {
     };
     // A stream that were left open would go on for ever here.
     wire_->idle = [] { return true; };
-    std::vector<std::unique_ptr<Source>> sources;
-    sources.push_back(std::make_unique<FakeSource>(wire_));
-    Follower follower(replica_, std::move(sources), options);
+    const auto sources = sources_of({{"good", wire_}});
+    Follower follower(replica_, sources, options);
     follower.run(stop.get_token());
     using namespace std::chrono_literals;
     const std::vector<std::chrono::milliseconds> expected{5min, 5min, options.first_pause, 5min,
@@ -602,10 +693,9 @@ TEST_F(FollowerTest, WithAnIntervalItComesBackInsteadOfStaying) {
 
 TEST_F(FollowerTest, AStopEndsARunningStream) {
     writer_.reset();
-    std::vector<std::unique_ptr<Source>> sources;
-    sources.push_back(std::make_unique<FakeSource>(wire_, "good"));
+    const auto sources = sources_of({{"good", wire_}});
     std::stop_source stop;
-    Follower follower(replica_, std::move(sources), {});
+    Follower follower(replica_, sources, {});
     int idles = 0;
     wire_->idle = [&] {
         if (++idles == 3) stop.request_stop();
@@ -650,9 +740,8 @@ TEST_F(FollowerTest, WhatIsRefusedStaysSoUntilSomethingWasWritten) {
         if (++pauses == 3) setrlimit(RLIMIT_FSIZE, &before);
         if (pauses == 4) stop.request_stop();
     };
-    std::vector<std::unique_ptr<Source>> sources;
-    sources.push_back(std::make_unique<FakeSource>(wire_));
-    Follower follower(replica_, std::move(sources), options);
+    const auto sources = sources_of({{"good", wire_}});
+    Follower follower(replica_, sources, options);
     std::vector<bool> refused;
     wire_->on_request = [&](const std::string&) {
         if (pauses == 0) setrlimit(RLIMIT_FSIZE, &small);
