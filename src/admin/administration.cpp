@@ -52,6 +52,7 @@ cluster::NodeScope scope_of(const Roles& roles) {
 
 state::Scope state_scope(cluster::NodeScope scope) {
     switch (scope) {
+        case cluster::NodeScope::Mirror: return state::Scope::Mirror;
         case cluster::NodeScope::Relay: return state::Scope::Relay;
         case cluster::NodeScope::Frontend: return state::Scope::Frontend;
         case cluster::NodeScope::Backend: return state::Scope::Backend;

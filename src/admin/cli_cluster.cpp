@@ -330,7 +330,7 @@ void add_token_commands(Commands& commands) {
         return {};
     });
     add->add_option("--name", arguments->name, "Only for the node of this name");
-    add->add_option("--scope", arguments->scope, "frontend, backend or relay")
+    add->add_option("--scope", arguments->scope, "frontend, backend, relay or mirror")
         ->capture_default_str();
     add->add_option("--hours", arguments->hours, "How long it is good")->capture_default_str();
     commands.verb(group, "list", "List those not yet used", [&commands] {

@@ -52,7 +52,7 @@ constexpr std::array kServer{
 };
 
 constexpr std::array kNode{
-    Field{"scope", Text, "relay, frontend or backend"},
+    Field{"scope", Text, "mirror, relay, frontend or backend"},
     Field{"master", Switch, "whether it writes the state"},
     Field{"cluster", Text, "HOST:PORT of its cluster listener"},
     Field{"pin", Text, "sha256//… of its key"},

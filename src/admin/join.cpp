@@ -104,7 +104,7 @@ json welcome(const NodeContext& node, const cluster::Node& wanted) {
     masters.push_back({{"name", node.config.node.name.text},
                        {"cluster", node.config.cluster.advertise},
                        {"pin", node.identity.pin}});
-    const bool sees_secrets = wanted.scope != cluster::NodeScope::Relay;
+    const bool sees_secrets = wanted.scope >= cluster::NodeScope::Frontend;
     return {{"cluster", node.identity.cluster_id},
             {"authority", node.identity.authority},
             {"secret", sees_secrets ? base64_encode(node.identity.secret) : ""},

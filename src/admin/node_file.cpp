@@ -5,6 +5,7 @@
 
 #include <array>
 #include <fstream>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -189,11 +190,31 @@ ClusterSettings cluster_from(const Values& values) {
     cluster.advertise = or_else(values.text("advertise"), cluster.listen);
     cluster.source_address = values.text("source_address");
     cluster.allow = values.texts("allow");
+    cluster.clear_listen = values.text("clear_listen");
+    cluster.clear_from = values.texts("clear_from");
     cluster.masters = values.texts("masters");
+    cluster.user = values.text("user");
+    cluster.password_file = values.text("password_file");
     cluster.update_interval = values.seconds("update_interval");
     cluster.inactivity_timeout = values.seconds("inactivity_timeout");
     cluster.absent_after = values.seconds("absent_after");
     return cluster;
+}
+
+FollowSettings follow_from(const Values& values, const NodeSettings& node) {
+    FollowSettings follow;
+    follow.name = values.text("name");
+    follow.host = values.text("host");
+    follow.port = static_cast<std::uint16_t>(values.number("port"));
+    follow.user = values.text("user");
+    follow.password_file = values.text("password_file");
+    follow.node_name = or_else(values.text("node_name"), node.name.text);
+    follow.inactivity_timeout = values.seconds("inactivity_timeout");
+    follow.update_interval = values.seconds("update_interval");
+    follow.encryption = values.flag("encryption");
+    follow.mode = values.text("mode");
+    follow.hand_to = values.text("hand_to");
+    return follow;
 }
 
 AdminSettings admin_from(const Values& values, const NodeSettings& node) {
@@ -349,6 +370,9 @@ NodeConfig config_from(const toml::table& root) {
         config.certificates.push_back(
             {values.text("chain"), values.text("key"), values.texts("names")});
     });
+    for_each_repeated(root, "follow", [&config](const Values& values) {
+        config.follows.push_back(follow_from(values, config.node));
+    });
     config.tls_minimum = single(root, "tls").text("minimum");
     config.limits = limits_from(single(root, "limits"));
     config.mail = mail_from(single(root, "mail"), config.node);
@@ -363,6 +387,56 @@ bool is_node_name(std::string_view name) {
     return std::ranges::all_of(name, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
     });
+}
+
+std::string follow_problem(const NodeConfig& config) {
+    std::set<std::string> names;
+    std::set<std::string> addresses;
+    for (const FollowSettings& follow : config.follows) {
+        if (!is_node_name(follow.name)) {
+            return "a [[follow]] needs a name: lower-case letters, digits, '-' and '.'";
+        }
+        const std::string who = "[[follow]] " + follow.name;
+        if (!names.insert(follow.name).second) return who + " stands twice";
+        if (follow.host.empty()) return who + " has no host";
+        if (follow.host.contains('/') || follow.host.contains(' ') ||
+            (follow.host.contains(':') && !IpAddress::parse(follow.host))) {
+            return who + ": host is a name or an address, and port an option of its own";
+        }
+        if (!addresses.insert(follow.address()).second) {
+            return who + " follows " + follow.address() + ", which is followed already";
+        }
+        if (!is_node_name(follow.node_name)) return who + ": node_name is no name of a node";
+        if (follow.user.empty() != follow.password_file.empty()) {
+            return who + ": user and password_file belong together";
+        }
+        const auto address = IpAddress::parse(follow.host);
+        const auto network = Network::parse(follow.host);
+        if (!follow.encryption && address && network && !is_private(*network)) {
+            return who + ": encryption = false is for private addresses only";
+        }
+    }
+    return {};
+}
+
+std::string cluster_problem(const ClusterSettings& cluster) {
+    if (!cluster.password_file.empty() && (cluster.user.empty() || cluster.masters.empty())) {
+        return "[cluster] password_file needs user and masters";
+    }
+    if (cluster.clear_listen.empty()) return {};
+    if (cluster.listen.empty()) {
+        return "[cluster] clear_listen is a second listener: listen is needed, too";
+    }
+    if (cluster.clear_from.empty()) return "[cluster] clear_listen needs clear_from";
+    for (const std::string& text : cluster.clear_from) {
+        const auto network = Network::parse(text);
+        if (!network) return "[cluster] clear_from: " + network.error().detail;
+        if (!is_private(*network)) {
+            return "[cluster] clear_from = " + text +
+                   " is no private network: what goes over that listener can be read on the way";
+        }
+    }
+    return {};
 }
 
 /// What is wrong across options; empty when nothing is.
@@ -393,10 +467,25 @@ std::string contradiction(const NodeConfig& config) {
             return "a [[certificate]] needs chain and key";
         }
     }
-    return {};
+    if (auto problem = follow_problem(config); !problem.empty()) return problem;
+    return cluster_problem(config.cluster);
 }
 
 }  // namespace
+
+std::string FollowSettings::address() const {
+    const bool brackets = host.contains(':');
+    return (brackets ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+bool is_private(const Network& network) {
+    static constexpr std::array<std::string_view, 8> kPrivate{
+        "127.0.0.0/8",    "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16",
+        "169.254.0.0/16", "::1/128",    "fc00::/7",      "fe80::/10"};
+    return std::ranges::any_of(kPrivate, [&network](std::string_view text) {
+        return Network::parse(text)->contains(network);
+    });
+}
 
 Result<NodeConfig> parse_node_file(std::string_view text, std::string_view file) {
     try {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/endpoint.h"
 #include "base/error.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -39,10 +40,32 @@ struct ClusterSettings {
     std::string advertise;
     std::string source_address;
     std::vector<std::string> allow;
+    std::string clear_listen;
+    std::vector<std::string> clear_from;
     std::vector<std::string> masters;
+    std::string user;
+    std::string password_file;
     std::chrono::seconds update_interval{};
     std::chrono::seconds inactivity_timeout{};
     std::chrono::seconds absent_after{};
+};
+
+/// Another network that this node follows, as a relay or a mirror of it.
+struct FollowSettings {
+    std::string name;
+    std::string host;
+    std::uint16_t port = 0;
+    std::string user;
+    std::string password_file;
+    std::string node_name;  ///< of this node there
+    std::chrono::seconds inactivity_timeout{};
+    std::chrono::seconds update_interval{};
+    bool encryption = true;
+    std::string mode;     ///< relay, mirror
+    std::string hand_to;  ///< home, master
+
+    /// HOST:PORT, an IPv6 address in brackets.
+    [[nodiscard]] std::string address() const;
 };
 
 struct AdminSettings {
@@ -157,6 +180,7 @@ struct NodeConfig {
     AdminSettings admin;
     std::vector<ListenerSettings> listeners;
     std::vector<CertificateFiles> certificates;
+    std::vector<FollowSettings> follows;  ///< in order of precedence
     std::string tls_minimum;
     LimitSettings limits;
     MailSettings mail;
@@ -170,5 +194,9 @@ struct NodeConfig {
 /// `file` names the text in errors ("FILE:LINE: …").
 Result<NodeConfig> parse_node_file(std::string_view text, std::string_view file);
 Result<NodeConfig> read_node_file(const std::string& path);
+
+/// Whether nobody outside a site can have this address: loopback, 10/8, 172.16/12, 192.168/16,
+/// 169.254/16, fc00::/7, fe80::/10.
+bool is_private(const Network& network);
 
 }  // namespace muster::admin

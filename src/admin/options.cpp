@@ -12,6 +12,11 @@ using enum OptionType;
 constexpr std::array kSections{
     Section{"node", false, "The node itself."},
     Section{"cluster", false, "The network between the nodes (HTTPS, keys pinned in the state)."},
+    Section{
+        "follow", true,
+        "Another network that this node follows, besides being a member of its own cluster: what "
+        "it takes from there is its mode. Of a domain that several have, the own cluster's "
+        "counts, then that of the first section."},
     Section{"admin", false, "Where this node can be administered and watched."},
     Section{"listener", true, "One address on which a front end serves clients."},
     Section{"certificate", true,
@@ -56,14 +61,56 @@ constexpr std::array kOptions{
            "Local address of connections to other nodes; empty: the system chooses."},
     Option{"cluster", "allow", TextList, R"(["127.0.0.0/8", "::1/128"])", "NETWORK", "",
            "Addresses from which cluster connections are accepted."},
-    Option{"cluster", "masters", TextList, "[]", "HOST:PORT", "",
-           "Where to follow the state, tried in turn; empty: as learnt when the node joined."},
+    Option{"cluster", "clear_listen", Text, R"("")", "ADDRESS:PORT", "",
+           "A second listener for followers without encryption (TLS with a NULL cipher: both sides "
+           "are proven and every record is signed, nothing is hidden); empty: none."},
+    Option{"cluster", "clear_from", TextList, "[]", "NETWORK", "",
+           "Who may connect there; private networks only. Followers of scope relay or mirror."},
+    Option{
+        "cluster", "masters", TextList, "[]", "HOST:PORT", "",
+        "Where to follow the state, tried in turn; empty: as learnt when the node joined. A "
+        "node that belongs to no cluster yet joins there when it starts, if user and password_file "
+        "are set."},
+    Option{"cluster", "user", Text, R"("")", "", "",
+           "Administrator of the cluster with whose password this node joins."},
+    Option{"cluster", "password_file", Path, R"("")", "", "",
+           "File with that password on its first line, readable by its owner only; used once, and "
+           "removed after the join."},
     Option{"cluster", "update_interval", Number, "0", kSeconds, "0..86400",
            "0: changes are streamed at once; otherwise they are fetched this often."},
     Option{"cluster", "inactivity_timeout", Number, "30", kSeconds, kSomeSeconds,
            "A stream of changes that is silent for so long is opened anew."},
     Option{"cluster", "absent_after", Number, "300", kSeconds, kSomeSeconds,
            "On a master: a member that does not follow for so long is an alarm."},
+
+    Option{"follow", "name", Text, R"("")", "", "",
+           "Name of the network in this file and in what the node tells of it."},
+    Option{"follow", "host", Text, R"("")", "", "", "Host name or address of its master."},
+    Option{"follow", "port", Number, "7700", "port", "1..65535",
+           "Its cluster port (cluster.listen there; without encryption cluster.clear_listen)."},
+    Option{
+        "follow", "user", Text, R"("")", "", "",
+        "An administrator there, with whose password this node joins once; empty: muster cluster "
+        "join --follow NAME does it."},
+    Option{"follow", "password_file", Path, R"("")", "", "",
+           "File with that password on its first line, readable by its owner only; used once, and "
+           "removed after the join."},
+    Option{"follow", "node_name", Text, R"("")", "", "",
+           "What this node is called there; empty: as here."},
+    Option{"follow", "inactivity_timeout", Number, "30", kSeconds, kSomeSeconds,
+           "A stream of changes that is silent for so long is opened anew."},
+    Option{"follow", "update_interval", Number, "0", kSeconds, "0..86400",
+           "0: changes are streamed at once; otherwise they are fetched this often."},
+    Option{"follow", "encryption", Switch, "true", "", "",
+           "Off: both sides are proven and everything is signed, but who listens on the way can "
+           "read it. Only towards private addresses, and where the master allows it."},
+    Option{
+        "follow", "mode", Text, R"("relay")", "", "relay|mirror",
+        "relay: its local domains are domains to accept mail for here; mirror: its remote domains "
+        "are here with the same options. What is seen is decided by its master."},
+    Option{"follow", "hand_to", Text, R"("home")", "", "home|master",
+           "Mail for a relayed domain goes straight to the server of the account, or to the SMTP "
+           "listeners of that network's front ends."},
 
     Option{"admin", "socket", Path, R"("")", "", "",
            "Unix socket of the API, open to the user of the process only; empty: admin.sock in "

@@ -64,6 +64,10 @@ public:
     static Result<Network> parse(std::string_view text);
 
     [[nodiscard]] bool contains(const IpAddress& address) const;
+    /// Whether all of `other` is in it.
+    [[nodiscard]] bool contains(const Network& other) const {
+        return prefix_ <= other.prefix_ && contains(other.base_);
+    }
     [[nodiscard]] std::string text() const;
 
     friend bool operator==(const Network&, const Network&) = default;

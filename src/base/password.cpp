@@ -57,26 +57,22 @@ Result<> check_password(std::string_view password) {
     return {};
 }
 
-struct ScramKeys {
-    std::string stored;
-    std::string server;
-};
-
 /// RFC 5802, section 3.
-ScramKeys derive(const EVP_MD* hash, std::string_view password, std::string_view salt,
-                 unsigned iterations) {
+ScramSecret derive(const EVP_MD* hash, std::string_view password, std::string_view salt,
+                   unsigned iterations) {
     std::string salted(static_cast<std::size_t>(EVP_MD_get_size(hash)), '\0');
     MUSTER_CHECK(PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), bytes(salt),
                                    static_cast<int>(salt.size()), static_cast<int>(iterations),
                                    hash, static_cast<int>(salted.size()),
                                    reinterpret_cast<unsigned char*>(salted.data())) == 1);
-    ScramKeys keys{digest(hash, hmac(hash, salted, "Client Key")),
-                   hmac(hash, salted, "Server Key")};
+    ScramSecret secret{hmac(hash, salted, "Client Key"), "", hmac(hash, salted, "Server Key")};
+    secret.stored = digest(hash, secret.client);
     OPENSSL_cleanse(salted.data(), salted.size());
-    return keys;
+    return secret;
 }
 
-Result<bool> verify_scram(const EVP_MD* hash, std::string_view text, std::string_view password) {
+/// `iterations,salt,StoredKey,ServerKey`.
+Result<ScramKey> parse_scram(std::string_view text) {
     constexpr std::string_view kDamaged = "a damaged SCRAM key";
     std::array<std::string_view, 4> parts;
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -91,11 +87,18 @@ Result<bool> verify_scram(const EVP_MD* hash, std::string_view text, std::string
     const auto parsed = std::from_chars(begin, end, iterations);
     const auto salt = base64_decode(parts[1], 256);
     const auto stored = base64_decode(parts[2], kMaxDigest);
+    const auto server = base64_decode(parts[3], kMaxDigest);
     if (parsed.ec != std::errc{} || parsed.ptr != end || iterations == 0 ||
-        iterations > kMaxIterations || !salt || !stored) {
+        iterations > kMaxIterations || !salt || !stored || !server) {
         return fail(ErrorKind::Syntax, std::string(kDamaged));
     }
-    return equal(derive(hash, password, *salt, iterations).stored, *stored);
+    return ScramKey{iterations, *salt, *stored, *server};
+}
+
+Result<bool> verify_scram(const EVP_MD* hash, std::string_view text, std::string_view password) {
+    const auto key = parse_scram(text);
+    if (!key) return std::unexpected(key.error());
+    return equal(derive(hash, password, key->salt, key->iterations).stored, key->stored);
 }
 
 Result<bool> verify_crypt(std::string_view hash, std::string_view password) {
@@ -121,13 +124,34 @@ bool is_crypt(std::string_view scheme) {
 Result<std::string> make_scram_sha256(std::string_view password, std::string_view salt,
                                       unsigned iterations) {
     if (auto ok = check_password(password); !ok) return std::unexpected(ok.error());
-    const ScramKeys keys = derive(EVP_sha256(), password, salt, iterations);
+    const ScramSecret keys = derive(EVP_sha256(), password, salt, iterations);
     return "{SCRAM-SHA-256}" + std::to_string(iterations) + ',' + base64_encode(salt) + ',' +
            base64_encode(keys.stored) + ',' + base64_encode(keys.server);
 }
 
 Result<std::string> make_scram_sha256(std::string_view password, unsigned iterations) {
     return make_scram_sha256(password, random_bytes(kSaltBytes), iterations);
+}
+
+Result<ScramKey> parse_scram_sha256(std::string_view key) {
+    constexpr std::string_view kScheme = "{SCRAM-SHA-256}";
+    if (!key.starts_with(kScheme)) return fail(ErrorKind::Syntax, "no SCRAM-SHA-256 key");
+    auto parts = parse_scram(key.substr(kScheme.size()));
+    if (!parts) return parts;
+    constexpr std::size_t kDigest = 32;
+    if (parts->stored.size() != kDigest || parts->server.size() != kDigest) {
+        return fail(ErrorKind::Syntax, "a damaged SCRAM key");
+    }
+    return parts;
+}
+
+Result<ScramSecret> scram_sha256_secret(std::string_view password, std::string_view salt,
+                                        unsigned iterations) {
+    if (auto ok = check_password(password); !ok) return std::unexpected(ok.error());
+    if (iterations == 0 || iterations > kMaxIterations) {
+        return fail(ErrorKind::Limit, "an unreasonable number of iterations");
+    }
+    return derive(EVP_sha256(), password, salt, iterations);
 }
 
 std::string_view password_scheme(std::string_view key) {

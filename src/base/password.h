@@ -21,6 +21,25 @@ Result<std::string> make_scram_sha256(std::string_view password,
 Result<std::string> make_scram_sha256(std::string_view password, std::string_view salt,
                                       unsigned iterations);
 
+/// The parts of a `{SCRAM-SHA-256}` key.
+struct ScramKey {
+    unsigned iterations = 0;
+    std::string salt;
+    std::string stored;  ///< StoredKey: a client's proof is held against it
+    std::string server;  ///< ServerKey: with it the server proves itself
+};
+/// Syntax for every other scheme, and for a damaged key.
+Result<ScramKey> parse_scram_sha256(std::string_view key);
+/// The key that clients prove to have, and those that a server keeps (RFC 5802, section 3).
+struct ScramSecret {
+    std::string client;
+    std::string stored;
+    std::string server;
+};
+/// Errors: as make_scram_sha256(), and Limit for a count that would take too long.
+Result<ScramSecret> scram_sha256_secret(std::string_view password, std::string_view salt,
+                                        unsigned iterations);
+
 /// `SCHEME` of `{SCHEME}…`, as written; empty when there is none.
 std::string_view password_scheme(std::string_view key);
 

@@ -63,6 +63,7 @@ std::string_view name(LoginMode login) {
 
 std::string_view name(NodeScope scope) {
     switch (scope) {
+        case NodeScope::Mirror: return "mirror";
         case NodeScope::Relay: return "relay";
         case NodeScope::Frontend: return "frontend";
         case NodeScope::Backend: return "backend";

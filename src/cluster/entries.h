@@ -41,7 +41,8 @@ enum class Introduce : std::uint8_t { Xclient, Proxy, None };
 /// Whose credentials go to the server: the client's own, those of a static master user (foreign
 /// servers), or a one-use token of the account's home.
 enum class LoginMode : std::uint8_t { Own, Master, Token };
-enum class NodeScope : std::uint8_t { Relay, Frontend, Backend };
+/// What a node may see (state/scope.h), the least first.
+enum class NodeScope : std::uint8_t { Mirror, Relay, Frontend, Backend };
 /// Shared: any node serves it; Local: one node's own; Remote: its mail is passed on, nobody logs
 /// in.
 enum class DomainKind : std::uint8_t { Shared, Local, Remote };

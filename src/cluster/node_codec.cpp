@@ -23,7 +23,8 @@ Result<Node> decode_node(std::string_view name, std::string_view json) {
     Node node;
     node.name = NodeName(name);
     node.scope = fields.choice("scope", NodeScope::Frontend,
-                               {NodeScope::Relay, NodeScope::Frontend, NodeScope::Backend});
+                               {NodeScope::Mirror, NodeScope::Relay, NodeScope::Frontend,
+                                NodeScope::Backend});
     node.master = fields.flag("master", false);
     node.cluster = fields.text("cluster", kMaxDomain + 8);
     if (!node.cluster.empty() && !is_host_and_port(node.cluster)) {

@@ -2,6 +2,8 @@
 
 #include <array>
 
+#include "state/json_value.h"
+
 namespace muster::state {
 namespace {
 
@@ -13,7 +15,7 @@ struct Family {
 /// The smallest scope that sees each family of keys (ARCHITECTURE.md, "State").
 constexpr std::array kFamilies{
     Family{"account", Scope::Relay},        Family{"alias", Scope::Relay},
-    Family{"domain", Scope::Relay},         Family{"node", Scope::Relay},
+    Family{"domain", Scope::Mirror},        Family{"node", Scope::Mirror},
     Family{"server", Scope::Relay},         Family{"setting", Scope::Relay},
     Family{"certificate", Scope::Frontend}, Family{"credential", Scope::Frontend},
     Family{"secret", Scope::Frontend},      Family{"dkim", Scope::Frontend},
@@ -21,14 +23,19 @@ constexpr std::array kFamilies{
     Family{"admin", Scope::Backend},
 };
 
-constexpr std::array<std::string_view, 4> kNames{"relay", "frontend", "backend", "all"};
+constexpr std::array<std::string_view, 5> kNames{"mirror", "relay", "frontend", "backend", "all"};
+
+bool is_true(const nlohmann::json& object, const char* field) {
+    const auto found = object.find(field);
+    return found != object.end() && found->is_boolean() && found->get<bool>();
+}
 
 }  // namespace
 
 std::string_view name(Scope scope) { return kNames[static_cast<std::size_t>(scope)]; }
 
 std::optional<Scope> scope_from(std::string_view text) {
-    for (const Scope scope : {Scope::Relay, Scope::Frontend, Scope::Backend}) {
+    for (const Scope scope : {Scope::Mirror, Scope::Relay, Scope::Frontend, Scope::Backend}) {
         if (text == name(scope)) return scope;
     }
     return std::nullopt;
@@ -42,6 +49,18 @@ bool visible(std::string_view key, Scope scope) {
         if (family.name == key.substr(0, slash)) return family.scope <= scope;
     }
     return false;
+}
+
+bool visible(std::string_view key, std::string_view value, Scope scope) {
+    if (!visible(key, scope)) return false;
+    if (scope != Scope::Mirror) return true;
+    const nlohmann::json object = parse_json(value);
+    if (!object.is_object()) return false;
+    if (key.starts_with("domain/")) {
+        const auto kind = object.find("kind");
+        return kind != object.end() && *kind == "remote";
+    }
+    return is_true(object, "master") || is_true(object, "eligible");
 }
 
 }  // namespace muster::state

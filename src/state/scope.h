@@ -7,14 +7,18 @@
 
 namespace muster::state {
 
-/// relay ⊂ frontend ⊂ backend ⊂ All. `All` is the store's own node; it is never a follower's.
-enum class Scope : std::uint8_t { Relay, Frontend, Backend, All };
+/// mirror ⊂ relay ⊂ frontend ⊂ backend ⊂ All. `All` is the store's own node; it is never a
+/// follower's.
+enum class Scope : std::uint8_t { Mirror, Relay, Frontend, Backend, All };
 
 std::string_view name(Scope scope);
-/// `relay`, `frontend` or `backend`.
+/// `mirror`, `relay`, `frontend` or `backend`.
 std::optional<Scope> scope_from(std::string_view text);
 
 /// A key whose family (the part before the first slash) is not in the table is in `All` alone.
 bool visible(std::string_view key, Scope scope);
+/// Whether an entry with a visible key may be seen with this value: a mirror sees domains of kind
+/// remote, and nodes that lead or can. What cannot be seen now stands for its tombstone.
+bool visible(std::string_view key, std::string_view value, Scope scope);
 
 }  // namespace muster::state

@@ -144,6 +144,7 @@ Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_v
             page.next = key;
             return {};
         }
+        if (!visible(key, scan_.text(1), scope)) continue;
         page.entries.push_back({std::string(key), std::string(scan_.text(1)), scan_.number(2)});
         bytes += key.size() + page.entries.back().value.size();
     }
@@ -190,7 +191,7 @@ Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t l
         const std::string_view key = log_.text(1);
         if (!visible(key, scope)) continue;
         const auto told = batch.changes.size();
-        if (auto done = add_change(batch, revision, key, log_.number(2) != 0); !done) {
+        if (auto done = add_change(batch, revision, key, log_.number(2) != 0, scope); !done) {
             return std::unexpected(done.error());
         }
         if (batch.changes.size() > told && batch.changes.back().value) {
@@ -202,7 +203,7 @@ Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t l
 }
 
 Result<> StoreReader::add_change(ChangeBatch& batch, Revision revision, std::string_view key,
-                                 bool deleted) {
+                                 bool deleted, Scope scope) {
     get_.bind(1, key);
     const auto row = get_.step();
     if (!row) return std::unexpected(row.error());
@@ -212,7 +213,9 @@ Result<> StoreReader::add_change(ChangeBatch& batch, Revision revision, std::str
     }
     // What changed again later is told there.
     if (!deleted && get_.number(1) == revision) {
-        batch.changes.push_back({std::string(key), std::string(get_.text(0)), revision});
+        std::optional<std::string> value;
+        if (visible(key, get_.text(0), scope)) value = get_.text(0);
+        batch.changes.push_back({std::string(key), std::move(value), revision});
     }
     get_.reset();
     return {};

@@ -34,7 +34,8 @@ private:
     Result<> fill_page(Page& page, std::string_view from, std::string_view to, std::size_t limit,
                        Scope scope);
     Result<ChangeBatch> read_changes(const Cursor& since, std::size_t limit, Scope scope);
-    Result<> add_change(ChangeBatch& batch, Revision revision, std::string_view key, bool deleted);
+    Result<> add_change(ChangeBatch& batch, Revision revision, std::string_view key, bool deleted,
+                        Scope scope);
 
     Database database_;
     Meta meta_;

@@ -63,6 +63,80 @@ TEST(NodeFile, RefusesValuesThatDoNotFit) {
               "");
 }
 
+std::string with_follow(std::string_view text) {
+    return "[node]\nname=\"fe1\"\n[[follow]]\nname=\"hq\"\nhost=\"hq.dom\"\n" + std::string(text);
+}
+
+TEST(NodeFile, ReadsWhomTheNodeFollows) {
+    const auto config = parse_node_file(
+        with_follow(
+            "user=\"root\"\npassword_file=\"/p\"\nupdate_interval=5\n[[follow]]\nname=\"b\"\n"
+            "host=\"fd00::1\"\nport=7701\nencryption=false\nmode=\"mirror\"\n"
+            "hand_to=\"master\"\nnode_name=\"branch-1\"\ninactivity_timeout=7\n"),
+        "f.toml");
+    ASSERT_TRUE(config) << config.error().detail;
+    ASSERT_EQ(config->follows.size(), 2U);
+    const FollowSettings& hq = config->follows[0];
+    EXPECT_EQ(hq.name, "hq");
+    EXPECT_EQ(hq.address(), "hq.dom:7700");
+    EXPECT_EQ(hq.user, "root");
+    EXPECT_EQ(hq.password_file, "/p");
+    EXPECT_EQ(hq.node_name, "fe1");
+    EXPECT_EQ(hq.update_interval, std::chrono::seconds(5));
+    EXPECT_EQ(hq.inactivity_timeout, std::chrono::seconds(30));
+    EXPECT_TRUE(hq.encryption);
+    EXPECT_EQ(hq.mode, "relay");
+    EXPECT_EQ(hq.hand_to, "home");
+    const FollowSettings& branch = config->follows[1];
+    EXPECT_EQ(branch.address(), "[fd00::1]:7701");
+    EXPECT_FALSE(branch.encryption);
+    EXPECT_EQ(branch.mode, "mirror");
+    EXPECT_EQ(branch.hand_to, "master");
+    EXPECT_EQ(branch.node_name, "branch-1");
+    EXPECT_EQ(branch.inactivity_timeout, std::chrono::seconds(7));
+}
+
+TEST(NodeFile, SaysWhatIsWrongWithWhomTheNodeFollows) {
+    const auto says = [](std::string_view text, std::string_view expected) {
+        EXPECT_NE(error_of(with_follow(text)).find(expected), std::string::npos)
+            << text << ": " << error_of(with_follow(text));
+    };
+    says("[[follow]]\nname=\"hq\"\nhost=\"other\"\n", "[[follow]] hq stands twice");
+    says("[[follow]]\nname=\"b\"\nhost=\"hq.dom\"\n", "hq.dom:7700, which is followed already");
+    says("[[follow]]\nname=\"b\"\n", "[[follow]] b has no host");
+    says("[[follow]]\nhost=\"b\"\n", "needs a name");
+    says("[[follow]]\nname=\"../x\"\nhost=\"b\"\n", "needs a name");
+    says("[[follow]]\nname=\"b\"\nhost=\"b:7700\"\n", "port an option of its own");
+    says("user=\"root\"\n", "user and password_file belong together");
+    says("node_name=\"A B\"\n", "node_name is no name");
+    says("mode=\"frontend\"\n", "\"mode\" wants a text (relay|mirror)");
+    says("port=0\n", "\"port\" wants a number");
+    says("[[follow]]\nname=\"b\"\nhost=\"192.0.2.1\"\nencryption=false\n",
+         "encryption = false is for private addresses only");
+    EXPECT_EQ(
+        error_of(with_follow("[[follow]]\nname=\"b\"\nhost=\"10.1.2.3\"\nencryption=false\n")), "");
+}
+
+TEST(NodeFile, TheClearListenerIsForPrivateNetworks) {
+    const auto error = [](std::string_view text) {
+        return error_of("[node]\nname=\"m\"\nroles=[\"master\"]\n[cluster]\n" + std::string(text));
+    };
+    constexpr std::string_view kBoth = "listen=\"0.0.0.0:7700\"\nclear_listen=\"0.0.0.0:7701\"\n";
+    const auto from = [&](std::string_view networks) {
+        return error(std::string(kBoth) + "clear_from=" + std::string(networks) + "\n");
+    };
+    EXPECT_NE(error("clear_listen=\"0.0.0.0:7701\"\n"), "");
+    EXPECT_NE(error(kBoth), "");
+    EXPECT_NE(from("[\"0.0.0.0/0\"]"), "");
+    EXPECT_NE(from("[\"10.0.0.0/7\"]"), "");
+    EXPECT_NE(from("[\"192.0.2.0/24\"]"), "");
+    EXPECT_NE(from("[\"10.0.0.0/8\", \"2001:db8::/32\"]"), "");
+    EXPECT_NE(from("[\"nowhere\"]"), "");
+    EXPECT_EQ(from("[\"10.1.0.0/16\", \"fd12::/16\", \"127.0.0.1\", \"172.31.0.0/16\"]"), "");
+    EXPECT_NE(error("password_file=\"/p\"\n"), "");
+    EXPECT_EQ(error("password_file=\"/p\"\nuser=\"root\"\nmasters=[\"m:7700\"]\n"), "");
+}
+
 TEST(Options, EveryOptionBelongsToASectionAndHasItsTextOnce) {
     for (const Option& option : options()) {
         EXPECT_NE(find_section(option.section), nullptr) << option.name;
@@ -83,6 +157,7 @@ TEST(Options, SampleFileIsValidWhenUncommented) {
         if (value || line.starts_with("# [[")) line = line.substr(2);
         if (line == "address = \"\"") line = "address = \"127.0.0.1:1\"";
         if (line == "chain = \"\"") line = "chain = \"c\"";
+        if (line == "host = \"\"") line = "host = \"h\"";
         if (line == "key = \"\"") line = "key = \"k\"";
         uncommented += line + "\n";
     }

@@ -12,11 +12,11 @@ struct Case {
 
 TEST(Scope, EachFamilyHasItsLeastScope) {
     for (const auto& [key, least] : {
-             Case{"domain/domain1.dom", Scope::Relay},
+             Case{"domain/domain1.dom", Scope::Mirror},
              Case{"server/sv1", Scope::Relay},
              Case{"account/kate@domain1.dom", Scope::Relay},
              Case{"alias/info@domain1.dom", Scope::Relay},
-             Case{"node/fe1", Scope::Relay},
+             Case{"node/fe1", Scope::Mirror},
              Case{"setting/x", Scope::Relay},
              Case{"certificate/c", Scope::Frontend},
              Case{"credential/sv9", Scope::Frontend},
@@ -25,18 +25,50 @@ TEST(Scope, EachFamilyHasItsLeastScope) {
              Case{"key/ABC", Scope::Backend},
              Case{"shared-acl/a/b", Scope::Backend},
              Case{"admin/root", Scope::Backend},
+             Case{"token/x", Scope::All},
+             Case{"issued/x", Scope::All},
              Case{"unknown/x", Scope::All},
              Case{"keyring", Scope::All},
              Case{"key", Scope::All},
              Case{"", Scope::All},
          }) {
-        for (const Scope scope : {Scope::Relay, Scope::Frontend, Scope::Backend, Scope::All}) {
+        for (const Scope scope :
+             {Scope::Mirror, Scope::Relay, Scope::Frontend, Scope::Backend, Scope::All}) {
             EXPECT_EQ(visible(key, scope), scope >= least) << key << " in " << name(scope);
         }
     }
 }
 
+TEST(Scope, AMirrorSeesRemoteDomainsAndLeadingNodesOnly) {
+    struct Value {
+        const char* key;
+        const char* value;
+        bool seen;
+    };
+    for (const auto& [key, value, seen] : {
+             Value{"domain/a.dom", R"({"kind":"remote","route":["mx.dom"]})", true},
+             Value{"domain/a.dom", R"({"kind":"remote","unheard_of":{"x":[1]}})", true},
+             Value{"domain/a.dom", R"({"kind":"shared"})", false},
+             Value{"domain/a.dom", R"({"kind":"local","node":"remote"})", false},
+             Value{"domain/a.dom", R"({"kind":"unheard-of"})", false},
+             Value{"domain/a.dom", R"({"kind":["remote"]})", false},
+             Value{"domain/a.dom", R"({})", false},
+             Value{"domain/a.dom", R"("remote")", false},
+             Value{"domain/a.dom", "", false},
+             Value{"node/m", R"({"scope":"backend","master":true})", true},
+             Value{"node/m", R"({"scope":"backend","eligible":true})", true},
+             Value{"node/m", R"({"scope":"backend","master":"true"})", false},
+             Value{"node/m", R"({"scope":"frontend"})", false},
+             Value{"account/k@a.dom", R"({"kind":"remote","master":true})", false},
+             Value{"key/K", R"({"kind":"remote","master":true})", false},
+         }) {
+        EXPECT_EQ(visible(key, value, Scope::Mirror), seen) << key << value;
+        EXPECT_EQ(visible(key, value, Scope::Relay), visible(key, Scope::Relay)) << key << value;
+    }
+}
+
 TEST(Scope, AllIsNoFollowersScope) {
+    EXPECT_EQ(scope_from("mirror"), Scope::Mirror);
     EXPECT_EQ(scope_from("relay"), Scope::Relay);
     EXPECT_EQ(scope_from("frontend"), Scope::Frontend);
     EXPECT_EQ(scope_from("backend"), Scope::Backend);

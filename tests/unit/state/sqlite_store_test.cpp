@@ -193,6 +193,26 @@ TEST_F(SqliteStoreTest, PasswordKeysReachBackEndsOnly) {
     }
 }
 
+TEST_F(SqliteStoreTest, AMirrorIsToldOfWhatItMaySeeNoMoreAsGone) {
+    put("domain/far.dom", R"({"kind":"remote"})");
+    put("domain/here.dom", R"({"kind":"shared"})");
+    put("node/m1", R"({"master":true})");
+    put("node/fe1", R"({})");
+    put("account/kate@here.dom", R"({"kind":"remote"})");
+    const auto page = store_->page("", "", 1000, Scope::Mirror);
+    ASSERT_TRUE(page);
+    ASSERT_EQ(page->entries.size(), 2U);
+    EXPECT_EQ(page->entries[0].key, "domain/far.dom");
+    EXPECT_EQ(page->entries[1].key, "node/m1");
+    const Cursor start = store_->head();
+    put("domain/far.dom", R"({"kind":"shared","servers":["sv1"]})");
+    put("domain/here.dom", R"({"kind":"remote"})");
+    put("account/kate@here.dom", R"({})");
+    const auto told = changes(start, 1000, Scope::Mirror);
+    EXPECT_EQ(keys(told), (Keys{"-domain/far.dom", "domain/here.dom"}));
+    EXPECT_EQ(told.next, store_->head());
+}
+
 TEST_F(SqliteStoreTest, PagesCoverEverythingOnce) {
     for (int i = 0; i < 25; ++i) put("account/" + std::to_string(1000 + i), "0");
     for (int i = 0; i < 25; ++i) put("key/" + std::to_string(1000 + i), "0");
