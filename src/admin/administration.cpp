@@ -60,8 +60,13 @@ state::Scope state_scope(cluster::NodeScope scope) {
     return state::Scope::Relay;
 }
 
+state::Scope scope_of(const cluster::Node& member) {
+    return member.master || member.eligible ? state::Scope::All : state_scope(member.scope);
+}
+
 state::Scope NodeContext::scope() const {
-    return is_master() ? state::Scope::All : state_scope(scope_of(config.node.roles));
+    if (config.node.roles.master) return state::Scope::All;
+    return state_scope(scope_of(config.node.roles));
 }
 
 Administration::Administration(NodeContext& context)
@@ -84,14 +89,25 @@ Result<> Administration::start() {
     node_.audit = audit_.get();
     node_.peers = peers_.get();
     node_.administrators = administrators_.get();
-    if (node_.is_master()) {
+    following_ = std::make_shared<Following>(node_);
+    if (node_.leadership != nullptr) {
         presence_ = std::make_unique<Presence>(*node_.coordination);
         node_.presence = presence_.get();
+        if (auto begun = node_.leadership->begin(following_); !begun) return begun;
     }
     offer_metrics();
     if (auto listening = listen_admin(); !listening) return listening;
     if (auto listening = listen_cluster(); !listening) return listening;
-    if (!node_.is_master()) follow();
+    if (node_.leadership != nullptr) {
+        node_.leadership->start();
+    } else {
+        following_->start();
+    }
+    // The order of the sources follows the state.
+    node_.topology->on_change(
+        [following = std::weak_ptr(following_)](const std::shared_ptr<const cluster::Topology>&) {
+            if (const auto one = following.lock()) one->reconsider();
+        });
     tasks_.spawn(watch());
     return {};
 }
@@ -170,15 +186,6 @@ Result<> Administration::listen_cluster() {
     return {};
 }
 
-void Administration::follow() {
-    state::FollowerOptions options;
-    options.scope = node_.scope();
-    options.update_interval = node_.config.cluster.update_interval;
-    follower_ = std::make_unique<state::Follower>(node_.replica, peers_->sources(), options);
-    node_.follower = follower_.get();
-    follower_thread_ = std::jthread([this](const std::stop_token& stop) { follower_->run(stop); });
-}
-
 Task<void> Administration::obey(cluster::AdminState wanted) {
     if (wanted == obeyed_ || !node_.hooks.drain) co_return;
     obeyed_ = wanted;
@@ -189,7 +196,7 @@ Task<void> Administration::obey(cluster::AdminState wanted) {
 }
 
 void Administration::note_presence() {
-    if (!presence_) return;
+    if (!node_.is_master()) return;
     const Sighting self{node_.instance, node_.config.cluster.advertise, MUSTER_VERSION,
                         std::chrono::system_clock::now()};
     const auto written = presence_->flush(other_members(node_), node_.config.node.name, self);
@@ -197,7 +204,7 @@ void Administration::note_presence() {
 }
 
 Task<void> Administration::note_smtp_listeners() {
-    if (!presence_) co_return;
+    if (!node_.is_master()) co_return;
     const auto told = smtp_listeners_.unwritten(presence_->smtp_listeners());
     if (told.empty()) co_return;
     co_await net::Blocking(*node_.control, node_.pools->calls,
@@ -245,7 +252,10 @@ Task<void> Administration::close() {
     if (peers_) peers_->stop();
     if (watching_ != nullptr) watching_->cut_short();
     co_await tasks_.drained();
-    follower_thread_.request_stop();
+    if (following_) following_->ask_to_stop();
+    co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
+        if (node_.leadership != nullptr) node_.leadership->stop();
+    });
     if (cluster_server_) co_await cluster_server_->close();
     co_await net::Blocking(*node_.control, node_.pools->calls, [this] { note_presence(); });
     if (admin_server_) co_await admin_server_->close();

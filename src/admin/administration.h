@@ -3,11 +3,12 @@
 // listener, the cluster port, and on nodes that are no master the follower of the state.
 
 #include <memory>
-#include <thread>
 
 #include "admin/administrators.h"
 #include "admin/api.h"
 #include "admin/cluster_api.h"
+#include "admin/following.h"
+#include "admin/leadership.h"
 #include "admin/node_alarms.h"
 #include "admin/node_context.h"
 #include "admin/peers.h"
@@ -39,7 +40,6 @@ private:
     void offer_metrics();
     Result<> listen_admin();
     Result<> listen_cluster();
-    void follow();
     /// Follows what the administrator wants of this node, and tells alarms now and then.
     Task<void> watch();
     Task<void> obey(cluster::AdminState wanted);
@@ -60,8 +60,7 @@ private:
     ClusterApi cluster_api_;
     std::unique_ptr<net::HttpServer> admin_server_;
     std::unique_ptr<net::HttpServer> cluster_server_;
-    std::unique_ptr<state::Follower> follower_;
-    std::jthread follower_thread_;
+    std::shared_ptr<Following> following_;
     net::Sleep* watching_ = nullptr;
     AlarmReporter alarms_;
     TaskGroup tasks_;

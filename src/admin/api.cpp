@@ -10,6 +10,7 @@
 #include "admin/peers.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "state/directory_store.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -18,6 +19,10 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kBodyLimit = std::size_t{64} << 20;
+constexpr const char* kNotLeading = "not_leading";
+/// How long a call waits for the master to be changed, which takes a second or two.
+constexpr net::Duration kChangePatience{10'000};
+constexpr net::Duration kChangePause{100};
 
 int status_of(ErrorKind kind) {
     switch (kind) {
@@ -34,9 +39,10 @@ int status_of(ErrorKind kind) {
     return 500;
 }
 
-std::array<std::span<const ApiRoute>, 8> all_routes() {
+std::array<std::span<const ApiRoute>, 9> all_routes() {
     return {object_routes(),  account_routes(), session_routes(), queue_routes(),
-            cluster_routes(), node_routes(),    agent_routes(),   secret_routes()};
+            cluster_routes(), node_routes(),    agent_routes(),   secret_routes(),
+            leadership_routes()};
 }
 
 /// Matches segment by segment; `{}` takes one, decoded, not empty.
@@ -59,18 +65,15 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
     return pattern.empty() && path.empty();
 }
 
+/// The master is changing, and nothing was: the same call may be made again.
+bool is_for_the_next(const net::HttpResponse& response) {
+    if (response.status < 400) return false;
+    const json body = state::parse_json(response.body);
+    return body.is_object() && body.contains(kNotLeading) && body[kNotLeading] == true;
+}
+
 net::HttpResponse forward(NodeContext& node, const ApiCall& call) {
-    net::HttpCall out{call.method, call.path};
-    if (!call.query.empty()) out.path += "?" + call.query;
-    if (!call.body.is_null()) out.body = state::json_line(call.body);
-    if (!call.caller.authorization.empty()) {
-        out.headers.emplace_back("Authorization", call.caller.authorization);
-    }
-    out.headers.emplace_back("X-Muster-Caller", call.caller.name);
-    if (!call.caller.address.is_unspecified()) {
-        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
-    }
-    const auto reply = node.peers->call_master(out);
+    const auto reply = node.peers->call_master(passed_on(call));
     if (!reply) return error_response(reply.error());
     net::HttpResponse response;
     response.status = reply->status;
@@ -148,8 +151,23 @@ net::HttpResponse json_response(const json& body, int status) {
 }
 
 net::HttpResponse error_response(const Error& error) {
-    return json_response({{"error", error.detail}, {"kind", name(error.kind)}},
-                         status_of(error.kind));
+    json body{{"error", error.detail}, {"kind", name(error.kind)}};
+    if (error.public_text == state::kMasterChanging) body[kNotLeading] = true;
+    return json_response(body, status_of(error.kind));
+}
+
+net::HttpCall passed_on(const ApiCall& call) {
+    net::HttpCall out{call.method, call.path};
+    if (!call.query.empty()) out.path += "?" + call.query;
+    if (!call.body.is_null()) out.body = state::json_line(call.body);
+    if (!call.caller.authorization.empty()) {
+        out.headers.emplace_back("Authorization", call.caller.authorization);
+    }
+    out.headers.emplace_back("X-Muster-Caller", call.caller.name);
+    if (!call.caller.address.is_unspecified()) {
+        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
+    }
+    return out;
 }
 
 Result<std::string> text_field(const json& object, const char* field) {
@@ -218,12 +236,15 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
         // A call passed on goes with this node's own rights: those of the member that sent it may
         // be less.
         if (call.caller.is_node) {
-            return error_response({ErrorKind::Refused, "", "not a master: ask a master"});
+            return error_response({ErrorKind::Refused, std::string(state::kMasterChanging),
+                                   "not a master: ask a master"});
         }
         return forward(node, call);
     }
     const ApiResult result = guarded((*route)->run, node, call);
-    const auto written = changes ? write_audit(node, call, (*route)->action, result) : Result<>{};
+    const bool waits = !result && result.error().public_text == state::kMasterChanging;
+    const bool noted = changes && !waits;
+    const auto written = noted ? write_audit(node, call, (*route)->action, result) : Result<>{};
     if (!result) return error_response(result.error());
     if (!written) return error_response(written.error());
     return json_response(*result);
@@ -305,12 +326,19 @@ Task<void> Api::serve_as(net::HttpExchange& exchange, Caller caller) {
         co_await exchange.respond(error_response(error));
         co_return;
     }
-    net::BlockingPool& pool = pool_for(node_, call);
-    if (pool.full()) co_return co_await exchange.respond(busy());
-    net::HttpResponse response = co_await net::Blocking(
-        *node_.control, pool,
-        [this, moved = std::move(call)]() mutable { return run_call(node_, std::move(moved)); });
-    co_await exchange.respond(std::move(response));
+    const auto until = net::Clock::now() + kChangePatience;
+    for (;;) {
+        net::BlockingPool& pool = pool_for(node_, call);
+        if (pool.full()) co_return co_await exchange.respond(busy());
+        net::HttpResponse response = co_await net::Blocking(
+            *node_.control, pool, [this, &call] { return run_call(node_, call); });
+        // Whoever passed it on asks again by himself.
+        const bool is_last = call.caller.is_node || node_.stopping || net::Clock::now() >= until;
+        if (is_last || !is_for_the_next(response)) {
+            co_return co_await exchange.respond(std::move(response));
+        }
+        co_await net::Sleep(*node_.control, kChangePause);
+    }
 }
 
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -11,6 +11,7 @@
 
 #include "admin/audit_log.h"
 #include "admin/node_context.h"
+#include "net/http_client.h"
 #include "net/http_server.h"
 
 namespace muster::admin {
@@ -69,6 +70,7 @@ std::span<const ApiRoute> session_routes();
 std::span<const ApiRoute> queue_routes();
 std::span<const ApiRoute> cluster_routes();
 std::span<const ApiRoute> node_routes();
+std::span<const ApiRoute> leadership_routes();
 
 /// The route for a method and path; fills `names`. Error: 404 or 405 as NotFound or Refused.
 Result<const ApiRoute*> find_route(std::string_view method, std::string_view path,
@@ -103,7 +105,10 @@ private:
 /// Io with a text for the caller when the record could not be written; logged as well.
 Result<> append_audit(NodeContext& node, const AuditRecord& record);
 
+/// An error with the public text state::kMasterChanging tells the caller to ask again.
 net::HttpResponse error_response(const Error& error);
+/// The call as it goes on to another node, with the caller's credentials.
+net::HttpCall passed_on(const ApiCall& call);
 net::HttpResponse json_response(const nlohmann::json& body, int status = 200);
 
 /// An address as its domain spells it: by the store on the master, else by the topology. NotFound

@@ -30,7 +30,7 @@ json roles_of(const Roles& roles) {
 json replica_of(const NodeContext& node) {
     json replica{{"filled", node.replica->filled()}};
     if (const auto age = node.replica->age()) replica["age_ms"] = age->count();
-    if (node.follower == nullptr) {
+    if (node.is_master()) {
         const state::Cursor head = node.directory->head();
         replica["phase"] = "master";
         replica["cursor"] = format(head);
@@ -61,7 +61,7 @@ json this_node(const NodeContext& node) {
                 {"replica", replica_of(node)},
                 {"sessions", node.sessions == nullptr ? 0 : node.sessions->size()},
                 {"alarms", to_json(node_alarms(node))}};
-    if (node.presence != nullptr) {
+    if (node.is_master()) {
         status["seen"] = node.presence->shown(std::chrono::system_clock::now());
     }
     if (node.queue != nullptr) status["queue"] = queue_counts(*node.queue);

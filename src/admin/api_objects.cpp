@@ -149,6 +149,7 @@ void decorate(const ObjectKind& kind, const json& observed, json& object) {
     }
     if (kind.path == "nodes") {
         object.emplace("master", false);
+        object.emplace("eligible", false);
         object.emplace("revoked", false);
     }
     if (kind.path == "nodes") {
@@ -164,7 +165,7 @@ void decorate(const ObjectKind& kind, const json& observed, json& object) {
 }
 
 json sightings(NodeContext& node, const ApiCall& call) {
-    if (node.presence != nullptr) return node.presence->shown(std::chrono::system_clock::now());
+    if (node.is_master()) return node.presence->shown(std::chrono::system_clock::now());
     if (call.caller.is_node) return json::object();
     for (const PeerAddress& master : node.peers->masters()) {
         const auto status =

@@ -155,8 +155,7 @@ void check_user(Findings& findings, const NodeConfig& config) {
 std::shared_ptr<state::Replica> state_of(const NodeConfig& config) {
     const std::string& folder = config.node.state_dir;
     if (config.node.roles.master) {
-        const auto file = state::directory_file(folder);
-        return exists(file.string()) ? state::Replica::of_file(file) : nullptr;
+        if (const auto file = state::leading_file(folder)) return state::Replica::of_file(*file);
     }
     if (!has_identity(folder)) return nullptr;
     const auto replica = state::Replica::of_folder(folder);

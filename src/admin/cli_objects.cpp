@@ -54,6 +54,7 @@ std::vector<ObjectVerbs> object_verbs() {
          {{"NAME", "name"},
           {"SCOPE", "scope"},
           {"MASTER", "master"},
+          {"ELIGIBLE", "eligible"},
           {"CLUSTER", "cluster"},
           {"ADMIN", "admin"},
           {"REVOKED", "revoked"},

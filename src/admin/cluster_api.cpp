@@ -7,6 +7,7 @@
 
 #include "admin/administrators.h"
 #include "admin/join.h"
+#include "admin/leadership.h"
 #include "admin/presence.h"
 #include "admin/smtp_listeners.h"
 #include "base/log.h"
@@ -110,7 +111,13 @@ bool ClusterApi::is_member_still(const cluster::Node& member) const {
     const auto entry = node_.directory->get(cluster::node_key(member.name));
     if (!entry || !*entry) return false;
     const auto now = cluster::decode_node(member.name.view(), (*entry)->value);
-    return now && !now->revoked && now->pin == member.pin && now->scope == member.scope;
+    return now && !now->revoked && now->pin == member.pin && scope_of(*now) == scope_of(member);
+}
+
+Result<> ClusterApi::is_source() const {
+    if (node_.directory == nullptr) return fail(ErrorKind::Refused, "not a master");
+    if (!node_.directory->history().incarnation.empty()) return {};
+    return fail(ErrorKind::Unavailable, "this node's copy is not in step itself");
 }
 
 // An exchange outlives its handler.
@@ -163,12 +170,13 @@ Task<bool> ClusterApi::turn_away_twin(net::HttpExchange& exchange, const cluster
 
 Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node member) {
     const auto query = state::parse_feed_query(exchange.request().query);
-    if (!query || !node_.is_master()) {
-        const Error error{ErrorKind::Refused, "", "not a master"};
-        co_return co_await exchange.respond(error_response(query ? error : query.error()));
-    }
+    if (!query) co_return co_await exchange.respond(error_response(query.error()));
+    const auto source =
+        co_await net::Blocking(*node_.control, node_.pools->calls, [this] { return is_source(); });
+    if (!source) co_return co_await exchange.respond(error_response(source.error()));
     if (co_await turn_away_twin(exchange, member)) co_return;
-    state::ChangeStream stream(*node_.directory, state_scope(member.scope), query->since);
+    node_.leadership->cursor_seen(member, query->since);
+    state::ChangeStream stream(*node_.directory, scope_of(member), query->since);
     const Sighting newcomer = sighting_of(exchange.request());
     net::Loop& loop = *node_.control;
     const auto waker = std::make_shared<Waker>(loop, exchange);
@@ -193,7 +201,10 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
             return next;
         });
         if (!piece) {
-            log::error("feed_failed", {{"reason", piece.error().detail}});
+            const bool is_expected =
+                piece.error().kind == ErrorKind::Unavailable;  // see is_source()
+            log::write(is_expected ? log::Level::Info : log::Level::Error, "feed_failed",
+                       {{"reason", piece.error().detail}});
             co_return;
         }
         if (!may_hear) break;
@@ -208,11 +219,12 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
 }
 
 Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node member) {
-    const state::Scope scope = state_scope(member.scope);
+    const state::Scope scope = scope_of(member);
     const auto query = state::parse_feed_query(exchange.request().query);
-    if (!query || !node_.is_master()) {
+    if (!query) co_return co_await exchange.respond(error_response(query.error()));
+    if (node_.directory == nullptr) {
         const Error error{ErrorKind::Refused, "", "not a master"};
-        co_return co_await exchange.respond(error_response(query ? error : query.error()));
+        co_return co_await exchange.respond(error_response(error));
     }
     if (co_await turn_away_twin(exchange, member)) co_return;
     const bool digests = exchange.request().path == "/v1/digests";

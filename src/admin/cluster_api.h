@@ -24,6 +24,8 @@ private:
     /// Whether the node is still what it was, by the store: the topology follows that a moment
     /// later. Blocks.
     [[nodiscard]] bool is_member_still(const cluster::Node& member) const;
+    /// Why this node is no source of the state just now. Blocks.
+    [[nodiscard]] Result<> is_source() const;
     /// Whether another running node of the member's name follows already: then it is said and
     /// answered. A stream whose node went without a word is given time to notice.
     Task<bool> turn_away_twin(net::HttpExchange& exchange, const cluster::Node& member);
@@ -44,5 +46,7 @@ private:
 };
 
 state::Scope state_scope(cluster::NodeScope scope);
+/// What a member may read: everything, when it leads or may lead.
+state::Scope scope_of(const cluster::Node& member);
 
 }  // namespace muster::admin

@@ -53,7 +53,8 @@ constexpr std::array kServer{
 
 constexpr std::array kNode{
     Field{"scope", Text, "mirror, relay, frontend or backend"},
-    Field{"master", Switch, "whether it writes the state"},
+    Field{"master", Switch, "whether it leads: muster cluster promote changes that"},
+    Field{"eligible", Switch, "whether it may be promoted"},
     Field{"cluster", Text, "HOST:PORT of its cluster listener"},
     Field{"pin", Text, "sha256//… of its key"},
     Field{"smtp", List, "HOST:PORT of its SMTP listeners; the node itself says them"},

@@ -11,7 +11,6 @@
 #include "admin/front_end_settings.h"
 #include "admin/mail_settings.h"
 #include "admin/node_identity.h"
-#include "admin/sealed_secrets.h"
 #include "admin/server_proofs.h"
 #include "admin/service_notify.h"
 #include "admin/system_user.h"
@@ -113,25 +112,12 @@ Result<> Node::lock_folder() {
 Result<> Node::open_state() {
     const std::filesystem::path folder = context_.config.node.state_dir;
     if (context_.config.node.roles.master) {
-        auto stores = state::open_stores(folder);
-        if (!stores) return std::unexpected(stores.error());
-        stores_ = std::move(*stores);
-        context_.directory = static_cast<state::SqliteStore*>(stores_.directory.get());
-        context_.coordination = stores_.coordination.get();
-        context_.replica =
-            state::Replica::of_store(*stores_.directory, state::directory_file(folder));
-        return seal_what_is_clear();
+        leadership_ = std::make_unique<Leadership>(context_);
+        return leadership_->open();
     }
     auto replica = state::Replica::of_folder(folder);
     if (!replica) return std::unexpected(replica.error());
     context_.replica = std::move(*replica);
-    return {};
-}
-
-Result<> Node::seal_what_is_clear() {
-    const auto sealed = seal_stored_secrets(*stores_.directory, context_.identity.seal_secret());
-    if (!sealed) return std::unexpected(sealed.error());
-    if (*sealed != 0) log::info("secrets-sealed", {{"entries", *sealed}});
     return {};
 }
 

@@ -9,6 +9,7 @@
 #include "admin/administration.h"
 #include "admin/common_secrets.h"
 #include "admin/folder_lock.h"
+#include "admin/leadership.h"
 #include "admin/mail_system.h"
 #include "admin/node_context.h"
 #include "admin/node_file.h"
@@ -53,7 +54,6 @@ private:
     Result<> start_parts();
     Result<> lock_folder();
     Result<> open_state();
-    Result<> seal_what_is_clear();
     /// Puts the front end together; it takes no client before start_front_end().
     Result<> prepare_front_end();
     Result<> start_front_end();
@@ -78,8 +78,8 @@ private:
     Pools pools_;
     net::BlockingPool ending_{1};  ///< waits for threads to end, so that the loop need not
     FolderLock lock_;
-    state::Stores stores_;  ///< empty unless this node is a master
     NodeContext context_;
+    std::unique_ptr<Leadership> leadership_;  ///< null unless this node may lead
     cluster::HealthTable health_;
     std::unique_ptr<ExceptionFile> exceptions_;
     std::unique_ptr<cluster::TopologyTable> topology_;

@@ -5,6 +5,7 @@
 #include "admin/exception_file.h"
 #include "admin/files.h"
 #include "admin/issued.h"
+#include "admin/leadership.h"
 #include "admin/presence.h"
 #include "admin/queue_report.h"
 #include "base/log.h"
@@ -140,12 +141,13 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
     const auto age = node.replica->age();
     // Who asks seldom hears seldom.
     const auto patience = kStale + node.config.cluster.update_interval;
-    if (node.follower != nullptr && age && *age > patience) {
+    const bool follows = node.follower != nullptr && !node.is_master();
+    if (follows && age && *age > patience) {
         const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(patience).count();
         add(alarms, "replica",
             "nothing was heard from a master for " + std::to_string(minutes) + " minutes", true);
     }
-    if (node.follower != nullptr) {
+    if (follows) {
         const state::FollowerStatus follower = node.follower->status();
         if (follower.refused) add(alarms, "replica", follower.trouble, true);
     }
@@ -157,7 +159,10 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
         }
     }
     for (Alarm& alarm : network_alarms(node)) alarms.push_back(std::move(alarm));
-    if (node.presence != nullptr) {
+    if (node.leadership != nullptr) {
+        for (Alarm& alarm : node.leadership->alarms()) alarms.push_back(std::move(alarm));
+    }
+    if (node.is_master()) {
         for (Alarm& alarm :
              node.presence->alarms(other_members(node), node.config.cluster.absent_after,
                                    std::chrono::system_clock::now())) {

@@ -34,6 +34,7 @@ class Peers;
 class Administrators;
 class Presence;
 class ExceptionFile;
+class Leadership;
 
 /// What the API may ask of the other halves of the node. An empty function: the node has not got
 /// that role. All are called on blocking threads.
@@ -68,7 +69,8 @@ struct NodeContext {
     NodeIdentity identity;
     net::Loop* control = nullptr;
     Pools* pools = nullptr;
-    state::Store* directory = nullptr;     ///< null unless this node is a master
+    /// Null unless this node may lead (role master); refuses changes while it does not.
+    state::Store* directory = nullptr;
     state::Store* coordination = nullptr;  ///< the same
     std::shared_ptr<state::Replica> replica;
     cluster::TopologyTable* topology = nullptr;
@@ -79,11 +81,12 @@ struct NodeContext {
     NodeHooks hooks;
 
     // Filled by Administration.
-    state::Follower* follower = nullptr;  ///< null on a master
+    state::Follower* follower = nullptr;  ///< at rest while this node leads
     AuditLog* audit = nullptr;
     Peers* peers = nullptr;
     Administrators* administrators = nullptr;
-    Presence* presence = nullptr;  ///< null unless this node is a master
+    Presence* presence = nullptr;      ///< null unless this node may lead
+    Leadership* leadership = nullptr;  ///< the same
 
     /// Tells two running processes with one node name apart; made at each start.
     const std::string instance = random_name(12);
@@ -93,7 +96,10 @@ struct NodeContext {
     std::atomic<bool> draining{false};
     std::atomic<bool> stopping{false};
 
-    [[nodiscard]] bool is_master() const { return directory != nullptr; }
+    /// Whether this node leads now: whatever it answers may be over a moment later, and the
+    /// directory refuses changes then.
+    [[nodiscard]] bool is_master() const { return leads.load(); }
+    std::atomic<bool> leads{false};
     /// config.certificates, which a reload replaces on the control loop while others ask.
     [[nodiscard]] std::vector<CertificateFiles> certificate_files() const {
         const std::scoped_lock lock(reload_mutex);

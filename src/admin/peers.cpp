@@ -16,6 +16,12 @@ constexpr std::size_t kLongestRefusal = 1'000;
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
 
+bool is_not_leading(const net::HttpReply& reply) {
+    if (reply.status < 400) return false;
+    const auto body = state::parse_json(reply.body);
+    return body.is_object() && body.contains("not_leading") && body["not_leading"] == true;
+}
+
 /// Masters that the node file names by address only must have the key of one that is known.
 std::string pins_of(const std::vector<PeerAddress>& peers) {
     std::string pins;
@@ -38,19 +44,26 @@ std::vector<PeerAddress> Peers::others() const {
 std::vector<PeerAddress> Peers::masters() const {
     std::vector<PeerAddress> found;
     const auto topology = topology_.current();
-    for (const cluster::Node& node : topology->parts().nodes) {
-        if (!node.master || node.revoked || node.name == config_.node.name) continue;
-        if (!node.cluster.empty()) found.push_back(address_of(node));
+    for (const bool leads : {true, false}) {
+        for (const cluster::Node& node : topology->parts().nodes) {  // by name
+            const bool fits = leads ? node.master : node.eligible && !node.master;
+            if (!fits || node.revoked || node.name == config_.node.name) continue;
+            if (!node.cluster.empty()) found.push_back(address_of(node));
+        }
     }
     if (found.empty()) found = identity_.masters;
-    if (config_.cluster.masters.empty()) return found;
     std::vector<PeerAddress> named;
+    const std::string pins = pins_of(found);
     for (const std::string& address : config_.cluster.masters) {
         const auto known = std::ranges::find(found, address, &PeerAddress::cluster);
-        named.push_back(known != found.end()
-                            ? *known
-                            : PeerAddress{NodeName("master"), address, pins_of(found)});
+        if (known == found.end()) {
+            named.push_back({NodeName("master"), address, pins});
+        } else {
+            named.push_back(*known);
+            found.erase(known);
+        }
     }
+    named.insert(named.end(), found.begin(), found.end());
     return named;
 }
 
@@ -96,12 +109,14 @@ void Peers::stop() {
 }
 
 Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
-    std::string why = "no master is known";
+    std::optional<Result<net::HttpReply>> first;
     for (const PeerAddress& master : masters()) {
         auto reply = this->call(master, call, kMasterBounds);
-        if (reply) return reply;
-        why = reply.error().detail;
+        if (reply && !is_not_leading(*reply)) return reply;
+        if (!first) first = std::move(reply);
     }
+    if (first && *first) return std::move(*first);
+    const std::string why = first ? first->error().detail : "no master is known";
     return fail(ErrorKind::Unavailable,
                 "the master cannot be reached, nothing was changed (" + why + ")");
 }

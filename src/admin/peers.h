@@ -39,12 +39,15 @@ public:
 
     /// All other nodes that can be reached over the cluster port.
     [[nodiscard]] std::vector<PeerAddress> others() const;
+    /// Those that lead or may lead, in the order in which to follow them and to ask them: what
+    /// `cluster.masters` names, then who leads, then who may, by name. Never this node.
     [[nodiscard]] std::vector<PeerAddress> masters() const;
     [[nodiscard]] std::optional<PeerAddress> find(const NodeName& name) const;
 
     [[nodiscard]] Result<net::HttpReply> call(const PeerAddress& peer, const net::HttpCall& call,
                                               const CallBounds& bounds) const;
-    /// The first master that answers. Unavailable with a text for the operator when none does.
+    /// The answer of the one that leads. When the first that was asked is between two masters, its
+    /// answer, which says so; Unavailable with a text for the operator when it does not answer.
     [[nodiscard]] Result<net::HttpReply> call_master(const net::HttpCall& call) const;
 
     /// Ends the calls that run; later ones fail at once.

@@ -85,6 +85,11 @@ Presence::Presence(state::Store& coordination, Clock clock)
     }
 }
 
+void Presence::begin() {
+    const std::scoped_lock lock(mutex_);
+    start_ = clock_();
+}
+
 std::optional<Presence::Visit> Presence::enter(const NodeName& node, const Sighting& sighting,
                                                std::function<void()> look) {
     const std::scoped_lock lock(mutex_);

@@ -45,6 +45,8 @@ std::int64_t since_1970(WallTime time);
 class Presence {
 public:
     using Clock = std::function<WallTime()>;
+    /// This node leads from now on: whoever was not heard of yet is given time to come.
+    void begin();
     /// Reads what an earlier run wrote; `coordination` must outlive it.
     explicit Presence(state::Store& coordination, Clock clock = std::chrono::system_clock::now);
 
@@ -107,7 +109,7 @@ private:
 
     state::Store& coordination_;
     const Clock clock_;
-    const WallTime start_;
+    WallTime start_;  ///< of leading
     std::mutex mutex_;
     std::map<std::string, Row> rows_;
     std::map<std::string, Twin> twins_;

@@ -153,7 +153,8 @@ struct Alias {
 struct Node {
     NodeName name;
     NodeScope scope = NodeScope::Frontend;
-    bool master = false;
+    bool master = false;            ///< it leads: it writes the state
+    bool eligible = false;          ///< it may be promoted, and others may follow it
     std::string cluster;            ///< "HOST:PORT" of its cluster listener
     std::string pin;                ///< fingerprint of its key
     std::vector<std::string> smtp;  ///< "HOST:PORT" of its SMTP listeners, as it said itself

@@ -26,6 +26,7 @@ Result<Node> decode_node(std::string_view name, std::string_view json) {
                                {NodeScope::Mirror, NodeScope::Relay, NodeScope::Frontend,
                                 NodeScope::Backend});
     node.master = fields.flag("master", false);
+    node.eligible = fields.flag("eligible", false);
     node.cluster = fields.text("cluster", kMaxDomain + 8);
     if (!node.cluster.empty() && !is_host_and_port(node.cluster)) {
         fields.reject("cluster", "must be HOST:PORT");
@@ -47,6 +48,7 @@ std::string encode(const Node& node) {
     nlohmann::json object = start_object(node.unknown);
     object["scope"] = name(node.scope);
     if (node.master) object["master"] = true;
+    if (node.eligible) object["eligible"] = true;
     put_text(object, "cluster", node.cluster);
     put_text(object, "pin", node.pin);
     put_list(object, "smtp", node.smtp);

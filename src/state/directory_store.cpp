@@ -47,7 +47,7 @@ private:
 };
 
 std::unexpected<Error> not_leading() {
-    return fail(ErrorKind::Unavailable, "the master is changing",
+    return fail(ErrorKind::Unavailable, std::string(kMasterChanging),
                 "this node does not lead, nothing was changed");
 }
 
@@ -73,7 +73,6 @@ Result<> DirectoryStore::stop_writes(Error why, std::chrono::milliseconds patien
     }
     const std::unique_lock running(running_, patience);
     if (running.owns_lock()) return {};
-    allow_writes();
     return fail(ErrorKind::Unavailable,
                 "a large change is being written (an import?): wait until it is over");
 }

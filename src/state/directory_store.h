@@ -7,12 +7,17 @@
 #include <optional>
 #include <shared_mutex>
 #include <string>
+#include <string_view>
 
 #include "state/replica.h"
 #include "state/sqlite_store.h"
 #include "state/store_reader.h"
 
 namespace muster::state {
+
+/// The public text of an error that says: this node does not lead, or not now. Nothing was changed,
+/// and the same may be asked of the next master in a moment.
+inline constexpr std::string_view kMasterChanging = "the master is changing";
 
 /// Reads the file that the node's replica serves, whoever writes it; what changes goes to the store
 /// that the node leads with, and is refused while there is none, or while writes are stopped. Those
@@ -29,7 +34,7 @@ public:
     void lead(std::shared_ptr<SqliteStore> store);
     /// From now on whatever changes something ends with `why`, and nothing that was begun before
     /// still runs when this returns. Unavailable when that takes longer than `patience` (a large
-    /// import): then writes go on.
+    /// import); nothing new begins then either.
     Result<> stop_writes(Error why, std::chrono::milliseconds patience);
     void allow_writes();
     /// Why writes are stopped.

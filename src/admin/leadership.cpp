@@ -1,0 +1,574 @@
+#include "admin/leadership.h"
+
+#include <algorithm>
+#include <array>
+
+#include "admin/api.h"
+#include "admin/fan_out.h"
+#include "admin/peers.h"
+#include "admin/presence.h"
+#include "admin/sealed_secrets.h"
+#include "admin/surplus.h"
+#include "base/log.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+#include "state/json_value.h"
+
+namespace muster::admin {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+constexpr CallBounds kStandingBounds{2'000ms};
+/// The other node begins its mastership, writes the nodes' entries, and answers.
+constexpr CallBounds kLeadBounds{15'000ms};
+constexpr std::chrono::seconds kLookInterval{5};
+constexpr auto kWritesEnd = 10'000ms;  ///< patience with changes that run
+constexpr auto kCatchUp = 10'000ms;
+constexpr auto kAskAgain = 20ms;
+constexpr int kCallOffTries = 3;
+/// A stand-in that lacks more than this is not asked: writes would stand still for too long.
+constexpr Revision kNear = 10'000;
+constexpr int kClaimTries = 5;
+constexpr std::size_t kMostNodes = 100'000;
+
+bool has_all(const cluster::Node& member) {
+    return member.master || member.eligible || member.scope == cluster::NodeScope::Backend;
+}
+
+std::string in_words(const state::History& ours, const NodeStanding& theirs) {
+    return theirs.name + " leads since revision " +
+           std::to_string(state::shared_up_to(ours, theirs.history) + 1) + " (mastership " +
+           std::to_string(state::mastership(
+               theirs.history.terms.empty() ? 0 : theirs.history.terms.back().number)) +
+           ")";
+}
+
+}  // namespace
+
+Leadership::Leadership(NodeContext& node) : node_(node) {}
+
+Leadership::~Leadership() { stop(); }
+
+Result<> Leadership::open() {
+    const std::filesystem::path folder = node_.config.node.state_dir;
+    auto coordination = state::SqliteStore::open(folder / "coordination.db");
+    if (!coordination) return std::unexpected(coordination.error());
+    coordination_ = std::move(*coordination);
+    auto file = state::leading_file(folder);
+    if (!file) {
+        auto replica = state::Replica::of_folder(folder);
+        if (!replica) return std::unexpected(replica.error());
+        node_.replica = std::move(*replica);
+        const bool is_first = !node_.replica->filled() && node_.identity.masters.empty();
+        if (is_first) file = state::directory_file(folder);
+    }
+    if (file) {
+        auto store = state::SqliteStore::open(*file);
+        if (!store) return std::unexpected(store.error());
+        node_.replica = state::Replica::of_file(*file);
+        directory_ = std::make_unique<state::DirectoryStore>(node_.replica);
+        (void)directory_->stop_writes({ErrorKind::Unavailable, std::string(state::kMasterChanging),
+                                       "this node begins to lead, nothing was changed"},
+                                      0ms);
+        directory_->lead(std::move(*store));
+    } else {
+        directory_ = std::make_unique<state::DirectoryStore>(node_.replica);
+    }
+    node_.directory = directory_.get();
+    node_.coordination = coordination_.get();
+    node_.leadership = this;
+    return {};
+}
+
+Result<> Leadership::begin(std::shared_ptr<Following> following) {
+    const std::scoped_lock lock(changing_);
+    following_ = std::move(following);
+    if (!directory_->leading()) return {};
+    const auto noted = state::noted_hand_over(directory_->file());
+    if (noted && !noted->empty()) {
+        const auto space = noted->find(' ');
+        unknown_ = HandOver{noted->substr(0, space),
+                            space == std::string::npos ? "" : noted->substr(space + 1)};
+    }
+    // What cannot be decided now is looked at again and again.
+    if (auto looked = look_once(); !looked) note(looked.error().detail);
+    return {};
+}
+
+/// With `changing_` held: leads, or finds out why not.
+Result<> Leadership::look_once() {
+    if (unknown_) {
+        resolve_hand_over();
+        if (unknown_ || !directory_->leading()) return {};
+    }
+    const auto rivalry = look_at_others();
+    if (!rivalry) return std::unexpected(rivalry.error());
+    if (*rivalry != Rivalry::Ours) return {};
+    if (!node_.leads) return lead(false);
+    look_at_cursor();
+    return {};
+}
+
+void Leadership::start() {
+    if (!directory_->leading()) following_->start();
+    begun_ = true;
+    thread_ = std::jthread([this](const std::stop_token& stop) { look_around(stop); });
+}
+
+void Leadership::stop() {
+    thread_.request_stop();
+    if (thread_.joinable()) thread_.join();
+}
+
+/// With `changing_` held. The store of the file is open when this node led before.
+Result<> Leadership::lead(bool promoted) {
+    if (following_) following_->stop();
+    if (!directory_->leading()) {
+        auto store = state::SqliteStore::open(node_.replica->file());
+        if (!store) return std::unexpected(store.error());
+        if (promoted) {
+            if (auto begun = (*store)->begin_mastership(); !begun) return begun;
+        }
+        directory_->lead(std::move(*store));
+    }
+    if (!promoted) {
+        if (auto begun = directory_->begin_term(); !begun) return begun;
+    }
+    directory_->allow_writes();
+    const auto sealed = seal_stored_secrets(*directory_, node_.identity.seal_secret());
+    if (!sealed) return std::unexpected(sealed.error());
+    if (*sealed != 0) log::info("secrets-sealed", {{"entries", *sealed}});
+    if (auto claimed = claim(); !claimed) return claimed;
+    if (node_.presence != nullptr) node_.presence->begin();
+    node_.leads = true;
+    note("");
+    log::info("leads", {{"cursor", state::format(directory_->head())},
+                        {"promoted", promoted ? "yes" : "no"}});
+    return {};
+}
+
+Result<> Leadership::claim() {
+    Result<> done;
+    for (int tries = 0; tries < kClaimTries; ++tries) {
+        const auto rows = directory_->range(cluster::kNodePrefix,
+                                            state::prefix_end(cluster::kNodePrefix), kMostNodes);
+        if (!rows) return std::unexpected(rows.error());
+        state::Transaction transaction;
+        for (const state::Entry& row : *rows) {
+            const std::string name = row.key.substr(cluster::kNodePrefix.size());
+            auto entry = cluster::decode_node(name, row.value);
+            if (!entry) continue;
+            const bool leads = entry->name == node_.config.node.name;
+            if (entry->master == leads) continue;
+            entry->eligible = !leads;
+            entry->master = leads;
+            transaction.expect(row.key, row.revision).put(row.key, cluster::encode(*entry));
+        }
+        if (transaction.writes.empty()) return {};
+        const auto written = directory_->commit(transaction);
+        if (written) {
+            (void)node_.topology->refresh();
+            return {};
+        }
+        done = std::unexpected(written.error());
+        if (written.error().kind != ErrorKind::Conflict) break;
+    }
+    return done;
+}
+
+/// With `changing_` held, and writes stopped.
+Result<> Leadership::follow(const PeerAddress& leader) {
+    node_.leads = false;
+    // A node without a file to lead with follows only when it knows whom: this comes first.
+    NodeIdentity identity = node_.identity;
+    std::erase_if(identity.masters,
+                  [&](const PeerAddress& known) { return known.name == leader.name; });
+    identity.masters.insert(identity.masters.begin(), leader);
+    auto saved = save_identity(node_.config.node.state_dir, identity);
+    if (!saved) return saved;
+    if (auto done = directory_->follow(); !done) return done;
+    {
+        const std::scoped_lock lock(mutex_);
+        set_back_ = false;
+    }
+    note("");
+    if (begun_) following_->start();
+    log::info("follows", {{"leader", leader.name.text}});
+    return {};
+}
+
+std::vector<Leadership::Rival> Leadership::others() const {
+    std::vector<Rival> found;
+    for (const PeerAddress& peer : node_.peers->masters()) {
+        const auto answer =
+            ask(*node_.peers, peer, {"GET", "/v1/standing"}, kStandingBounds, tells_standing);
+        if (!answer) continue;
+        found.push_back({peer, *standing_from(*answer)});
+    }
+    return found;
+}
+
+Result<Rivalry> Leadership::look_at_others() {
+    const state::History ours = directory_->history();
+    Rivalry worst = Rivalry::Ours;
+    for (const Rival& rival : others()) {
+        if (!rival.standing.leads) continue;
+        const Rivalry found = judge(ours, rival.standing.history);
+        Result<> done;
+        if (found == Rivalry::OursEqual) {
+            log::warning("two_masters", {{"other", rival.standing.name},
+                                         {"next", "this one goes on, in a new mastership"}});
+            done = directory_->begin_mastership();
+        } else if (found == Rivalry::Waits) {
+            worst = found;
+            done = stop_writes("another master goes on", in_words(ours, rival.standing));
+        } else if (found == Rivalry::Theirs) {
+            worst = found;
+            done = depose(rival);
+        }
+        if (!done) return std::unexpected(done.error());
+        if (found == Rivalry::Theirs) break;
+    }
+    return worst;
+}
+
+Result<> Leadership::depose(const Rival& rival) {
+    const state::History ours = directory_->history();
+    const std::string words = in_words(ours, rival.standing);
+    if (auto stopped = stop_writes("this node was deposed", words); !stopped) return stopped;
+    const auto& folder = node_.config.node.state_dir;
+    const auto kept = keep_surplus(*directory_, state::shared_up_to(ours, rival.standing.history),
+                                   rival.standing.name, folder);
+    if (!kept) {
+        return fail(ErrorKind::Io, "this node was deposed (" + words +
+                                       ") and refuses changes, but what only it has could not be "
+                                       "written to " +
+                                       folder + ": " + kept.error().detail);
+    }
+    log::error("deposed", {{"why", words},
+                           {"surplus", kept->empty() ? "none" : *kept},
+                           {"next", "this node follows"}});
+    PeerAddress leader = rival.peer;
+    leader.name = NodeName(rival.standing.name);
+    return follow(leader);
+}
+
+/// From now on changes are refused, and an alarm says why; changes that run are waited for.
+Result<> Leadership::stop_writes(std::string text, std::string why) {
+    const std::string whole = text + ", nothing was changed: " + why;
+    note(whole);
+    return directory_->stop_writes({ErrorKind::Unavailable, std::move(text), whole}, kWritesEnd);
+}
+
+void Leadership::note(std::string trouble) {
+    const std::scoped_lock lock(mutex_);
+    if (!trouble.empty() && trouble != trouble_) log::error("leadership", {{"trouble", trouble}});
+    trouble_ = std::move(trouble);
+}
+
+// ---- looking around
+
+void Leadership::look_around(const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+        {
+            std::unique_lock lock(mutex_);
+            woken_.wait_for(lock, stop, kLookInterval, [this] { return wake_; });
+            wake_ = false;
+        }
+        if (stop.stop_requested()) return;
+        const std::scoped_lock lock(changing_);
+        if (!directory_->leading()) continue;
+        if (auto looked = look_once(); !looked) note(looked.error().detail);
+    }
+}
+
+void Leadership::cursor_seen(const cluster::Node& member, const state::Cursor& cursor) {
+    if (!node_.leads || !has_all(member)) return;
+    if (state::standing(directory_->history(), cursor) != state::Standing::Behind) return;
+    {
+        const std::scoped_lock lock(mutex_);
+        seen_.emplace(member.name.text, cursor);
+        wake_ = true;
+    }
+    woken_.notify_all();
+}
+
+void Leadership::look_at_cursor() {
+    std::optional<std::pair<std::string, state::Cursor>> seen;
+    {
+        const std::scoped_lock lock(mutex_);
+        seen = std::exchange(seen_, std::nullopt);
+        if (set_back_) return;
+    }
+    if (!seen) return;
+    if (state::standing(directory_->history(), seen->second) != state::Standing::Behind) return;
+    {
+        const std::scoped_lock lock(mutex_);
+        set_back_ = true;
+    }
+    (void)stop_writes(
+        "the master was set back",
+        seen->first + " has changes up to " + state::format(seen->second) +
+            " that this master does not know (an old image of its disk?). Put the newer "
+            "state back, or promote a stand-in that has them (muster cluster promote NAME "
+            "--force), or give them up: muster cluster accept-loss");
+}
+
+Result<json> Leadership::accept_loss() {
+    const std::scoped_lock lock(changing_);
+    {
+        const std::scoped_lock facts(mutex_);
+        if (!set_back_) return fail(ErrorKind::Refused, "this master was not set back");
+    }
+    if (auto done = directory_->renew_incarnation(); !done) return std::unexpected(done.error());
+    directory_->allow_writes();
+    {
+        const std::scoped_lock facts(mutex_);
+        set_back_ = false;
+    }
+    note("");
+    log::warning("loss_accepted", {{"cursor", state::format(directory_->head())}});
+    return json{{"cursor", state::format(directory_->head())}};
+}
+
+std::vector<Alarm> Leadership::alarms() const {
+    std::vector<Alarm> alarms;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!trouble_.empty()) alarms.push_back({"master", trouble_, true});
+    }
+    for (const std::string& file : surplus_files(node_.config.node.state_dir)) {
+        alarms.push_back({"master",
+                          "this node was deposed with changes that the cluster has not: they stand "
+                          "in " +
+                              file + "; make again what is needed of them, then remove it",
+                          false});
+    }
+    return alarms;
+}
+
+NodeStanding Leadership::standing() const {
+    NodeStanding standing;
+    standing.name = node_.config.node.name.text;
+    standing.leads = directory_->leading() != nullptr;
+    standing.history = directory_->history();
+    const auto stopped = directory_->stopped();
+    standing.writes = node_.leads && !stopped;
+    if (stopped) standing.why = stopped->detail;
+    if (standing.leads) return standing;
+    const auto able = may_take_over();
+    standing.may_lead = able.has_value();
+    if (!able) standing.why = able.error().detail;
+    return standing;
+}
+
+// ---- planned
+
+Result<PeerAddress> Leadership::successor(const NodeName& to) const {
+    if (to == node_.config.node.name) return fail(ErrorKind::Refused, to.text + " leads already");
+    const auto topology = node_.topology->current();
+    const cluster::Node* entry = topology->node(to.text);
+    if (entry == nullptr || entry->revoked) {
+        return fail(ErrorKind::NotFound, "there is no node " + to.text);
+    }
+    if (!entry->eligible) {
+        return fail(ErrorKind::Refused,
+                    to.text + " cannot be promoted: it has not joined with the role master");
+    }
+    auto peer = node_.peers->find(to);
+    if (!peer) return fail(ErrorKind::Refused, to.text + " has no cluster address");
+    return *peer;
+}
+
+/// Until the other node lacks no more than `distance` revisions.
+Result<> Leadership::wait_for(const PeerAddress& peer, Revision distance) const {
+    const auto until = std::chrono::steady_clock::now() + kCatchUp;
+    std::string why;
+    while (!node_.stopping) {
+        const auto answer =
+            ask(*node_.peers, peer, {"GET", "/v1/standing"}, kStandingBounds, tells_standing);
+        if (!answer) return std::unexpected(answer.error());
+        const NodeStanding theirs = *standing_from(*answer);
+        const state::History ours = directory_->history();
+        why = theirs.why;
+        if (theirs.may_lead) {
+            const auto shared =
+                state::standing(ours, theirs.history.cursor()) == state::Standing::Shared;
+            const Revision missing = shared ? ours.head - theirs.history.head : ours.head;
+            if (shared && missing <= distance) return {};
+            why = shared ? "it lacks " + std::to_string(missing) + " revisions"
+                         : "its state is another one";
+        }
+        if (std::chrono::steady_clock::now() >= until) break;
+        std::this_thread::sleep_for(kAskAgain);
+    }
+    return fail(ErrorKind::Unavailable, peer.name.text + " cannot take over: " + why);
+}
+
+Result<json> Leadership::hand_over(const NodeName& to) {
+    const std::scoped_lock lock(changing_);
+    if (!node_.leads) {
+        return fail(ErrorKind::Unavailable, std::string(state::kMasterChanging),
+                    "this node does not lead, nothing was changed");
+    }
+    if (unknown_) return fail(ErrorKind::Conflict, "a change to " + unknown_->to + " goes on");
+    if (const auto stopped = directory_->stopped()) return std::unexpected(*stopped);
+    const auto peer = successor(to);
+    if (!peer) return std::unexpected(peer.error());
+    if (auto near = wait_for(*peer, kNear); !near) return std::unexpected(near.error());
+    auto stopped =
+        directory_->stop_writes({ErrorKind::Unavailable, std::string(state::kMasterChanging),
+                                 "the master is changing, nothing was changed"},
+                                kWritesEnd);
+    if (!stopped) {
+        directory_->allow_writes();
+        return std::unexpected(stopped.error());
+    }
+    return hand_over_to(*peer, {to.text, random_name(16)});
+}
+
+Result<json> Leadership::hand_over_to(const PeerAddress& peer, const HandOver& plan) {
+    auto ready = wait_for(peer, 0);
+    if (ready) ready = directory_->note_hand_over(plan.to + " " + plan.id);
+    if (!ready) {
+        directory_->allow_writes();
+        return std::unexpected(ready.error());
+    }
+    net::HttpCall call{"POST", "/v1/lead"};
+    const std::string cursor = state::format(directory_->head());
+    call.body = state::json_line({{"id", plan.id}, {"cursor", cursor}});
+    const auto answer = body_of(node_.peers->call(peer, call, kLeadBounds));
+    log::info("hands_over", {{"to", plan.to},
+                             {"cursor", cursor},
+                             {"answer", answer ? "leads" : answer.error().detail}});
+    unknown_ = plan;
+    const bool leads = answer && answer->is_object() && answer->value("leads", false);
+    if (leads) {
+        unknown_.reset();
+        if (auto done = follow(peer); !done) return std::unexpected(done.error());
+        return json{{"leads", plan.to}, {"cursor", cursor}};
+    }
+    for (int tries = 0; unknown_ && tries < kCallOffTries; ++tries) resolve_hand_over();
+    if (!directory_->leading()) return json{{"leads", plan.to}, {"cursor", cursor}};
+    const std::string why = answer ? "it does not lead" : answer.error().detail;
+    if (unknown_) return std::unexpected(*directory_->stopped());
+    return fail(ErrorKind::Unavailable,
+                plan.to + " did not take over, this node goes on (" + why + ")");
+}
+
+Result<bool> Leadership::called_off(const PeerAddress& peer, const HandOver& plan) const {
+    net::HttpCall call{"POST", "/v1/lead/off"};
+    call.body = state::json_line({{"id", plan.id}});
+    const auto answer = body_of(node_.peers->call(peer, call, kLeadBounds));
+    if (!answer) return std::unexpected(answer.error());
+    if (!answer->is_object() || !answer->contains("leads") || !(*answer)["leads"].is_boolean()) {
+        return fail(ErrorKind::Unavailable, plan.to + " answers nonsense");
+    }
+    return (*answer)["leads"].get<bool>();
+}
+
+/// With `changing_` held: finds out who leads, when that is not known.
+void Leadership::resolve_hand_over() {
+    const HandOver plan = *unknown_;
+    const auto peer = node_.peers->find(NodeName(plan.to));
+    const auto leads = peer ? called_off(*peer, plan) : Result<bool>(false);
+    if (!leads) {
+        (void)stop_writes("the master is changing",
+                          plan.to +
+                              " was asked to lead and cannot be reached now, so that it is not "
+                              "known whether it does. Bring it back; if it is lost for good, "
+                              "promote another node or this one (muster cluster promote NAME "
+                              "--force): " +
+                              leads.error().detail);
+        return;
+    }
+    unknown_.reset();
+    note("");
+    if (*leads) {
+        if (auto done = follow(*peer); !done) note(done.error().detail);
+        return;
+    }
+    if (auto done = directory_->note_hand_over(""); !done) note(done.error().detail);
+    if (node_.leads) directory_->allow_writes();
+}
+
+Result<json> Leadership::lead_for(const NodeName& from, const std::string& id,
+                                  const state::Cursor& cursor) {
+    const std::scoped_lock lock(changing_);
+    if (directory_->leading()) return json{{"leads", node_.leads.load()}};
+    if (called_off_.contains(id)) return fail(ErrorKind::Refused, "this was called off");
+    const auto able = may_take_over();
+    if (!able) return std::unexpected(able.error());
+    const state::Cursor ours = directory_->head();
+    if (ours != cursor) {
+        return fail(ErrorKind::Conflict, "this node stands at " + state::format(ours) +
+                                             ", not at " + state::format(cursor));
+    }
+    if (auto led = lead(true); !led) {
+        if (!directory_->leading()) following_->start();
+        return std::unexpected(led.error());
+    }
+    log::info("took_over", {{"from", from.text}});
+    return json{{"leads", true}};
+}
+
+Result<json> Leadership::call_off(const NodeName& from, const std::string& id) {
+    const std::scoped_lock lock(changing_);
+    called_off_.insert(id);
+    const bool leads = directory_->leading() != nullptr;
+    log::info("called_off", {{"by", from.text}, {"leads", leads ? "yes" : "no"}});
+    return json{{"leads", leads}};
+}
+
+// ---- forced
+
+Result<> Leadership::may_take_over() const {
+    const auto topology = node_.topology->current();
+    const cluster::Node* self = topology->node(node_.config.node.name.text);
+    if (self == nullptr || self->revoked || !(self->eligible || self->master)) {
+        return fail(ErrorKind::Refused, node_.config.node.name.text +
+                                            " cannot be promoted: its entry does not say eligible");
+    }
+    if (!node_.identity.authority_key) {
+        return fail(ErrorKind::Refused, node_.config.node.name.text +
+                                            " has not got the authority's key: join it again");
+    }
+    if (directory_->history().incarnation.empty()) {
+        return fail(ErrorKind::Unavailable,
+                    node_.config.node.name.text + "'s copy of the state is not whole");
+    }
+    return {};
+}
+
+Result<json> Leadership::take_over() {
+    const std::scoped_lock lock(changing_);
+    const std::string& name = node_.config.node.name.text;
+    const bool led = directory_->leading() != nullptr;
+    if (node_.leads && !directory_->stopped()) {
+        return fail(ErrorKind::Refused, name + " leads already");
+    }
+    if (const auto able = may_take_over(); !able) return std::unexpected(able.error());
+    for (const Rival& other : others()) {
+        if (!other.standing.leads || !other.standing.writes) continue;
+        return fail(ErrorKind::Refused, other.standing.name +
+                                            " leads and answers: muster cluster promote " + name +
+                                            " without --force loses nothing");
+    }
+    if (led) {  // and could not write: set back, or between two masters
+        unknown_.reset();
+        if (auto begun = directory_->begin_mastership(); !begun) {
+            return std::unexpected(begun.error());
+        }
+        const std::scoped_lock facts(mutex_);
+        set_back_ = false;
+    }
+    if (auto done = lead(!led); !done) {
+        if (!directory_->leading()) following_->start();
+        return std::unexpected(done.error());
+    }
+    return json{{"leads", name}, {"cursor", state::format(directory_->head())}};
+}
+
+}  // namespace muster::admin

@@ -1,0 +1,121 @@
+#pragma once
+// Whether a node with the role master leads, and how that changes while it runs.
+
+#include <nlohmann/json.hpp>
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "admin/alarms.h"
+#include "admin/following.h"
+#include "admin/node_context.h"
+#include "admin/standing.h"
+#include "cluster/entries.h"
+#include "state/directory_store.h"
+
+namespace muster::admin {
+
+/// Of a node with the role master: it leads, or it is a stand-in, which follows who leads, is a
+/// source for others, and can be promoted. Which of the two stands in the file of its state
+/// (state/sqlite_store.h); that the cluster has one leader alone is kept as follows:
+///
+/// - A planned change: the leader stops writing, notes durably to whom it hands over, and asks that
+///   node to lead once it has everything. Until it knows the answer it does not write again; a
+///   node that was told that the change is off does not lead by a late request.
+/// - A forced one begins a higher mastership without asking who led. That node asks the stand-ins
+///   when it starts and every few seconds; where it finds a higher mastership it refuses changes,
+///   keeps what only it has in a file, and follows.
+/// - A leader to which a member with the whole directory shows a position beyond its own history
+///   was set back (an old image of its disk): it refuses changes until somebody decides.
+///
+/// Calls block and may come from any thread; a thread of its own looks around.
+class Leadership {
+public:
+    explicit Leadership(NodeContext& node);
+    ~Leadership();
+    Leadership(const Leadership&) = delete;
+    Leadership& operator=(const Leadership&) = delete;
+
+    /// Opens the state: the context gets its stores and its replica. Writes nothing.
+    Result<> open();
+    /// Leads, if this node is to: asks the stand-ins first, for a few seconds at most. The context
+    /// has its peers by now.
+    Result<> begin(std::shared_ptr<Following> following);
+    /// Begins to follow, unless it leads, and to look around.
+    void start();
+    void stop();
+
+    [[nodiscard]] NodeStanding standing() const;
+    /// Planned, on the node that leads.
+    Result<nlohmann::json> hand_over(const NodeName& to);
+    /// Forced, on the node that is to lead.
+    Result<nlohmann::json> take_over();
+    /// A master that was set back goes on with what it has.
+    Result<nlohmann::json> accept_loss();
+
+    /// The other side of hand_over(): `from` asks this node to lead with exactly its history.
+    Result<nlohmann::json> lead_for(const NodeName& from, const std::string& id,
+                                    const state::Cursor& cursor);
+    /// `from` goes on by itself, unless this node leads by now.
+    Result<nlohmann::json> call_off(const NodeName& from, const std::string& id);
+
+    /// A member asks for what follows `cursor`. Quick.
+    void cursor_seen(const cluster::Node& member, const state::Cursor& cursor);
+    [[nodiscard]] std::vector<Alarm> alarms() const;
+
+private:
+    struct Rival {
+        PeerAddress peer;
+        NodeStanding standing;
+    };
+    struct HandOver {
+        std::string to;
+        std::string id;
+    };
+
+    Result<> lead(bool promoted);
+    /// The entries of the nodes say who leads and who may.
+    Result<> claim();
+    Result<> follow(const PeerAddress& leader);
+    Result<> depose(const Rival& rival);
+    [[nodiscard]] std::vector<Rival> others() const;
+    /// The worst there is: what this node is to do.
+    Result<Rivalry> look_at_others();
+    Result<> look_once();
+    void look_at_cursor();
+    Result<PeerAddress> successor(const NodeName& to) const;
+    Result<> wait_for(const PeerAddress& peer, Revision distance) const;
+    Result<nlohmann::json> hand_over_to(const PeerAddress& peer, const HandOver& plan);
+    /// Whether the other one leads; an error when it cannot be reached.
+    Result<bool> called_off(const PeerAddress& peer, const HandOver& plan) const;
+    void resolve_hand_over();
+    Result<> stop_writes(std::string text, std::string why);
+    void look_around(const std::stop_token& stop);
+    void note(std::string trouble);
+    [[nodiscard]] Result<> may_take_over() const;
+
+    NodeContext& node_;
+    std::unique_ptr<state::Store> coordination_;
+    std::unique_ptr<state::DirectoryStore> directory_;
+    std::shared_ptr<Following> following_;
+    std::mutex changing_;  ///< held while what this node is changes
+    std::set<std::string> called_off_;
+    std::optional<HandOver> unknown_;  ///< whether that node leads
+    bool begun_ = false;
+
+    mutable std::mutex mutex_;  ///< of what follows
+    std::condition_variable_any woken_;
+    bool wake_ = false;
+    std::optional<std::pair<std::string, state::Cursor>> seen_;  ///< member, beyond our history
+    std::string trouble_;                                        ///< for alarms
+    bool set_back_ = false;
+    std::jthread thread_;
+};
+
+}  // namespace muster::admin

@@ -1,0 +1,85 @@
+#include "admin/standing.h"
+
+#include "state/json_value.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+std::uint64_t last_term(const state::History& history) {
+    return history.terms.empty() ? 0 : history.terms.back().number;
+}
+
+bool flag(const json& object, const char* field) {
+    return object.contains(field) && object[field].is_boolean() && object[field].get<bool>();
+}
+
+std::string text(const json& object, const char* field) {
+    return object.contains(field) && object[field].is_string() ? object[field].get<std::string>()
+                                                               : "";
+}
+
+std::optional<std::vector<state::Term>> terms_from(const json& list) {
+    std::vector<state::Term> terms;
+    if (!list.is_array() || list.size() > 2 * state::kTermsKept) return std::nullopt;
+    for (const json& one : list) {
+        const bool sound = one.is_array() && one.size() == 2 && one[0].is_number_unsigned() &&
+                           one[1].is_number_unsigned();
+        if (!sound) return std::nullopt;
+        terms.push_back({one[0].get<std::uint64_t>(), one[1].get<std::uint64_t>()});
+    }
+    return terms;
+}
+
+}  // namespace
+
+json to_json(const NodeStanding& standing) {
+    json terms = json::array();
+    for (const state::Term& term : standing.history.terms) {
+        terms.push_back({term.number, term.first});
+    }
+    return {{"name", standing.name},
+            {"leads", standing.leads},
+            {"writes", standing.writes},
+            {"may_lead", standing.may_lead},
+            {"why", standing.why},
+            {"incarnation", standing.history.incarnation},
+            {"revision", standing.history.head},
+            {"mastership", state::mastership(last_term(standing.history))},
+            {"terms", std::move(terms)}};
+}
+
+std::optional<NodeStanding> standing_from(const json& answer) {
+    if (!answer.is_object() || !answer.contains("leads") || !answer.contains("terms")) {
+        return std::nullopt;
+    }
+    const auto terms = terms_from(answer["terms"]);
+    if (!terms || !answer.contains("revision") || !answer["revision"].is_number_unsigned()) {
+        return std::nullopt;
+    }
+    return NodeStanding{.name = text(answer, "name"),
+                        .leads = flag(answer, "leads"),
+                        .writes = flag(answer, "writes"),
+                        .may_lead = flag(answer, "may_lead"),
+                        .why = text(answer, "why"),
+                        .history = {.incarnation = text(answer, "incarnation"),
+                                    .terms = *terms,
+                                    .head = answer["revision"].get<Revision>()}};
+}
+
+bool tells_standing(const json& answer) { return standing_from(answer).has_value(); }
+
+Rivalry judge(const state::History& ours, const state::History& theirs) {
+    if (ours.incarnation != theirs.incarnation) {
+        return theirs.incarnation > ours.incarnation ? Rivalry::Theirs : Rivalry::Ours;
+    }
+    const std::uint64_t mine = last_term(ours);
+    const std::uint64_t other = last_term(theirs);
+    if (state::mastership(mine) != state::mastership(other)) {
+        return state::mastership(other) > state::mastership(mine) ? Rivalry::Theirs : Rivalry::Ours;
+    }
+    return other > mine ? Rivalry::Waits : Rivalry::OursEqual;
+}
+
+}  // namespace muster::admin

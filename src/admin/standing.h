@@ -1,0 +1,37 @@
+#pragma once
+// What nodes that may lead tell each other of themselves. Pure.
+
+#include <nlohmann/json.hpp>
+
+#include <optional>
+#include <string>
+
+#include "state/cursor.h"
+
+namespace muster::admin {
+
+struct NodeStanding {
+    std::string name;
+    bool leads = false;
+    bool writes = false;     ///< it leads, and nothing keeps it from writing
+    bool may_lead = false;   ///< it could be promoted now
+    std::string why;         ///< it does not write, or may not lead
+    state::History history;  ///< without an incarnation: it has none to show
+};
+
+nlohmann::json to_json(const NodeStanding& standing);
+/// Nothing for nonsense.
+std::optional<NodeStanding> standing_from(const nlohmann::json& answer);
+/// See admin/fan_out.h.
+bool tells_standing(const nlohmann::json& answer);
+
+/// Of two masters that both believe they lead.
+enum class Rivalry : std::uint8_t {
+    Ours,       ///< this node leads rightly; the other one finds out by itself
+    OursEqual,  ///< both were promoted at once: this one goes on, in a mastership of its own
+    Waits,      ///< both were promoted at once: the other one goes on, once it has found out
+    Theirs,     ///< this node was deposed
+};
+Rivalry judge(const state::History& ours, const state::History& theirs);
+
+}  // namespace muster::admin
