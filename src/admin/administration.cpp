@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "admin/followed_network.h"
 #include "admin/front_end_settings.h"
 #include "admin/node_alarms.h"
 #include "admin/secret_keeper.h"
@@ -23,6 +24,18 @@ Result<std::vector<Network>> networks(const std::vector<std::string>& texts) {
         parsed.push_back(*network);
     }
     return parsed;
+}
+
+/// Who is let in, by address.
+net::HttpServer::Admission admission(std::vector<Network> networks, std::string option) {
+    return [networks = std::move(networks), option = std::move(option)](const IpAddress& address) {
+        if (any_contains(networks, address)) return true;
+        log::warning("cluster_refused",
+                     {{"peer", address.text()},
+                      {"what_to_do", "if this is a node, add its address to " + option +
+                                         " in this node's file and restart"}});
+        return false;
+    };
 }
 
 /// Null when the listener is to speak plain HTTP.
@@ -171,18 +184,36 @@ Result<> Administration::listen_cluster() {
     cluster_server_ = std::make_unique<net::HttpServer>(
         *node_.control, net::HttpLimits{},
         [this](net::HttpExchange& exchange) { return cluster_api_.serve(exchange); });
-    const auto at = cluster_server_->listen(
-        *endpoint, *tls, [networks = std::move(*allowed)](const IpAddress& address) {
-            if (any_contains(networks, address)) return true;
-            log::warning("cluster_refused",
-                         {{"peer", address.text()},
-                          {"what_to_do",
-                           "if this is a node, add its address to cluster.allow in "
-                           "this node's file and restart"}});
-            return false;
-        });
+    const auto at =
+        cluster_server_->listen(*endpoint, *tls, admission(std::move(*allowed), "cluster.allow"));
     if (!at) return std::unexpected(at.error());
     cluster_at_ = *at;
+    return listen_in_clear();
+}
+
+Result<> Administration::listen_in_clear() {
+    const ClusterSettings& settings = node_.config.cluster;
+    if (settings.clear_listen.empty()) return {};
+    const auto endpoint = Endpoint::parse(settings.clear_listen);
+    if (!endpoint) {
+        return fail(ErrorKind::Syntax, "cluster.clear_listen: " + endpoint.error().detail);
+    }
+    auto allowed = networks(settings.clear_from);
+    if (!allowed) return std::unexpected(allowed.error());
+    auto tls = net::TlsServer::create({{node_.identity.certificate, node_.identity.key, {}}},
+                                      net::TlsVersion::Tls12Signed, true);
+    if (!tls) return std::unexpected(tls.error());
+    clear_server_ = std::make_unique<net::HttpServer>(
+        *node_.control, net::HttpLimits{},
+        [this](net::HttpExchange& exchange) { return cluster_api_.serve_in_clear(exchange); });
+    const auto at = clear_server_->listen(*endpoint, *tls,
+                                          admission(std::move(*allowed), "cluster.clear_from"));
+    if (!at) return std::unexpected(at.error());
+    log::warning("cluster_in_clear",
+                 {{"address", at->text()},
+                  {"what",
+                   "followers are served without encryption (cluster.clear_listen): what "
+                   "they read can be read on the way"}});
     return {};
 }
 
@@ -231,6 +262,7 @@ Task<void> Administration::watch() {
         if (self != nullptr) co_await obey(self->admin);
         co_await note_smtp_listeners();
         co_await keep_common_secrets();
+        if (node_.networks != nullptr) node_.networks->show_metrics();
         if (net::Clock::now() >= next_look) {
             smtp_listeners_.forget_tries();
             next_look = net::Clock::now() + kLookInterval;
@@ -257,6 +289,7 @@ Task<void> Administration::close() {
         if (node_.leadership != nullptr) node_.leadership->stop();
     });
     if (cluster_server_) co_await cluster_server_->close();
+    if (clear_server_) co_await clear_server_->close();
     co_await net::Blocking(*node_.control, node_.pools->calls, [this] { note_presence(); });
     if (admin_server_) co_await admin_server_->close();
 }

@@ -40,6 +40,7 @@ private:
     void offer_metrics();
     Result<> listen_admin();
     Result<> listen_cluster();
+    Result<> listen_in_clear();
     /// Follows what the administrator wants of this node, and tells alarms now and then.
     Task<void> watch();
     Task<void> obey(cluster::AdminState wanted);
@@ -61,6 +62,7 @@ private:
     std::unique_ptr<net::HttpServer> admin_server_;
     std::unique_ptr<net::HttpServer> cluster_server_;
     std::shared_ptr<Following> following_;
+    std::unique_ptr<net::HttpServer> clear_server_;  ///< null without cluster.clear_listen
     net::Sleep* watching_ = nullptr;
     AlarmReporter alarms_;
     TaskGroup tasks_;

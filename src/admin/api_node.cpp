@@ -5,6 +5,7 @@
 #include "admin/administrators.h"
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/followed_network.h"
 #include "admin/node_alarms.h"
 #include "admin/peer_answers.h"
 #include "admin/presence.h"
@@ -64,6 +65,7 @@ json this_node(const NodeContext& node) {
     if (node.is_master()) {
         status["seen"] = node.presence->shown(std::chrono::system_clock::now());
     }
+    if (node.networks != nullptr) status["networks"] = node.networks->status();
     if (node.queue != nullptr) status["queue"] = queue_counts(*node.queue);
     if (node.hooks.frontend_status) status["frontend"] = node.hooks.frontend_status();
     if (node.hooks.backend_status) status["backend"] = node.hooks.backend_status();
@@ -123,6 +125,10 @@ ApiResult status(NodeContext& node, ApiCall& call) {
                 {"alarms", alarms}};
 }
 
+ApiResult list_networks(NodeContext& node, ApiCall&) {
+    return json{{"networks", node.networks == nullptr ? json::array() : node.networks->status()}};
+}
+
 ApiResult reload(NodeContext& node, ApiCall&) {
     if (!node.hooks.reload) return fail(ErrorKind::Refused, "this node cannot be reloaded");
     auto answer = node.hooks.reload();
@@ -144,6 +150,7 @@ ApiResult verify_administrator(NodeContext& node, ApiCall& call) {
 
 constexpr std::array kRoutes{
     ApiRoute{"GET", "/v1/status", RunsOn::AnyNode, "", status, Takes::AsksNodes},
+    ApiRoute{"GET", "/v1/networks", RunsOn::AnyNode, "", list_networks},
     ApiRoute{"POST", "/v1/reload", RunsOn::AnyNode, "node reload", reload},
     ApiRoute{"POST", "/v1/administrators/verify", RunsOn::AnyNode, "", verify_administrator,
              Takes::Judges},

@@ -11,6 +11,7 @@
 #include "admin/files.h"
 #include "admin/join.h"
 #include "admin/node_file.h"
+#include "admin/password_file.h"
 #include "admin/progress.h"
 #include "admin/prompt.h"
 #include "admin/system_user.h"
@@ -51,45 +52,77 @@ Result<> init(Commands& commands, const InitArguments& arguments) {
 struct JoinArguments {
     std::string master;
     std::string pin;
+    std::string follow;
+    std::string password_file;
     bool token_stdin = false;
 };
 
-/// Whoever answers is asked for its key first: the password must not go to a stranger.
-Result<std::string> agreed_pin(const Commands& commands, const JoinArguments& arguments) {
-    if (!arguments.pin.empty()) return arguments.pin;
-    auto shown = peer_pin_at(arguments.master);
+/// Whoever answers is asked for its key first: a token must not go to a stranger. A password goes
+/// to nobody.
+Result<std::string> agreed_pin(const Commands& commands, const std::string& master) {
+    auto shown = peer_pin_at(master);
     if (!shown) return shown;
-    auto sure = commands.confirm("The master at " + arguments.master + " shows the key " + *shown +
+    auto sure = commands.confirm("The master at " + master + " shows the key " + *shown +
                                  " (muster node show on the master tells its pin). Is it right?");
     if (!sure) return std::unexpected(sure.error());
     return shown;
 }
 
-Result<> join(Commands& commands, const JoinArguments& arguments) {
+Result<std::string> join_secret(const Commands& commands, const JoinArguments& arguments,
+                                const std::string& user) {
+    if (commands.options().password_stdin || arguments.token_stdin) return password_from_stdin();
+    if (!arguments.password_file.empty()) return read_password_file(arguments.password_file);
+    return ask_password(user.empty() ? "Token" : "Password of " + user);
+}
+
+/// The section of the node file that --follow names; null: the own cluster.
+Result<const FollowSettings*> followed(const NodeConfig& config, const std::string& name) {
+    if (name.empty()) return nullptr;
+    for (const FollowSettings& follow : config.follows) {
+        if (follow.name == name) return &follow;
+    }
+    return fail(ErrorKind::NotFound, "there is no [[follow]] " + name + " in the node file");
+}
+
+Result<> join(Commands& commands, JoinArguments arguments) {
     const auto config = read_node_file(commands.options().config);
     if (!config) return std::unexpected(config.error());
     if (auto user = user_to_become(config->node); !user) return std::unexpected(user.error());
-    JoinWish wish;
-    wish.master = arguments.master;
-    if (wish.master.empty() && !config->cluster.masters.empty()) {
-        wish.master = config->cluster.masters.front();
-    }
+    const auto follow = followed(*config, arguments.follow);
+    if (!follow) return std::unexpected(follow.error());
+    JoinWish wish = *follow == nullptr ? member_wish(*config) : follower_wish(*config, **follow);
+    if (!arguments.master.empty()) wish.master = arguments.master;
     if (wish.master.empty()) {
         return std::unexpected(Error{ErrorKind::Syntax, "usage", "--master HOST:PORT is needed"});
     }
-    JoinArguments known = arguments;
-    known.master = wish.master;
-    const auto pin = agreed_pin(commands, known);
-    if (!pin) return std::unexpected(pin.error());
-    wish.master_pin = *pin;
-    wish.user = commands.options().user;
-    auto secret = commands.options().password_stdin || arguments.token_stdin
-                      ? password_from_stdin()
-                      : ask_password(wish.user.empty() ? "Token" : "Password of " + wish.user);
+    if (!commands.options().user.empty()) wish.user = commands.options().user;
+    if (arguments.token_stdin) wish.user.clear();
+    if (arguments.password_file.empty() && !wish.user.empty()) {
+        arguments.password_file =
+            *follow == nullptr ? config->cluster.password_file : (*follow)->password_file;
+    }
+    wish.master_pin = arguments.pin;
+    if (wish.user.empty() && wish.master_pin.empty()) {
+        auto pin = agreed_pin(commands, wish.master);
+        if (!pin) return std::unexpected(pin.error());
+        wish.master_pin = *pin;
+    }
+    auto secret = join_secret(commands, arguments, wish.user);
     if (!secret) return std::unexpected(secret.error());
     (wish.user.empty() ? wish.token : wish.password) = *secret;
-    if (auto joined = join_cluster(*config, wish); !joined) return joined;
+    auto joined =
+        *follow == nullptr ? join_cluster(*config, wish) : join_network(*config, **follow, wish);
+    if (!joined) return joined;
+    const bool from_file = !commands.options().password_stdin && !arguments.token_stdin;
+    if (from_file && !arguments.password_file.empty()) {
+        remove_password_file(arguments.password_file);
+    }
     if (auto given = give_state_to_node(config->node); !given) return given;
+    if (*follow != nullptr) {
+        say(config->node.name.text + " is a " + wish.scope + " of the network " + (*follow)->name +
+            "; if it runs, it follows now\n");
+        return {};
+    }
     say(config->node.name.text + " is a node of the cluster. Start it: muster serve --config " +
         commands.options().config + "\n");
     return {};
@@ -375,10 +408,17 @@ void add_cluster_commands(Commands& commands) {
         ->add_option("--administrator", first->administrator, "First administrator to make");
     const auto joining = std::make_shared<JoinArguments>();
     CLI::App* join_verb =
-        commands.verb(group, "join", "Make this node a member (token, or --user NAME)",
+        commands.verb(group, "join",
+                      "Make this node a member of its cluster, or a follower of another network "
+                      "(token, or --user NAME and password)",
                       [&commands, joining] { return join(commands, *joining); });
     join_verb->add_option("--master", joining->master, "HOST:PORT of a master's cluster port");
-    join_verb->add_option("--pin", joining->pin, "Key of that master (sha256//…)");
+    join_verb->add_option("--pin", joining->pin,
+                          "Key of that master (sha256//…); with a password it need not be known");
+    join_verb->add_option("--follow", joining->follow,
+                          "The network of that [[follow]] section instead of the own cluster");
+    join_verb->add_option("--password-file", joining->password_file,
+                          "File with the password, removed after the join");
     join_verb->add_flag("--token-stdin", joining->token_stdin,
                         "Read the token from standard input");
     const auto exported = std::make_shared<FileArguments>();

@@ -334,6 +334,18 @@ void add_node_commands(Commands& commands) {
     });
     commands.verb(app.get_subcommand("node"), "reload", "Let the node read its file again",
                   [&commands] { return reload(commands); });
+    CLI::App* networks = commands.group("network", "Other networks that this node follows");
+    commands.verb(networks, "list", "How it stands with each of them", [&commands] {
+        return commands.show_table("/v1/networks", "networks",
+                                   {{"NAME", "name"},
+                                    {"MODE", "mode"},
+                                    {"PHASE", "phase"},
+                                    {"SOURCE", "source"},
+                                    {"ENTRIES", "entries"},
+                                    {"LAG MS", "lag_ms"},
+                                    {"SILENT MS", "silence_ms"},
+                                    {"TROUBLE", "trouble"}});
+    });
     const auto wanted = std::make_shared<CertificateArguments>();
     CLI::App* issue =
         commands.verb(app.get_subcommand("certificate"), "issue",

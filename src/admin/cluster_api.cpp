@@ -33,6 +33,8 @@ constexpr std::size_t kLongestInstance = 64;
 constexpr std::uint32_t kLongestInterval = 86'400;
 /// A change goes out at once; those that follow it closely are gathered for so long.
 constexpr net::Duration kGather{25};
+/// A follower repairs by difference after this.
+constexpr const char* kCompare = "{\"error\":\"trimmed\"}\n";
 
 /// Wakes an exchange from any thread, and does nothing once it has left. Several changes before the
 /// loop comes to it wake it once.
@@ -85,6 +87,21 @@ Sighting sighting_of(const net::HttpRequest& request) {
     return seen;
 }
 
+/// The scope of the entry, or less if the follower asks for less.
+state::Scope scope_for(const cluster::Node& member, const net::HttpRequest& request) {
+    const state::Scope most = scope_of(member);
+    const auto asked = state::scope_from(request.header("x-muster-scope"));
+    return asked ? std::min(most, *asked) : most;
+}
+
+/// Of another network: it reads what it may see, and nothing else.
+bool is_follower(const cluster::Node& member) { return member.scope <= cluster::NodeScope::Relay; }
+
+bool is_join(const net::HttpRequest& request) {
+    return request.method == "POST" &&
+           (request.path == "/v1/join" || request.path == "/v1/join/proof");
+}
+
 bool frontends_may_write(const NodeContext& node) {
     return node.topology->current()->setting("frontends_may_write") == "true";
 }
@@ -124,11 +141,25 @@ Result<> ClusterApi::is_source() const {
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
-    if (request.path == "/v1/join" && request.method == "POST") {
-        co_return co_await join(exchange);
-    }
+    if (is_join(request)) co_return co_await join(exchange);
     auto known = member(request.peer_pin);
     if (known) co_return co_await serve_member(exchange, std::move(*known));
+    co_await refuse_stranger(exchange);
+}
+
+Task<void> ClusterApi::serve_in_clear(net::HttpExchange& exchange) {
+    const net::HttpRequest& request = exchange.request();
+    if (is_join(request)) co_return co_await join(exchange);
+    auto known = member(request.peer_pin);
+    if (!known) co_return co_await refuse_stranger(exchange);
+    if (is_follower(*known)) co_return co_await serve_member(exchange, std::move(*known));
+    const Error error{ErrorKind::Refused, "",
+                      "without encryption only followers of scope relay or mirror are served"};
+    co_await exchange.respond(error_response(error));
+}
+
+Task<void> ClusterApi::refuse_stranger(net::HttpExchange& exchange) {
+    const net::HttpRequest& request = exchange.request();
     if (strangers_.begin(request.peer.address)) {
         log::warning("cluster_stranger",
                      {{"peer", request.peer.text()}, {"pin", request.peer_pin}});
@@ -150,7 +181,17 @@ Task<void> ClusterApi::serve_member(net::HttpExchange& exchange, cluster::Node m
     if (path == "/v1/copy" || path == "/v1/digests") {
         co_return co_await send_page(exchange, std::move(member));
     }
+    if (is_follower(member)) {
+        const Error error{ErrorKind::Refused, "", "a follower of this network only reads its feed"};
+        co_return co_await exchange.respond(error_response(error));
+    }
     co_await serve_forwarded(exchange, std::move(member));
+}
+
+bool ClusterApi::saw_another_scope(const cluster::Node& member, const state::Cursor& since) const {
+    if (!is_follower(member)) return false;
+    const auto entry = node_.directory->get(cluster::node_key(member.name));
+    return entry && *entry && (*entry)->revision > since.revision;
 }
 
 Task<bool> ClusterApi::turn_away_twin(net::HttpExchange& exchange, const cluster::Node& member) {
@@ -176,7 +217,10 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     if (!source) co_return co_await exchange.respond(error_response(source.error()));
     if (co_await turn_away_twin(exchange, member)) co_return;
     node_.leadership->cursor_seen(member, query->since);
-    state::ChangeStream stream(*node_.directory, scope_of(member), query->since);
+    state::ChangeStream stream(*node_.directory, scope_for(member, exchange.request()),
+                               query->since);
+    bool begun = false;
+    bool compares = false;  // what the follower holds with what it may see
     const Sighting newcomer = sighting_of(exchange.request());
     net::Loop& loop = *node_.control;
     const auto waker = std::make_shared<Waker>(loop, exchange);
@@ -196,7 +240,8 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     while (!stream.over() && !node_.stopping) {
         bool may_hear = false;
         const auto piece = co_await net::Blocking(loop, node_.pools->calls, [&] {
-            auto next = stream.next();
+            compares = !begun && saw_another_scope(member, query->since);
+            auto next = compares ? Result<std::string>(kCompare) : stream.next();
             may_hear = is_member_still(member);  // asked last: nothing after a removal is sent
             return next;
         });
@@ -209,6 +254,8 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
         }
         if (!may_hear) break;
         co_await exchange.send(*piece);
+        begun = true;
+        if (compares) break;
         if (stream.more() || stream.over()) continue;
         const auto sent = net::Clock::now();
         co_await exchange.pause(state::kMarkInterval);
@@ -219,7 +266,7 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
 }
 
 Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node member) {
-    const state::Scope scope = scope_of(member);
+    const state::Scope scope = scope_for(member, exchange.request());
     const auto query = state::parse_feed_query(exchange.request().query);
     if (!query) co_return co_await exchange.respond(error_response(query.error()));
     if (node_.directory == nullptr) {
@@ -246,22 +293,31 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange) {
     const std::string pin = exchange.request().peer_pin;
     std::optional<Error> refusal;
     if (pin.empty()) refusal = Error{ErrorKind::Refused, "", "the node showed no key"};
-    if (!refusal && (!joins_.begin(from) || node_.pools->judging.full())) {
+    // The second of two calls belongs to the attempt that the first one began.
+    const bool proves = exchange.request().path == "/v1/join/proof";
+    if (!refusal && !node_.is_master()) {
+        refusal = Error{ErrorKind::Refused, "", "not a master: join at the master"};
+    }
+    if (!refusal && ((!proves && !joins_.begin(from)) || node_.pools->judging.full())) {
         refusal = Error{ErrorKind::Unavailable, "", "too many nodes wish to join: wait a minute"};
     }
     if (refusal) co_return co_await exchange.respond(error_response(*refusal));
     const auto body = co_await exchange.body(kJoinBody);
     if (!body) co_return co_await exchange.respond(error_response(body.error()));
-    const json wish = state::parse_json(*body);
+    json wish = state::parse_json(*body);
     const std::string at = exchange.request().peer.text();
+    const bool begins = !proves && wish.is_object() && PasswordJoins::is_begun_by(wish);
     const auto joined = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
-        auto accepted = accept_node(node_, wish, pin, from);
+        auto accepted = begins   ? password_joins_.begin(wish, pin)
+                        : proves ? password_joins_.finish(wish, pin)
+                                 : accept_node(node_, wish, pin);
+        if (begins && accepted) return accepted;
         // It comes at once, and is no stranger then.
         if (accepted) (void)node_.topology->refresh();
         return audited(wish, pin, at, std::move(accepted));
     });
     if (!joined) co_return co_await exchange.respond(error_response(joined.error()));
-    joins_.forgive(from);
+    if (!begins) joins_.forgive(from);
     co_await exchange.respond(json_response(*joined));
 }
 
@@ -272,7 +328,16 @@ Result<json> ClusterApi::audited(const json& wish, const std::string& pin, const
     if (is_nonsense || (!joined && !refusals_.begin(IpAddress{}))) return joined;
     AuditRecord record{"node:" + text(wish, "name"), at, "node join", text(wish, "name")};
     record.after = {{"scope", text(wish, "scope")}, {"pin", pin}};
-    if (!joined) record.outcome = joined.error().detail;
+    if (const std::string user = text(wish, "user"); !user.empty()) {
+        record.who = "admin:" + user + " by " + record.who;
+    }
+    if (!joined) {
+        record.outcome = joined.error().detail;
+        log::warning("join_refused", {{"peer", at},
+                                      {"node", text(wish, "name")},
+                                      {"user", text(wish, "user")},
+                                      {"why", joined.error().detail}});
+    }
     auto written = append_audit(node_, record);
     if (!written && joined) return std::unexpected(written.error());
     return joined;

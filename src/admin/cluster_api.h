@@ -6,6 +6,7 @@
 #include "admin/api.h"
 #include "admin/attempt_limit.h"
 #include "admin/node_context.h"
+#include "admin/password_joins.h"
 #include "cluster/entries.h"
 #include "net/http_server.h"
 
@@ -15,8 +16,10 @@ namespace muster::admin {
 /// read is that of its entry in the state, whatever it asks for.
 class ClusterApi {
 public:
-    explicit ClusterApi(NodeContext& node) : node_(node), api_(node) {}
+    explicit ClusterApi(NodeContext& node) : node_(node), api_(node), password_joins_(node) {}
     Task<void> serve(net::HttpExchange& exchange);
+    /// The same without encryption: for followers of other networks alone.
+    Task<void> serve_in_clear(net::HttpExchange& exchange);
 
 private:
     [[nodiscard]] std::optional<cluster::Node> member(const std::string& pin) const;
@@ -34,12 +37,18 @@ private:
     Task<void> join(net::HttpExchange& exchange);
     Result<nlohmann::json> audited(const nlohmann::json& wish, const std::string& pin,
                                    const std::string& at, Result<nlohmann::json> joined);
+    /// Whether the entry of a follower was changed since it held what it holds: its scope may have
+    /// been another one. Blocks.
+    [[nodiscard]] bool saw_another_scope(const cluster::Node& member,
+                                         const state::Cursor& since) const;
+    Task<void> refuse_stranger(net::HttpExchange& exchange);
     Task<void> serve_member(net::HttpExchange& exchange, cluster::Node member);
     /// A call that another node passes on for somebody.
     Task<void> serve_forwarded(net::HttpExchange& exchange, cluster::Node member);
 
     NodeContext& node_;
     Api api_;
+    PasswordJoins password_joins_;
     AttemptLimit joins_{10, std::chrono::minutes(1)};      ///< that failed, by address
     AttemptLimit refusals_{30, std::chrono::minutes(1)};   ///< in the audit log, of everybody
     AttemptLimit strangers_{10, std::chrono::minutes(1)};  ///< in the log, by address

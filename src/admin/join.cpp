@@ -1,7 +1,9 @@
 #include "admin/join.h"
 
-#include "admin/administrators.h"
+#include "admin/api.h"
 #include "admin/files.h"
+#include "admin/join_proof.h"
+#include "admin/password_file.h"
 #include "admin/peers.h"
 #include "base/base64.h"
 #include "base/seal.h"
@@ -65,15 +67,22 @@ Result<Permit> permit_of_token(NodeContext& node, const std::string& token,
     return Permit{key, (*entry)->revision};
 }
 
-Result<Permit> permit_of(NodeContext& node, const json& request, const cluster::Node& wanted,
-                         const IpAddress& from) {
-    const std::string token = text(request, "token");
-    if (!token.empty()) return permit_of_token(node, token, wanted);
-    const std::string plain = text(request, "user") + ":" + text(request, "password");
-    const auto rights = node.administrators->check("Basic " + base64_encode(plain), from);
-    if (!rights) return std::unexpected(rights.error());
-    if (!rights->may_write) return fail(ErrorKind::Refused, "this administrator may only read");
-    return Permit{};
+/// Whether what stands under that name may become `wanted`.
+Result<> check_known(const cluster::Node& known, const cluster::Node& wanted) {
+    if (known.revoked) return {};
+    const std::string& name = wanted.name.text;
+    if (known.pin != wanted.pin) {
+        return fail(ErrorKind::Conflict,
+                    "there is a node " + name +
+                        " with another key already: if it is this one and its state folder was "
+                        "lost, remove it first (muster node remove " +
+                        name + " on the master), else choose another name");
+    }
+    if (known.scope > cluster::NodeScope::Relay && wanted.scope <= cluster::NodeScope::Relay) {
+        return fail(ErrorKind::Conflict, name + " is a member of this cluster, and cannot be its " +
+                                             std::string(cluster::name(wanted.scope)) + ", too");
+    }
+    return {};
 }
 
 Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& permit) {
@@ -82,15 +91,19 @@ Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& 
     if (!existing) return std::unexpected(existing.error());
     state::Transaction transaction;
     transaction.expect(key, *existing ? (*existing)->revision : 0);
+    cluster::Node entry = wanted;
     if (*existing) {
         const auto known = cluster::decode_node(wanted.name.text, (*existing)->value);
-        if (known && !known->revoked && known->pin != wanted.pin) {
-            return fail(ErrorKind::Conflict, "there is a node " + wanted.name.text +
-                                                 " with another key already: remove it first "
-                                                 "(muster node remove) or choose another name");
+        if (known) {
+            if (auto fine = check_known(*known, wanted); !fine) return fine;
+        }
+        if (known && !known->revoked) {  // it comes again
+            entry = *known;
+            entry.scope = wanted.scope;
+            entry.cluster = wanted.cluster;
         }
     }
-    transaction.put(key, cluster::encode(wanted));
+    transaction.put(key, cluster::encode(entry));
     if (!permit.key.empty()) {
         transaction.expect(permit.key, permit.revision).remove(permit.key);
     }
@@ -129,11 +142,12 @@ Result<> learn(NodeIdentity& identity, const json& answer, const JoinWish& wish)
     return {};
 }
 
-net::HttpTarget target_of(const NodeConfig& config, const JoinWish& wish,
-                          const NodeIdentity& identity) {
+net::HttpTarget target_of(const JoinWish& wish, const NodeIdentity& identity) {
     net::HttpTarget target;
     target.origin = "https://" + wish.master;
-    target.source_address = config.cluster.source_address;
+    target.source_address = wish.source_address;
+    target.encryption = wish.encryption;
+    target.may_be_clear = is_private_address;
     target.chain = identity.certificate;
     target.key = identity.key;
     target.trust.kind =
@@ -142,17 +156,53 @@ net::HttpTarget target_of(const NodeConfig& config, const JoinWish& wish,
     return target;
 }
 
-json request_of(const NodeConfig& config, const JoinWish& wish) {
-    json request{{"name", config.node.name.text},
-                 {"scope", name(scope_of(config.node.roles))},
-                 {"cluster", config.cluster.advertise}};
-    if (!wish.token.empty()) {
-        request["token"] = wish.token;
-    } else {
-        request["user"] = wish.user;
-        request["password"] = wish.password;
+json request_of(const JoinWish& wish) {
+    return {{"name", wish.name}, {"scope", wish.scope}, {"cluster", wish.cluster}};
+}
+
+Result<json> post(net::HttpClient& client, const std::string& path, const json& body) {
+    net::HttpCall call{"POST", path};
+    call.body = state::json_line(body);
+    const auto reply = client.call(call);
+    if (!reply) return std::unexpected(reply.error());
+    json answer = state::parse_json(reply->body);
+    if (reply->status == 200 && answer.is_object()) return answer;
+    const std::string why = answer.is_object() ? text(answer, "error") : reply->body;
+    const bool later = reply->status == 503 || reply->status == 429;
+    return fail(later ? ErrorKind::Unavailable : ErrorKind::Refused, "the master refused: " + why);
+}
+
+Result<json> join_with_token(const JoinWish& wish, const NodeIdentity& identity) {
+    net::HttpClient client(target_of(wish, identity));
+    json request = request_of(wish);
+    request["token"] = wish.token;
+    return post(client, "/v1/join", request);
+}
+
+Result<json> join_with_password(const JoinWish& wish, const NodeIdentity& identity) {
+    net::HttpTarget target = target_of(wish, identity);
+    const json request = request_of(wish);
+    ScramClient proof(wish.user, wish.password, random_name(kTokenCharacters));
+    json first = request;
+    first["scram"] = proof.first();
+    net::HttpClient stranger(target);
+    const auto challenge = post(stranger, "/v1/join", first);
+    if (!challenge) return challenge;
+    // From here on only whoever has the key that is part of the proof is spoken with.
+    const std::string pin = stranger.peer_pin();
+    if (pin.empty()) return fail(ErrorKind::Refused, wish.master + " shows no key");
+    target.trust.kind = net::TlsTrust::Kind::Pin;
+    target.trust.pin = pin;
+    const auto final = proof.final(text(*challenge, "scram"),
+                                   join_binding_data(pin, identity.pin, state::json_line(request)));
+    if (!final) return std::unexpected(final.error());
+    net::HttpClient known(std::move(target));
+    auto answer = post(known, "/v1/join/proof", {{"scram", *final}});
+    if (answer && !proof.proves_server(text(*answer, "scram"))) {
+        return fail(ErrorKind::Refused, wish.master + " does not prove to know the password of " +
+                                            wish.user + ": nothing of what it says was believed");
     }
-    return request;
+    return answer;
 }
 
 Result<> put_first_entries(state::Store& directory, const NodeConfig& config,
@@ -186,13 +236,26 @@ JoinToken make_token(const std::string& node, const std::string& scope, std::int
     return {secret, token_key(secret), {{"name", node}, {"scope", scope}, {"ends", ends_at}}};
 }
 
-Result<json> accept_node(NodeContext& node, const json& request, const std::string& pin,
-                         const IpAddress& from) {
-    if (!node.is_master()) return fail(ErrorKind::Refused, "not a master: join at the master");
-    if (pin.empty()) return fail(ErrorKind::Refused, "the node showed no key");
+Result<> check_wish(const json& request, const std::string& pin) {
+    const auto wanted = wanted_node(request, pin);
+    return wanted ? Result<>() : std::unexpected(wanted.error());
+}
+
+Result<json> admit_node(NodeContext& node, const json& request, const std::string& pin) {
     const auto wanted = wanted_node(request, pin);
     if (!wanted) return std::unexpected(wanted.error());
-    const auto permit = permit_of(node, request, *wanted, from);
+    if (auto added = add_node(node, *wanted, {}); !added) return std::unexpected(added.error());
+    return welcome(node, *wanted);
+}
+
+Result<json> accept_node(NodeContext& node, const json& request, const std::string& pin) {
+    const auto wanted = wanted_node(request, pin);
+    if (!wanted) return std::unexpected(wanted.error());
+    if (request.contains("password")) {
+        return fail(ErrorKind::Refused,
+                    "passwords are proven and not sent: the program of this node is too old");
+    }
+    const auto permit = permit_of_token(node, text(request, "token"), *wanted);
     if (!permit) return std::unexpected(permit.error());
     if (auto added = add_node(node, *wanted, *permit); !added) {
         return std::unexpected(added.error());
@@ -211,27 +274,86 @@ Result<std::string> peer_pin_at(const std::string& address) {
     return client.peer_pin();
 }
 
+JoinWish member_wish(const NodeConfig& config) {
+    JoinWish wish;
+    if (!config.cluster.masters.empty()) wish.master = config.cluster.masters.front();
+    wish.user = config.cluster.user;
+    wish.name = config.node.name.text;
+    wish.scope = name(scope_of(config.node.roles));
+    wish.cluster = config.cluster.advertise;
+    wish.source_address = config.cluster.source_address;
+    return wish;
+}
+
+JoinWish follower_wish(const NodeConfig& config, const FollowSettings& follow) {
+    JoinWish wish;
+    wish.master = follow.address();
+    wish.user = follow.user;
+    wish.name = follow.node_name;
+    wish.scope = follow.mode;
+    wish.source_address = config.cluster.source_address;
+    wish.encryption = follow.encryption;
+    return wish;
+}
+
+Result<> ask_to_join(const JoinWish& wish, NodeIdentity& identity) {
+    const auto answer =
+        wish.token.empty() ? join_with_password(wish, identity) : join_with_token(wish, identity);
+    if (!answer) return std::unexpected(answer.error());
+    return learn(identity, *answer, wish);
+}
+
 Result<> join_cluster(const NodeConfig& config, const JoinWish& wish) {
-    if (has_identity(config.node.state_dir)) {
-        return fail(ErrorKind::Conflict, config.node.state_dir + " belongs to a cluster already");
+    const std::string& folder = config.node.state_dir;
+    if (has_identity(folder)) {
+        return fail(ErrorKind::Conflict, folder + " belongs to a cluster already");
     }
-    NodeIdentity identity = new_identity(config.node.name);
-    // A token works once: what can go wrong here must do so before it is shown.
-    if (auto made = make_folder(config.node.state_dir, 0700); !made) return made;
-    auto kept = write_file(config.node.state_dir + "/node.key", identity.key, 0600);
-    if (!kept) return kept;
-    net::HttpClient client(target_of(config, wish, identity));
-    net::HttpCall call{"POST", "/v1/join"};
-    call.body = state::json_line(request_of(config, wish));
-    const auto reply = client.call(call);
-    if (!reply) return std::unexpected(reply.error());
-    const json answer = state::parse_json(reply->body);
-    if (reply->status != 200) {
-        const std::string why = answer.is_object() ? text(answer, "error") : reply->body;
-        return fail(ErrorKind::Refused, "the master refused: " + why);
+    // A token works once: what can go wrong here must do so before it is shown. With the same key a
+    // join that was interrupted can be made again.
+    if (auto made = make_folder(folder, 0700); !made) return made;
+    auto identity = identity_with_key(folder, config.node.name);
+    if (!identity) return std::unexpected(identity.error());
+    if (auto joined = ask_to_join(wish, *identity); !joined) return joined;
+    return save_identity(folder, *identity);
+}
+
+Result<> join_network(const NodeConfig& config, const FollowSettings& follow,
+                      const JoinWish& wish) {
+    const auto own = load_identity(config.node.state_dir);
+    if (!own) return std::unexpected(own.error());
+    const std::string folder = network_folder(config, follow.name);
+    if (has_identity(folder)) {
+        return fail(ErrorKind::Conflict, "the network " + follow.name + " is joined already");
     }
-    if (auto learnt = learn(identity, answer, wish); !learnt) return learnt;
-    return save_identity(config.node.state_dir, identity);
+    if (auto made = make_folder(folder, 0700); !made) return made;
+    NodeIdentity identity;
+    identity.key = own->key;
+    identity.certificate = own->certificate;
+    identity.pin = own->pin;
+    if (auto joined = ask_to_join(wish, identity); !joined) return joined;
+    if (identity.cluster_id == own->cluster_id) {
+        return fail(ErrorKind::Conflict,
+                    "the network " + follow.name + " is this node's own cluster");
+    }
+    return save_membership(folder, identity);
+}
+
+Result<> join_by_file(const NodeConfig& config) {
+    const ClusterSettings& cluster = config.cluster;
+    if (has_identity(config.node.state_dir) || config.node.roles.master) return {};
+    if (cluster.password_file.empty() || cluster.masters.empty()) return {};
+    const auto password = read_password_file(cluster.password_file);
+    if (!password) return std::unexpected(password.error());
+    JoinWish wish = member_wish(config);
+    wish.password = *password;
+    Result<> joined = fail(ErrorKind::Unavailable, "no master is named");
+    for (const std::string& master : cluster.masters) {
+        wish.master = master;
+        joined = join_cluster(config, wish);
+        if (joined || joined.error().kind != ErrorKind::Unavailable) break;
+    }
+    if (joined) remove_password_file(cluster.password_file);
+    return joined;
 }
 
 Result<> init_cluster(const NodeConfig& config, const std::string& administrator,

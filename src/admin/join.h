@@ -19,19 +19,43 @@ struct JoinToken {
 };
 JoinToken make_token(const std::string& name, const std::string& scope, std::int64_t ends_at);
 
-/// The master's side, on a blocking thread. `pin` is that of the key with which the node came.
+/// The master's side, on a blocking thread, of a join with a token. `pin` is that of the key with
+/// which the node came. (With a password: password_joins.h.)
 Result<nlohmann::json> accept_node(NodeContext& node, const nlohmann::json& request,
-                                   const std::string& pin, const IpAddress& from);
+                                   const std::string& pin);
+/// Of one who has proven to be an administrator. Conflict, with what to do, when the name is that
+/// of another node.
+Result<nlohmann::json> admit_node(NodeContext& node, const nlohmann::json& request,
+                                  const std::string& pin);
+/// Syntax when a node cannot be as `request` says.
+Result<> check_wish(const nlohmann::json& request, const std::string& pin);
 
 struct JoinWish {
     std::string master;      ///< "HOST:PORT"
-    std::string master_pin;  ///< empty: whoever answers is believed
+    std::string master_pin;  ///< empty: proven by the password, else whoever answers is believed
     std::string token;       ///< or:
     std::string user;
     std::string password;
+    std::string name;     ///< of the node there
+    std::string scope;    ///< what it wishes to see
+    std::string cluster;  ///< "HOST:PORT" of its cluster listener; empty: none for that network
+    std::string source_address;
+    bool encryption = true;
 };
-/// The new node's side: asks, and keeps what it learns in its state folder.
+/// What a member of its own cluster asks for, and what a follower of another network.
+JoinWish member_wish(const NodeConfig& config);
+JoinWish follower_wish(const NodeConfig& config, const FollowSettings& follow);
+
+/// The new node's side: asks with the key of `identity`, and fills in what it learns of the
+/// cluster. Nothing is believed of a master that does not prove to know the password.
+Result<> ask_to_join(const JoinWish& wish, NodeIdentity& identity);
+/// Keeps what it learns in the state folder.
 Result<> join_cluster(const NodeConfig& config, const JoinWish& wish);
+/// The same for a followed network, in its folder.
+Result<> join_network(const NodeConfig& config, const FollowSettings& follow, const JoinWish& wish);
+/// Joins the own cluster as the node file says ([cluster] masters, user, password_file), if it does
+/// and the node belongs to none yet.
+Result<> join_by_file(const NodeConfig& config);
 /// The pin of whoever answers at a cluster port.
 Result<std::string> peer_pin_at(const std::string& address);
 

@@ -83,8 +83,8 @@ Result<> Node::start_parts() {
     exceptions_ =
         std::make_unique<ExceptionFile>(context_.config.node.state_dir + "/exceptions.json");
     context_.exceptions = exceptions_.get();
-    cluster::DirectorySources sources{{.name = {}, .replica = context_.replica}};
-    topology_ = std::make_unique<cluster::TopologyTable>(std::move(sources), health_,
+    if (auto opened = open_networks(); !opened) return opened;
+    topology_ = std::make_unique<cluster::TopologyTable>(context_.sources, health_,
                                                          exceptions_->exceptions());
     context_.topology = topology_.get();
     if (auto prepared = prepare_front_end(); !prepared) return prepared;
@@ -92,6 +92,7 @@ Result<> Node::start_parts() {
     offer_hooks();
     administration_ = std::make_unique<Administration>(context_);
     if (auto started = administration_->start(); !started) return started;
+    networks_.start();
     if (auto started = start_front_end(); !started) return started;
     log::info("started", {{"version", MUSTER_VERSION},
                           {"state_dir", context_.config.node.state_dir},
@@ -118,6 +119,14 @@ Result<> Node::open_state() {
     auto replica = state::Replica::of_folder(folder);
     if (!replica) return std::unexpected(replica.error());
     context_.replica = std::move(*replica);
+    return {};
+}
+
+Result<> Node::open_networks() {
+    if (auto opened = networks_.open(context_); !opened) return opened;
+    context_.networks = &networks_;
+    context_.sources = {{"", context_.replica}};
+    for (auto& source : networks_.sources()) context_.sources.push_back(std::move(source));
     return {};
 }
 
@@ -286,6 +295,7 @@ Task<void> Node::end_parts() {
     context_.stopping = true;
     if (health_checks_) health_checks_->stop();
     if (agent_) agent_->give_up();  // calls wait for it
+    networks_.request_stop();
     if (administration_) co_await administration_->close();
     co_await net::Blocking(loop_, ending_, [this] {
         if (front_end_) front_end_->stop();

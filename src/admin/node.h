@@ -9,6 +9,7 @@
 #include "admin/administration.h"
 #include "admin/common_secrets.h"
 #include "admin/folder_lock.h"
+#include "admin/followed_network.h"
 #include "admin/leadership.h"
 #include "admin/mail_system.h"
 #include "admin/node_context.h"
@@ -54,6 +55,8 @@ private:
     Result<> start_parts();
     Result<> lock_folder();
     Result<> open_state();
+    /// The replicas of other networks, as they are; following begins later.
+    Result<> open_networks();
     /// Puts the front end together; it takes no client before start_front_end().
     Result<> prepare_front_end();
     Result<> start_front_end();
@@ -80,6 +83,7 @@ private:
     FolderLock lock_;
     NodeContext context_;
     std::unique_ptr<Leadership> leadership_;  ///< null unless this node may lead
+    FollowedNetworks networks_;
     cluster::HealthTable health_;
     std::unique_ptr<ExceptionFile> exceptions_;
     std::unique_ptr<cluster::TopologyTable> topology_;

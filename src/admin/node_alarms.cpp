@@ -4,6 +4,7 @@
 
 #include "admin/exception_file.h"
 #include "admin/files.h"
+#include "admin/followed_network.h"
 #include "admin/issued.h"
 #include "admin/leadership.h"
 #include "admin/presence.h"
@@ -168,6 +169,9 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
                                    std::chrono::system_clock::now())) {
             alarms.push_back(std::move(alarm));
         }
+    }
+    if (node.networks != nullptr) {
+        for (Alarm& alarm : node.networks->alarms()) alarms.push_back(std::move(alarm));
     }
     if (node.queue != nullptr) {
         for (Alarm& alarm : queue_alarms(queue_state(*node.queue))) {

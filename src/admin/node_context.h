@@ -17,6 +17,7 @@
 #include "admin/one_at_a_time.h"
 #include "admin/pools.h"
 #include "cluster/directory.h"
+#include "cluster/directory_source.h"
 #include "cluster/directory_writer.h"
 #include "cluster/health.h"
 #include "cluster/session_table.h"
@@ -35,6 +36,7 @@ class Administrators;
 class Presence;
 class ExceptionFile;
 class Leadership;
+class FollowedNetworks;
 
 /// What the API may ask of the other halves of the node. An empty function: the node has not got
 /// that role. All are called on blocking threads.
@@ -73,6 +75,9 @@ struct NodeContext {
     state::Store* directory = nullptr;
     state::Store* coordination = nullptr;  ///< the same
     std::shared_ptr<state::Replica> replica;
+    /// The own directory, then those of the networks that are followed, in order of precedence.
+    cluster::DirectorySources sources;
+    FollowedNetworks* networks = nullptr;
     cluster::TopologyTable* topology = nullptr;
     cluster::HealthTable* health = nullptr;
     ExceptionFile* exceptions = nullptr;

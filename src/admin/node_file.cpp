@@ -487,6 +487,11 @@ bool is_private(const Network& network) {
     });
 }
 
+bool is_private_address(const IpAddress& address) {
+    const auto network = Network::parse(address.text());
+    return network && is_private(*network);
+}
+
 Result<NodeConfig> parse_node_file(std::string_view text, std::string_view file) {
     try {
         const toml::table root = toml::parse(text, file);

@@ -198,5 +198,6 @@ Result<NodeConfig> read_node_file(const std::string& path);
 /// Whether nobody outside a site can have this address: loopback, 10/8, 172.16/12, 192.168/16,
 /// 169.254/16, fc00::/7, fe80::/10.
 bool is_private(const Network& network);
+bool is_private_address(const IpAddress& address);
 
 }  // namespace muster::admin

@@ -98,14 +98,55 @@ Result<> save_identity(const std::string& state_dir, const NodeIdentity& identit
     return write_file(state_dir + "/cluster.json", to_json(identity).dump(2) + "\n", kSecretMode);
 }
 
-NodeIdentity new_identity(const NodeName& name) {
+std::string network_folder(const NodeConfig& config, const std::string& network) {
+    return config.node.state_dir + "/networks/" + network;
+}
+
+Result<NodeIdentity> load_membership(const std::string& folder, const NodeIdentity& own) {
     NodeIdentity identity;
-    identity.key = net::make_key();
-    identity.certificate =
-        *net::self_signed(identity.key, {name.text, {}, kNodeLife, net::CertificateUse::Peer});
+    identity.key = own.key;
+    identity.certificate = own.certificate;
+    identity.pin = own.pin;
+    const auto cluster = read_file(folder + "/cluster.json");
+    if (!cluster) return std::unexpected(cluster.error());
+    if (auto read = read_cluster(*cluster, identity); !read) return std::unexpected(read.error());
+    return identity;
+}
+
+Result<> save_membership(const std::string& folder, const NodeIdentity& identity) {
+    return write_file(folder + "/cluster.json", to_json(identity).dump(2) + "\n", kSecretMode);
+}
+
+namespace {
+
+Result<NodeIdentity> identity_of_key(std::string key, const NodeName& name) {
+    NodeIdentity identity;
+    identity.key = std::move(key);
+    auto certificate =
+        net::self_signed(identity.key, {name.text, {}, kNodeLife, net::CertificateUse::Peer});
+    if (!certificate) return std::unexpected(certificate.error());
+    identity.certificate = std::move(*certificate);
     identity.pin = *net::pin_of(identity.key);
     return identity;
 }
+
+}  // namespace
+
+Result<NodeIdentity> identity_with_key(const std::string& state_dir, const NodeName& name) {
+    const std::string file = state_dir + "/node.key";
+    if (exists(file)) {
+        auto key = read_file(file);
+        if (!key) return std::unexpected(key.error());
+        return identity_of_key(std::move(*key), name);
+    }
+    NodeIdentity identity = new_identity(name);
+    if (auto kept = write_file(file, identity.key, kSecretMode); !kept) {
+        return std::unexpected(kept.error());
+    }
+    return identity;
+}
+
+NodeIdentity new_identity(const NodeName& name) { return *identity_of_key(net::make_key(), name); }
 
 Result<> found_cluster(NodeIdentity& identity) {
     identity.cluster_id = random_name(16);

@@ -40,6 +40,14 @@ bool has_identity(const std::string& state_dir);
 Result<NodeIdentity> load_identity(const std::string& state_dir);
 Result<> save_identity(const std::string& state_dir, const NodeIdentity& identity);
 
+/// With the key of the folder, which is made if there is none; belongs to no cluster yet.
+Result<NodeIdentity> identity_with_key(const std::string& state_dir, const NodeName& name);
+/// Where a followed network's part of the identity and its replica are.
+std::string network_folder(const NodeConfig& config, const std::string& network);
+/// What a node knows of a network that it follows with the key and certificate of `own`.
+Result<NodeIdentity> load_membership(const std::string& folder, const NodeIdentity& own);
+Result<> save_membership(const std::string& folder, const NodeIdentity& identity);
+
 /// A new key pair; belongs to no cluster yet.
 NodeIdentity new_identity(const NodeName& name);
 /// Makes the node the first of a new cluster: authority, secret, id.

@@ -1,14 +1,19 @@
 #include "admin/serve.h"
 
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <thread>
 #include <utility>
 
+#include "admin/join.h"
 #include "admin/node.h"
 #include "admin/service_notify.h"
+#include "admin/system_user.h"
 #include "base/log.h"
 
 namespace muster::admin {
@@ -57,6 +62,33 @@ private:
     std::thread thread_;
 };
 
+/// Until the node belongs to the cluster that its file names: a master that does not answer is
+/// waited for. False: told to stop.
+Result<bool> join_first(const NodeConfig& config) {
+    std::chrono::seconds pause{1};
+    constexpr std::chrono::seconds kLongestPause{30};
+    sigset_t ends;
+    sigemptyset(&ends);
+    for (const int signal : {SIGTERM, SIGINT}) sigaddset(&ends, signal);
+    const bool belongs = has_identity(config.node.state_dir);
+    while (true) {
+        const auto joined = join_by_file(config);
+        if (joined && (belongs || !has_identity(config.node.state_dir))) return true;
+        if (joined) {
+            log::info("joined", {{"state_dir", config.node.state_dir}});
+            if (auto given = give_state_to_node(config.node); !given) {
+                return std::unexpected(given.error());
+            }
+            return true;
+        }
+        if (joined.error().kind != ErrorKind::Unavailable) return std::unexpected(joined.error());
+        log::warning("join_waits", {{"why", joined.error().detail}});
+        const timespec time{pause.count(), 0};
+        if (sigtimedwait(&ends, nullptr, &time) > 0) return false;
+        pause = std::min(pause * 2, kLongestPause);
+    }
+}
+
 }  // namespace
 
 int serve(const std::string& file) {
@@ -69,6 +101,12 @@ int serve(const std::string& file) {
     pthread_sigmask(SIG_BLOCK, &set, nullptr);  // before any thread starts: all inherit it
     std::signal(SIGXFSZ, SIG_IGN);              // a file past its limit is a full disk, not our end
     log::configure(config->node.log_level, config->node.log_format, config->node.name.view());
+    const auto joined = join_first(*config);
+    if (!joined) {
+        log::error("start-failed", {{"reason", joined.error().detail}});
+        return 1;
+    }
+    if (!*joined) return 0;
     Node node(std::move(*config), file);
     if (auto started = node.start(); !started) {
         log::error("start-failed", {{"reason", started.error().detail}});

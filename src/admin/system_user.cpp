@@ -42,12 +42,22 @@ std::string user_name(uid_t uid) {
     return found == nullptr ? "user " + std::to_string(uid) : found->pw_name;
 }
 
-/// The folder itself and the files in it; nothing lies deeper.
+void add_paths(std::vector<std::string>& paths, const std::string& folder) {
+    std::error_code error;
+    for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
+        paths.push_back(entry.path().string());
+    }
+}
+
+/// The folder itself, the files in it, and those of the networks that are followed.
 std::vector<std::string> paths_of(const std::string& state_dir) {
     std::vector<std::string> paths{state_dir};
-    std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator(state_dir, error)) {
-        paths.push_back(entry.path().string());
+    add_paths(paths, state_dir);
+    std::vector<std::string> networks;
+    add_paths(networks, state_dir + "/networks");
+    for (const std::string& network : networks) {
+        paths.push_back(network);
+        add_paths(paths, network);
     }
     return paths;
 }
@@ -66,6 +76,7 @@ Result<> bind_all(const NodeConfig& config) {
         if (auto bound = bind(config.mail.socketmap, config.node.workers); !bound) return bound;
     }
     if (auto bound = bind(config.cluster.listen, 1); !bound) return bound;
+    if (auto bound = bind(config.cluster.clear_listen, 1); !bound) return bound;
     return bind(config.admin.listen, 1);
 }
 

@@ -1,10 +1,14 @@
 #include "net/http_client.h"
 
 #include <curl/curl.h>
+#include <sys/socket.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstring>
 
 #include "net/pki.h"
+#include "net/socket_address.h"
 
 namespace muster::net {
 namespace {
@@ -48,7 +52,11 @@ struct HttpClient::Impl {
     bool enough = false;
     bool too_large = false;
 
+    std::string refused_address;  ///< that a connection without encryption may not go to
+
     void set_peer();
+    void set_signed_only();
+    static curl_socket_t open_in_clear(void* self, curlsocktype, curl_sockaddr* address);
     void set_call(Lines& lines);
     Result<CURLcode> perform();
     [[nodiscard]] bool silent() const {
@@ -104,6 +112,7 @@ void HttpClient::Impl::set_peer() {
         set_blob(curl, CURLOPT_SSLCERT_BLOB, target.chain);
         set_blob(curl, CURLOPT_SSLKEY_BLOB, target.key);
     }
+    if (!target.encryption) set_signed_only();
     if (!target.user.empty()) {
         curl_easy_setopt(curl, CURLOPT_USERNAME, target.user.c_str());
         curl_easy_setopt(curl, CURLOPT_PASSWORD, target.password.c_str());
@@ -118,6 +127,29 @@ void HttpClient::Impl::set_peer() {
     if (target.trust.kind == TlsTrust::Kind::Pin) {
         curl_easy_setopt(curl, CURLOPT_PINNEDPUBLICKEY, target.trust.pin.c_str());
     }
+}
+
+void HttpClient::Impl::set_signed_only() {
+    CURL* const curl = easy.get();
+    curl_easy_setopt(curl, CURLOPT_SSLVERSION,
+                     static_cast<long>(CURL_SSLVERSION_TLSv1_2) |
+                         static_cast<long>(CURL_SSLVERSION_MAX_TLSv1_2));
+    curl_easy_setopt(curl, CURLOPT_SSL_CIPHER_LIST, kSignedOnly);
+    curl_easy_setopt(curl, CURLOPT_SSL_SESSIONID_CACHE, 0L);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETFUNCTION, &Impl::open_in_clear);
+    curl_easy_setopt(curl, CURLOPT_OPENSOCKETDATA, this);
+}
+
+curl_socket_t HttpClient::Impl::open_in_clear(void* self, curlsocktype, curl_sockaddr* address) {
+    auto* impl = static_cast<Impl*>(self);
+    SocketAddress to;
+    std::memcpy(to.data(), &address->addr, std::min<std::size_t>(address->addrlen, to.length));
+    const IpAddress& ip = to.endpoint().address;
+    if (!impl->target.may_be_clear || !impl->target.may_be_clear(ip)) {
+        impl->refused_address = ip.text();
+        return CURL_SOCKET_BAD;
+    }
+    return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 void HttpClient::Impl::set_call(Lines& lines) {
@@ -168,6 +200,11 @@ std::unexpected<Error> HttpClient::Impl::failure(CURLcode code) const {
                        code == CURLE_SSL_CACERT_BADFILE;
     const std::string& where = target.unix_socket.empty() ? target.origin : target.unix_socket;
     if (too_large) return fail(ErrorKind::Limit, "the answer of " + where + " is too large");
+    if (!refused_address.empty()) {
+        return fail(ErrorKind::Refused, where + " is " + refused_address +
+                                            ": without encryption only private addresses are "
+                                            "spoken with");
+    }
     return fail(proof ? ErrorKind::Refused : ErrorKind::Unavailable,
                 "cannot reach " + where + ": " + curl_easy_strerror(code));
 }
@@ -187,6 +224,7 @@ void HttpClient::Impl::note_pin() {
 Result<HttpReply> HttpClient::Impl::run(const HttpCall& wanted) {
     call = &wanted;
     enough = too_large = false;
+    refused_address.clear();
     last_moved = std::chrono::steady_clock::now();
     Lines lines;
     curl_easy_reset(easy.get());

@@ -27,6 +27,9 @@ struct HttpTarget {
     std::chrono::milliseconds inactivity{30'000};
     /// For the whole of a call, whatever moves meanwhile; zero: no bound.
     std::chrono::milliseconds total_time{0};
+    /// Off: TlsVersion::Tls12Signed, and only towards addresses that `may_be_clear` allows.
+    bool encryption = true;
+    std::function<bool(const IpAddress&)> may_be_clear{};
     std::size_t reply_limit = std::size_t{256} << 20;  ///< bytes of a reply that call() collects
 };
 

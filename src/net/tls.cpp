@@ -49,6 +49,13 @@ void common_options(SSL_CTX* context) {
     SSL_CTX_set_read_ahead(context, 1);  // header and body of a record in one system call
 }
 
+/// A session that is taken up again would skip the proof of the keys.
+void hide_nothing(SSL_CTX* context) {
+    SSL_CTX_set_max_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_cipher_list(context, kSignedOnly);
+    SSL_CTX_set_options(context, SSL_OP_NO_TICKET);
+}
+
 /// Puts chain and key into `context`.
 Result<> use_certificate(SSL_CTX* context, const TlsCertificate& certificate) {
     const Bio chain = memory(certificate.chain);
@@ -163,6 +170,7 @@ Result<std::shared_ptr<const TlsServer>> TlsServer::create(
         common_options(context.get());
         SSL_CTX_set_min_proto_version(
             context.get(), minimum == TlsVersion::Tls13 ? TLS1_3_VERSION : TLS1_2_VERSION);
+        if (minimum == TlsVersion::Tls12Signed) hide_nothing(context.get());
         // AES-128 first: as strong as P-256 and X25519, a fifth cheaper than AES-256, and its hash
         // makes cheaper handshakes.
         SSL_CTX_set_ciphersuites(context.get(), kCipherSuites);

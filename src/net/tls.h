@@ -34,7 +34,11 @@ struct TlsCertificate {
 
 class TicketKeys;
 
-enum class TlsVersion : std::uint8_t { Tls12, Tls13 };
+enum class TlsVersion : std::uint8_t {
+    Tls12,
+    Tls13,
+    Tls12Signed,  ///< TLS 1.2 that hides nothing: both keys are proven, each record is signed
+};
 
 /// The server side: certificates by SNI, the first one by default. Immutable; to replace
 /// certificates make a new TlsServer and swap the shared pointer (running sessions keep theirs).
@@ -95,6 +99,9 @@ private:
     TlsTrust trust_;
     TlsContext context_;
 };
+
+/// The one cipher of Tls12Signed; its key must be an ECDSA key.
+inline constexpr const char* kSignedOnly = "ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0";
 
 /// The newest errors of OpenSSL on this thread as one text; clears them.
 std::string tls_errors();

@@ -1,0 +1,98 @@
+#include "admin/password_joins.h"
+
+#include "admin/api.h"
+#include "admin/join.h"
+#include "base/log.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
+#include "state/json_value.h"
+
+namespace muster::admin {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kNonceCharacters = 32;  // 160 bits
+
+std::string text(const json& object, const char* field) {
+    return text_field(object, field).value_or("");
+}
+
+}  // namespace
+
+Result<ScramKey> PasswordJoins::key_of(const std::string& user) const {
+    const auto entry = node_.directory->get(cluster::admin_key(user));
+    if (!entry) return std::unexpected(entry.error());
+    if (!*entry) return unknown_users_key(user, node_.identity.secret);
+    const auto administrator = cluster::decode_administrator(user, (*entry)->value);
+    if (!administrator) return std::unexpected(administrator.error());
+    for (const std::string& key : administrator->keys) {
+        if (auto parsed = parse_scram_sha256(key)) return parsed;
+    }
+    log::warning("join_impossible",
+                 {{"user", user},
+                  {"why", "the stored key of this administrator is not SCRAM-SHA-256"},
+                  {"what_to_do", "muster administrator set " + user + " with a password"}});
+    return fail(ErrorKind::Refused, "the password of " + user +
+                                        " is stored in a form with which nothing can join: set it "
+                                        "anew (muster administrator set)");
+}
+
+Result<> PasswordJoins::check_rights(const std::string& user) const {
+    const auto entry = node_.directory->get(cluster::admin_key(user));
+    if (!entry) return std::unexpected(entry.error());
+    const auto administrator =
+        *entry ? cluster::decode_administrator(user, (*entry)->value)
+               : fail(ErrorKind::Refused, "this administrator is there no more");
+    if (!administrator) return std::unexpected(administrator.error());
+    if (administrator->read_only)
+        return fail(ErrorKind::Refused, "this administrator may only read");
+    return {};
+}
+
+Result<json> PasswordJoins::begin(json& wish, const std::string& pin) {
+    auto first = parse_scram_first(text(wish, "scram"));
+    if (!first) return std::unexpected(first.error());
+    if (first->header != kJoinBinding) {
+        return fail(ErrorKind::Refused,
+                    "a join is bound to both keys (" + std::string(kJoinBinding) + ")");
+    }
+    json asked = wish;
+    asked.erase("scram");
+    wish["user"] = first->user;
+    if (auto sound = check_wish(asked, pin); !sound) return std::unexpected(sound.error());
+    if (!by_name_.begin(first->user)) {
+        return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
+    }
+    auto key = key_of(first->user);
+    if (!key) return std::unexpected(key.error());
+    const std::string user = first->user;
+    ScramServer exchange(std::move(*first), std::move(*key), random_name(kNonceCharacters));
+    const std::string nonce = exchange.nonce();
+    json answer{{"scram", exchange.challenge()}};
+    begun_.put(nonce, {std::move(asked), pin, user, std::move(exchange)});
+    return answer;
+}
+
+Result<json> PasswordJoins::finish(json& wish, const std::string& pin) {
+    const std::string final = text(wish, "scram");
+    auto begun = begun_.take(scram_nonce(final));
+    if (!begun || begun->pin != pin) {
+        return fail(ErrorKind::Refused,
+                    "this join was not begun here, is too old or was answered already");
+    }
+    wish = begun->wish;
+    wish["user"] = begun->user;
+    const std::string asked = state::json_line(begun->wish);
+    const auto proof =
+        begun->exchange.finish(final, join_binding_data(node_.identity.pin, pin, asked));
+    if (!proof) return std::unexpected(proof.error());
+    if (auto fine = check_rights(begun->user); !fine) return std::unexpected(fine.error());
+    by_name_.forgive(begun->user);
+    auto admitted = admit_node(node_, begun->wish, pin);
+    if (!admitted) return admitted;
+    (*admitted)["scram"] = *proof;
+    return admitted;
+}
+
+}  // namespace muster::admin
