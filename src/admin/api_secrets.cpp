@@ -34,13 +34,31 @@ json shown(const cluster::SharedSecret& secret) {
             {"age_hours", std::chrono::floor<std::chrono::hours>(now() - rotated).count()}};
 }
 
-ApiResult list_secrets(NodeContext& node, ApiCall&) {
+json shown(const cluster::DkimKey& key) {
+    return {{"name", key.domain.text + '/' + key.selector},
+            {"domain", key.domain.text},
+            {"selector", key.selector},
+            {"record", key.record},
+            {"dns", dns_line(key)}};
+}
+
+/// All entries of a kind, as the replica has them now.
+template <auto Decode>
+ApiResult listed(NodeContext& node, std::string_view prefix, const char* name) {
+    constexpr std::size_t kMost = 10'000;
+    state::ReplicaReader reader(node.replica);
+    const auto rows = reader.range(std::string(prefix), state::prefix_end(prefix), kMost);
+    if (!rows) return std::unexpected(rows.error());
     json list = json::array();
-    const auto topology = node.topology->current();
-    for (const cluster::SharedSecret& secret : topology->parts().secrets) {
-        list.push_back(shown(secret));
+    for (const state::Entry& entry : *rows) {
+        const auto one = Decode(std::string_view(entry.key).substr(prefix.size()), entry.value);
+        if (one) list.push_back(shown(*one));
     }
-    return json{{"secrets", std::move(list)}};
+    return json{{name, std::move(list)}};
+}
+
+ApiResult list_secrets(NodeContext& node, ApiCall&) {
+    return listed<cluster::decode_shared_secret>(node, cluster::kSecretPrefix, "secrets");
 }
 
 ApiResult rotate(NodeContext& node, ApiCall& call) {
@@ -54,19 +72,8 @@ ApiResult rotate(NodeContext& node, ApiCall& call) {
     return shown(*secret);
 }
 
-json shown(const cluster::DkimKey& key) {
-    return {{"name", key.domain.text + '/' + key.selector},
-            {"domain", key.domain.text},
-            {"selector", key.selector},
-            {"record", key.record},
-            {"dns", dns_line(key)}};
-}
-
 ApiResult list_dkim(NodeContext& node, ApiCall&) {
-    json list = json::array();
-    const auto topology = node.topology->current();
-    for (const cluster::DkimKey& key : topology->dkim_keys()) list.push_back(shown(key));
-    return json{{"dkim", std::move(list)}};
+    return listed<cluster::decode_dkim_key>(node, cluster::kDkimPrefix, "dkim");
 }
 
 Result<std::string> private_key_from(const json& body) {

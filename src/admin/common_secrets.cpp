@@ -66,7 +66,10 @@ void CommonSecrets::follow_rewriting(const cluster::Topology& topology) {
         if (!keys) return log_unusable(cluster::kSrsSecret, keys.error());
         rules.keys = std::move(*keys);
     }
+    const std::string shown = rules.domain.empty() ? "none" : rules.domain;
     rewriting_->use(std::move(rules));
+    log::info("sender-rewriting",
+              {{"domain", shown}, {"current", srs_secret_ ? srs_secret_->current.id : "none"}});
 }
 
 bool CommonSecrets::dkim_keys_changed(const cluster::Topology& topology) const {

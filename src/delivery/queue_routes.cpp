@@ -84,13 +84,13 @@ void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t number,
 void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient,
                       bool forwarded) const {
     RecipientGroup group;
-    group.forwarded = forwarded;
     if (target.home.empty()) {
         group = to_world(target);
     } else {
         group.home = target.home;
         group.destination = "server:" + target.home.text;
     }
+    group.forwarded = forwarded;
     auto same = std::ranges::find_if(plan.groups, [&group](const RecipientGroup& one) {
         return one.destination == group.destination && one.tls == group.tls &&
                one.forwarded == group.forwarded;
