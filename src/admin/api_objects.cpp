@@ -44,6 +44,31 @@ Result<> put_decoded(cluster::DirectoryWriter& writer, const std::string& name,
     return writer.put(*object, expected);
 }
 
+/// Values of settings that would silently do nothing.
+Result<> check_setting(const cluster::Setting& setting) {
+    const json value = state::parse_json(setting.value);
+    if (setting.name == "ticket_rotation") {
+        constexpr unsigned kYear = 24 * 365;
+        if (value.is_number_unsigned() && value <= kYear) return {};
+        return fail(ErrorKind::Syntax, "ticket_rotation: hours, 1 to 8760, or 0 for never");
+    }
+    if (setting.name == "srs_domain") {
+        if (value.is_string() && (value == "" || cluster::parse_domain(value.get<std::string>()))) {
+            return {};
+        }
+        return fail(ErrorKind::Syntax, "srs_domain: a domain, or empty");
+    }
+    return {};
+}
+
+Result<> put_setting(cluster::DirectoryWriter& writer, const std::string& name,
+                     const std::string& text, std::optional<Revision> expected) {
+    const auto setting = cluster::decode_setting(name, text);
+    if (!setting) return std::unexpected(setting.error());
+    if (auto fine = check_setting(*setting); !fine) return fine;
+    return writer.put(*setting, expected);
+}
+
 Result<> put_alias(cluster::DirectoryWriter& writer, const std::string& name,
                    const std::string& text, std::optional<Revision>) {
     const json object = state::parse_json(text);
@@ -102,8 +127,8 @@ constexpr std::array kKinds{
                remove_server},
     ObjectKind{"nodes", cluster::kNodePrefix, plain_name, put_decoded<cluster::decode_node>,
                remove_node},
-    ObjectKind{"settings", cluster::kSettingPrefix, plain_name,
-               put_decoded<cluster::decode_setting>, remove_entry<cluster::kSettingPrefix>},
+    ObjectKind{"settings", cluster::kSettingPrefix, plain_name, put_setting,
+               remove_entry<cluster::kSettingPrefix>},
     ObjectKind{"certificates", cluster::kCertificatePrefix, plain_name,
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
     ObjectKind{"credentials", cluster::kCredentialPrefix, plain_name,

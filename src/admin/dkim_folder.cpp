@@ -50,16 +50,22 @@ std::string file_name(const cluster::DkimKey& key) {
 DkimFolder::DkimFolder(std::string path, std::string group)
     : path_(std::move(path)), group_(std::move(group)) {}
 
+/// A folder that gives its group to what is made in it (setgid) is left so: then this process need
+/// not be in the group.
 Result<> DkimFolder::give(const std::string& path, unsigned mode) const {
+    struct stat facts{};
+    if (::stat(path.c_str(), &facts) != 0) return io_error(path);
     if (!group_.empty()) {
         const auto id = group_id(group_);
         if (!id) return std::unexpected(id.error());
-        if (::chown(path.c_str(), static_cast<uid_t>(-1), *id) != 0) {
+        if (facts.st_gid != *id && ::chown(path.c_str(), static_cast<uid_t>(-1), *id) != 0) {
             return fail(ErrorKind::Refused, path + " cannot be given to group " + group_ +
                                                 ": add Muster's user to it and restart");
         }
     }
-    if (::chmod(path.c_str(), mode) != 0) return io_error(path);
+    constexpr unsigned kPermissions = 0777;
+    if ((facts.st_mode & kPermissions) == mode) return {};
+    if (::chmod(path.c_str(), mode | (facts.st_mode & S_ISGID)) != 0) return io_error(path);
     return {};
 }
 

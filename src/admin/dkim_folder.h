@@ -16,7 +16,8 @@ namespace muster::admin {
 /// there is a group, by that one. Thread-safe; blocks.
 class DkimFolder {
 public:
-    /// `group`: name of a system group this process is in; empty: none. Nothing is made before
+    /// `group`: name of a system group that this process, or the folder's setgid bit, gives to
+    /// files; empty: none. Nothing is made before
     /// there is a key.
     DkimFolder(std::string path, std::string group);
 

@@ -246,8 +246,8 @@ constexpr std::array kOptions{
            "Folder into which the cluster's DKIM keys are written, as DOMAIN.SELECTOR.key, for the "
            "filter that signs mail; it is Muster's own. Empty: dkim in state_dir."},
     Option{"mail", "dkim_group", Text, R"("")", "", "",
-           "System group that may read them, such as the filter's (Muster's user must be in it); "
-           "empty: their owner alone."},
+           "System group that may read them, such as the filter's; Muster's user must be in it, or "
+           "the folder must pass its group on (setgid). Empty: their owner alone."},
     Option{"mail", "trust_anchor", Path, R"("")", "", "",
            "File with the root's DNSSEC keys, which DANE needs; empty: nothing is validated."},
     Option{

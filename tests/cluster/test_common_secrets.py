@@ -193,6 +193,13 @@ class Tickets(unittest.TestCase):
                 "secret", "list")["secrets"]}.get("tickets") == after["current"])
         self.assertEqual(master.cli("secret", "rotate", "nothing")[0], 1)
 
+    def test_settings_that_would_do_nothing_are_refused(self):
+        for name, value in (("ticket_rotation", "often"), ("ticket_rotation", "-1"),
+                            ("ticket_rotation", "8761"), ("srs_domain", "not a domain"),
+                            ("srs_domain", "7")):
+            self.assertEqual(master.cli("setting", "set", name, value)[0], 1, (name, value))
+        self.assertNotIn("ticket_rotation", master.do("setting", "list"))
+
     def test_the_master_rotates_by_itself(self):
         """A rotation that lies far in the future is that of a clock that was wrong."""
         before = secret()
