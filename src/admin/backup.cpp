@@ -22,8 +22,9 @@ namespace {
 
 // Inside the seal: this line, then for each file "NAME SIZE\n" and its bytes.
 constexpr std::string_view kHead = "muster-backup 1\n";
-constexpr std::array<std::string_view, 6> kFiles{"node.key",      "node.crt",  "cluster.json",
-                                                 "authority.key", "audit.log", "directory.db"};
+constexpr std::array<std::string_view, 7> kFiles{"node.key",       "node.crt",  "cluster.json",
+                                                 "authority.key",  "audit.log", "directory.db",
+                                                 "exceptions.json"};
 // Without these no node starts; a master that was no founder has no authority's key.
 constexpr std::array<std::string_view, 4> kNeeded{"node.key", "node.crt", "cluster.json",
                                                   "directory.db"};

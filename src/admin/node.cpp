@@ -1,5 +1,6 @@
 #include "admin/node.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -47,6 +48,16 @@ cluster::HealthPolicy health_policy(const NodeConfig& config) {
             .traffic_window = set.traffic_window,
             .interval = set.check_interval,
             .fast_interval = std::min(set.check_retry, set.check_interval)};
+}
+
+/// What mail that goes to the server waits for: the network, where that is one of its front ends.
+ServerName mail_home_at(const cluster::Topology& topology, const ServerName& server) {
+    for (const cluster::Network& network : topology.parts().networks) {
+        if (std::ranges::find(network.exits, server) != network.exits.end()) {
+            return ServerName(network.suffix);
+        }
+    }
+    return server;
 }
 
 }  // namespace
@@ -203,7 +214,8 @@ void Node::follow_secrets() {
 
 void Node::serve_again(const ServerName& server) {
     if (stopping_ || !mail_) return;
-    pools_.calls.submit([this, server] { mail_->server_is_back(server); });
+    const ServerName home = mail_home_at(*topology_->current(), server);
+    pools_.calls.submit([this, home] { mail_->server_is_back(home); });
 }
 
 void Node::follow_servers() {

@@ -218,6 +218,12 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
     return route;
 }
 
+bool knows_all_domains(const Topology& topology) {
+    return std::ranges::all_of(topology.parts().networks, [](const Network& network) {
+        return network.filled || network.mode != SourceMode::Relay;
+    });
+}
+
 bool knows_all_addresses(const Directory& directory, const MailRoute& route,
                          std::chrono::milliseconds limit) {
     return directory.heard_within(route.missed, limit);

@@ -55,6 +55,9 @@ inline constexpr std::size_t kMaxAliasTargets = 1000;  ///< one address leads to
 Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
                                  std::string_view domain, std::string_view own_domain);
 
+/// False while a network whose mail is taken here was never read: a foreign domain may be its.
+bool knows_all_domains(const Topology& topology);
+
 /// Whether the directories that did not know an address have heard of their masters within
 /// `limit`: only then an Unknown one is nobody's.
 bool knows_all_addresses(const Directory& directory, const MailRoute& route,

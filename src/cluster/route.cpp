@@ -2,6 +2,8 @@
 
 #include <set>
 
+#include "cluster/recipients.h"
+
 namespace muster::cluster {
 namespace {
 
@@ -150,7 +152,10 @@ Result<Route> route(const Located& located, Service service, const NodeName& her
     if (is_served(located.context, here)) {
         return route_unknown(located, *located.context, service);
     }
-    return refused(located.domain ? "domain-of-another-node" : "unknown-domain");
+    if (located.domain) return refused("domain-of-another-node");
+    // No wrong password, as far as anybody knows.
+    if (!knows_all_domains(*located.topology)) return unavailable("network-never-filled");
+    return refused("unknown-domain");
 }
 
 }  // namespace muster::cluster

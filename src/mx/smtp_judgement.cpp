@@ -16,6 +16,8 @@ constexpr std::size_t kMostTargets = 5000;  ///< of a message, after aliases; or
 constexpr Refusal kUnknownRecipient{550, "5.1.1", "No such address here"};
 constexpr Refusal kUnknownSoFar{450, "4.1.1", "No such address is known here yet; try again later"};
 constexpr Refusal kRelayDenied{550, "5.7.1", "No mail is passed on to that address"};
+constexpr Refusal kRelayDeniedSoFar{450, "4.7.1",
+                                    "Not known yet whether that address is here; try again later"};
 constexpr Refusal kDisabled{450, "4.2.1", "The mailbox takes no mail now"};
 constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
 constexpr Refusal kTooManyRecipients{452, "4.5.3", "Too many recipients; send the rest apart"};
@@ -83,8 +85,8 @@ std::optional<Refusal> SmtpSession::judge_route(const cluster::MailRoute& route)
                        ? kUnknownRecipient
                        : kUnknownSoFar;
         case cluster::MailVerdict::Foreign:
-            if (!is_trusted_to_relay()) return kRelayDenied;
-            break;
+            if (is_trusted_to_relay()) break;
+            return cluster::knows_all_domains(*route.topology) ? kRelayDenied : kRelayDeniedSoFar;
         case cluster::MailVerdict::Disabled: return kDisabled;
         case cluster::MailVerdict::AliasLoop: return kAliasLoop;
     }

@@ -200,6 +200,9 @@ protected:
 TEST_F(UnfilledDirectoryTest, HasNoDomainsAndHindersNobody) {
     EXPECT_EQ(found("ada@own.org"), "ada@own.org on sv1");
     EXPECT_EQ(found("kate@hq.org"), "unknown kate@hq.org");
+    // Nobody is told for good that it is not here.
+    EXPECT_EQ(went("kate@hq.org"), "network-never-filled");
+    EXPECT_FALSE(knows_all_domains(*table_->current()));
     EXPECT_FALSE(table_->current()->parts().networks[1].filled);
 }
 
@@ -207,6 +210,7 @@ TEST_F(UnfilledDirectoryTest, IsServedFromTheMomentItsFirstCopyIsWhole) {
     empty_->serve(hq_.replica()->file());
     ASSERT_TRUE(table_->refresh());
     EXPECT_EQ(found("kate@hq.org"), "kate@hq.org on sv1@hq");
+    EXPECT_TRUE(knows_all_domains(*table_->current()));
     // This process has not heard from that master: who is unknown may only be new.
     EXPECT_EQ(mail_goes("nobody", "hq.org"), "not yet known");
     EXPECT_EQ(mail_goes("gone", "own.org"), "not yet known");  // the alias leads there
