@@ -168,7 +168,8 @@ void FollowedNetwork::follow(const std::stop_token& stop, const NodeIdentity& id
     options.scope = mode_of(settings_) == cluster::SourceMode::Mirror ? state::Scope::Mirror
                                                                       : state::Scope::Relay;
     options.update_interval = settings_.update_interval;
-    auto follower = std::make_unique<state::Follower>(replica_, sources(identity), options);
+    auto follower = std::make_unique<state::Follower>(
+        replica_, [this, &identity] { return sources(identity); }, options);
     state::Follower& running = *follower;
     {
         const std::scoped_lock lock(mutex_);
