@@ -221,8 +221,13 @@ void FollowedNetwork::note_trouble(const std::string& trouble) {
 }
 
 cluster::DirectorySource FollowedNetwork::source() const {
+    const auto authority = [folder = folder(), &own = node_.identity] {
+        const auto membership = load_membership(folder, own);
+        return membership ? membership->authority : std::string();
+    };
     return {settings_.name, replica_, mode_of(settings_),
-            settings_.hand_to == "master" ? cluster::HandTo::Master : cluster::HandTo::Home};
+            settings_.hand_to == "master" ? cluster::HandTo::Master : cluster::HandTo::Home,
+            authority};
 }
 
 state::FollowerStatus FollowedNetwork::progress() const {

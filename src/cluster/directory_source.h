@@ -2,6 +2,7 @@
 // The directories that a node reads: its own cluster's, then those of the networks that it follows.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -28,6 +29,9 @@ struct DirectorySource {
     std::shared_ptr<state::Replica> replica;
     SourceMode mode = SourceMode::Own;
     HandTo hand_to = HandTo::Home;
+    /// PEM of whoever signs its servers' certificates, trusted for these alone; asked when its
+    /// entries are read, on any thread. Not set for the own cluster.
+    std::function<std::string()> authority{};
 };
 
 /// In order of precedence, the own one first: a domain belongs to the first that has it.

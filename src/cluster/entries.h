@@ -96,6 +96,8 @@ struct Server {
     unsigned weight = 100;  ///< share of new accounts; 0: none
     UnknownFields unknown;
     UnknownFields unknown_services;
+    /// PEM of its network's authority, trusted besides what `ca` says; not stored.
+    std::string authority{};
 
     [[nodiscard]] const ServiceSettings* service(Service which) const {
         const auto& found = services[static_cast<std::size_t>(which)];

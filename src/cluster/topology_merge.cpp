@@ -28,7 +28,8 @@ Domain as_followed(Domain domain, std::size_t directory, const std::string& suff
     return domain;
 }
 
-Server as_followed(Server server, const std::string& suffix) {
+Server as_followed(Server server, const std::string& suffix, const std::string& authority) {
+    server.authority = authority;
     append(server.name.text, suffix);
     server.node = {};
     if (server.login == LoginMode::Token) server.login = LoginMode::Own;
@@ -67,7 +68,7 @@ private:
         if (network.filled) take_domains(*from.parts, from.mode, network.suffix);
         if (network.filled && from.mode == SourceMode::Relay) {
             for (const Server& server : from.parts->servers) {
-                all_.servers.push_back(as_followed(server, network.suffix));
+                all_.servers.push_back(as_followed(server, network.suffix, from.authority));
             }
             if (from.hand_to == HandTo::Master) take_exits(*from.parts, network);
         }

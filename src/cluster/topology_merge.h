@@ -16,6 +16,7 @@ struct NetworkParts {
     SourceMode mode = SourceMode::Own;
     HandTo hand_to = HandTo::Home;
     std::shared_ptr<const TopologyParts> parts;
+    std::string authority{};  ///< of a followed one: signs its servers' certificates
 };
 
 /// The own directory first, then the others in their order; a domain belongs to the first that has

@@ -170,7 +170,8 @@ Result<TopologyParts> TopologyTable::read_all() {
                            {{"network", source.name}, {"reason", read.error().detail}});
             }
         }
-        networks.push_back({source.name, source.mode, source.hand_to, parts_[i].read});
+        networks.push_back({source.name, source.mode, source.hand_to, parts_[i].read,
+                            source.authority ? source.authority() : std::string()});
     }
     return merge(networks);
 }

@@ -99,7 +99,7 @@ Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster:
                           .trust = nullptr,
                           .tls_name = server.tls_name.empty() ? server.host : server.tls_name};
     if (target.tls != cluster::TlsMode::None) {
-        auto made = trust(server.ca);
+        auto made = trust(server);
         if (!made) return std::unexpected(made.error());
         target.trust = *made;
     }
@@ -113,11 +113,14 @@ Result<std::shared_ptr<const UpstreamTarget>> TargetTable::target(const cluster:
     return slot;
 }
 
-Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const std::string& own) {
-    auto& slot = trusts_[own];
+Result<std::shared_ptr<const net::TlsClient>> TargetTable::trust(const cluster::Server& server) {
+    const bool system_too = server.ca.empty();
+    auto& slot = trusts_[(system_too ? "+" : "") + server.ca + server.authority];
     if (slot) return slot;
-    auto made = net::TlsClient::create(
-        {net::TlsTrust::Kind::Authority, own + settings_.authorities, {}, own.empty()});
+    auto made = net::TlsClient::create({net::TlsTrust::Kind::Authority,
+                                        server.ca + server.authority + settings_.authorities,
+                                        {},
+                                        system_too});
     if (!made) return made;
     slot = *made;
     return slot;

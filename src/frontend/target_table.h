@@ -39,8 +39,8 @@ public:
     std::optional<IpAddress> source(const cluster::Server& server, const IpAddress& to);
 
 private:
-    /// `own` is the entry's `ca`; a server without one may be certified by a public authority.
-    Result<std::shared_ptr<const net::TlsClient>> trust(const std::string& own);
+    /// A server without a `ca` of its own may be certified by a public authority.
+    Result<std::shared_ptr<const net::TlsClient>> trust(const cluster::Server& server);
 
     const cluster::Domain* dedicated(const cluster::LoginContext& context) const;
     const std::vector<const cluster::ServerView*>& reachable(const cluster::Domain* dedicated);

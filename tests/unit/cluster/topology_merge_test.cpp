@@ -75,9 +75,12 @@ TEST(TopologyMerge, NamesOfOthersServersBearTheirNetworkSoThatNothingCollides) {
     parts.servers = {server("sv1", LoginMode::Token)};
     TopologyParts here;
     here.servers = {server("sv1", LoginMode::Token)};
-    const TopologyParts merged = merge({own(here), relay("hq", parts)});
+    NetworkParts hq = relay("hq", parts);
+    hq.authority = "PEM";
+    const TopologyParts merged = merge({own(here), hq});
     ASSERT_EQ(merged.servers.size(), 2u);
     EXPECT_EQ(merged.servers[0], here.servers[0]);
+    EXPECT_EQ(merged.servers[1].authority, "PEM");
     EXPECT_EQ(merged.servers[1].name.text, "sv1@hq");
     EXPECT_TRUE(merged.servers[1].node.empty());         // none of ours stands beside it
     EXPECT_EQ(merged.servers[1].login, LoginMode::Own);  // tokens are for its own front ends
