@@ -13,6 +13,7 @@ namespace muster::admin {
 namespace {
 
 constexpr net::Duration kWatchInterval{1'000};
+constexpr std::chrono::minutes kSecretsAgain{1};
 constexpr std::chrono::seconds kFirstLook{15};
 constexpr std::chrono::seconds kLookInterval{15};
 
@@ -243,14 +244,16 @@ Task<void> Administration::note_smtp_listeners() {
 }
 
 Task<void> Administration::keep_common_secrets() {
-    if (!node_.is_master()) co_return;
+    if (!node_.is_master() || net::Clock::now() < secrets_again_) co_return;
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     const auto topology = node_.topology->current();
     if (!secrets_are_due(*topology, now)) co_return;
     co_await net::Blocking(*node_.control, node_.pools->calls, [this, topology, now] {
         const auto kept =
             keep_secrets(*node_.directory, *topology, node_.identity.seal_secret(), now);
-        if (!kept) log::warning("secrets-not-kept", {{"reason", kept.error().detail}});
+        if (kept) return;
+        log::warning("secrets-not-kept", {{"reason", kept.error().detail}});
+        secrets_again_ = net::Clock::now() + kSecretsAgain;
     });
 }
 

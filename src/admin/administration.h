@@ -64,6 +64,7 @@ private:
     std::shared_ptr<Following> following_;
     std::unique_ptr<net::HttpServer> clear_server_;  ///< null without cluster.clear_listen
     net::Sleep* watching_ = nullptr;
+    net::Clock::time_point secrets_again_{};  ///< not before: the last try failed
     AlarmReporter alarms_;
     TaskGroup tasks_;
     cluster::AdminState obeyed_ = cluster::AdminState::Up;

@@ -17,16 +17,13 @@ std::string dkim_dir(const NodeConfig& config) {
     return config.mail.dkim_dir.empty() ? config.node.state_dir + "/dkim" : config.mail.dkim_dir;
 }
 
-/// As the setting says; empty: none, or it cannot be one.
-std::string rewriting_domain(const cluster::Topology& topology) {
-    const std::string text = topology.setting_text("srs_domain", {});
+/// Empty: none, or it cannot be one.
+std::string parsed_domain(const std::string& text) {
     if (text.empty()) return {};
     const auto domain = cluster::parse_domain(text);
-    if (!domain) {
-        log::error("srs-domain-unusable", {{"domain", text}, {"reason", domain.error().detail}});
-        return {};
-    }
-    return domain->text;
+    if (domain) return domain->text;
+    log::error("srs-domain-unusable", {{"domain", text}, {"reason", domain.error().detail}});
+    return {};
 }
 
 }  // namespace
@@ -54,13 +51,13 @@ void CommonSecrets::follow_tickets(const cluster::Topology& topology) {
 
 void CommonSecrets::follow_rewriting(const cluster::Topology& topology) {
     const cluster::SharedSecret* secret = topology.secret(cluster::kSrsSecret);
-    std::string domain = rewriting_domain(topology);
+    const std::string setting = topology.setting_text("srs_domain", {});
     const bool same_secret =
         secret == nullptr ? !srs_secret_ : srs_secret_ && *srs_secret_ == *secret;
-    if (same_secret && domain == srs_domain_) return;
-    srs_domain_ = domain;
+    if (same_secret && setting == srs_setting_) return;
+    srs_setting_ = setting;
     if (secret != nullptr) srs_secret_ = *secret;
-    delivery::SenderRewriting::Rules rules{.domain = std::move(domain)};
+    delivery::SenderRewriting::Rules rules{.domain = parsed_domain(setting)};
     if (srs_secret_) {
         auto keys = opened_keys(*srs_secret_, node_.identity.seal_secret());
         if (!keys) return log_unusable(cluster::kSrsSecret, keys.error());

@@ -43,7 +43,7 @@ private:
         std::make_shared<delivery::SenderRewriting>();
     std::optional<cluster::SharedSecret> ticket_secret_;
     std::optional<cluster::SharedSecret> srs_secret_;
-    std::string srs_domain_;
+    std::string srs_setting_;
     DkimFolder dkim_folder_;
     mutable std::mutex mutex_;
     std::optional<std::vector<cluster::DkimKey>> written_;  ///< under mutex_

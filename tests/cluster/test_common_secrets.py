@@ -301,6 +301,25 @@ class Senders(unittest.TestCase):
         (_, recipients, _), = wait_for(lambda: sink.with_marker(marker))
         self.assertEqual(recipients, [first])
 
+    def test_what_an_own_server_redirects(self):
+        """Dovecot keeps the sender of what a user wants to have elsewhere."""
+        master.do("server", "add", "own", "kind=dovecot", "node=fe1", "host=127.0.0.77",
+                  "imap.port=1")
+        wait_for(lambda: front_ends[0].cli("server", "show", "own")[0] == 0)
+
+        def accepted():
+            with Smtp(front_ends[0].ports["smtp"], source="127.0.0.77") as smtp:
+                return smtp.envelope("kate@writer.test", "z@away.test")[0].startswith("250")
+        wait_for(accepted)
+        marker = new_marker()
+        with Smtp(front_ends[0].ports["smtp"], source="127.0.0.77") as smtp:
+            smtp.send("kate@writer.test", ["z@away.test"], text_of(marker))
+        (arrived, _, _), = wait_for(lambda: sink.with_marker(marker))
+        self.assertRegex(arrived, "^SRS0=.*=kate@srs.ours.test$")
+        with self.talk(front_ends[0]) as smtp:  # strangers may not
+            answer, = smtp.envelope("kate@writer.test", "z@away.test")
+        self.assertRegex(answer, "^550 ")
+
     def test_a_rotation_leaves_what_was_made_good(self):
         arrived = self.forward("kate@writer.test")
         rotate("srs")
@@ -409,8 +428,8 @@ class Secrecy(unittest.TestCase):
         self.assertIn("node/relay1", copy)
         master.do("dkim", "remove", "relay.test", "s1", "--yes")
 
-    def test_the_key_of_a_ticket_is_in_no_file_and_no_answer(self):
-        """As it stands in the state, opened with the cluster's secret."""
+    def test_no_key_is_in_clear(self):
+        """In no file but those for the filter, no log and no answer."""
         master.do("dkim", "add", "secret.test", "s1")
         for front_end in front_ends:
             wait_for((front_end.state / "dkim" / "secret.test.s1.key").exists)

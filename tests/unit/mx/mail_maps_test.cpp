@@ -50,7 +50,8 @@ protected:
     void open() {
         topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
         directory_ = std::make_unique<cluster::Directory>(*topology_);
-        maps_ = std::make_unique<MailMaps>(*directory_, "mx.d.org", net::Duration{60'000});
+        maps_ =
+            std::make_unique<MailMaps>(*directory_, "mx.d.org", net::Duration{60'000}, rewriting_);
     }
 
     /// Everything that is heard when these pieces are said.
@@ -77,6 +78,8 @@ protected:
     cluster::HealthTable health_;
     std::unique_ptr<cluster::TopologyTable> topology_;
     std::unique_ptr<cluster::Directory> directory_;
+    std::shared_ptr<delivery::SenderRewriting> rewriting_ =
+        std::make_shared<delivery::SenderRewriting>();
     std::unique_ptr<MailMaps> maps_;
     std::array<char, 4096> scratch_{};
 };
@@ -183,6 +186,24 @@ TEST_F(MailMapsTest, RequestsAreAnsweredInOrderHoweverTheyArrive) {
         answers += netstring("OK d.org");
     }
     EXPECT_EQ(talk({many}), answers);
+}
+
+TEST_F(MailMapsTest, RewrittenSendersLeadBack) {
+    fill();
+    open();
+    EXPECT_EQ(ask("domain srs.d.org"), "NOTFOUND ");
+    rewriting_->use({.domain = "srs.d.org", .keys = {"key"}});
+    const std::string made = rewriting_->forwarded(*directory_->topology(), "a@e.org");
+    ASSERT_TRUE(made.starts_with("SRS0="));
+    EXPECT_EQ(ask("domain srs.d.org"), "OK srs.d.org");
+    EXPECT_EQ(ask("recipient " + made), "OK " + made);
+    EXPECT_EQ(ask("alias " + made), "OK a@e.org");
+    EXPECT_EQ(ask("transport " + made), "NOTFOUND ");
+    for (const std::string map : {"recipient", "alias", "transport"}) {
+        EXPECT_EQ(ask(map + " SRS0=AAAAAA=AA=e.org=a@srs.d.org"), "NOTFOUND ");
+    }
+    rewriting_->use({.domain = "srs.d.org", .keys = {}});
+    EXPECT_TRUE(ask("recipient " + made).starts_with("TEMP "));
 }
 
 TEST_F(MailMapsTest, WhatIsNoNetstringEndsTheConnection) {
