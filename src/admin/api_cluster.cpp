@@ -164,8 +164,8 @@ ApiResult make_join_token(NodeContext& node, ApiCall& call) {
     const auto name = text_field(call.body, "name");
     const auto scope = text_field(call.body, "scope");
     if (!name || !scope) return fail(ErrorKind::Syntax, "name and scope are texts");
-    if (!state::scope_from(*scope)) {
-        return fail(ErrorKind::Syntax, "scope must be frontend, backend, relay or mirror");
+    if (*scope != "master" && !state::scope_from(*scope)) {
+        return fail(ErrorKind::Syntax, "scope must be frontend, backend, master, relay or mirror");
     }
     std::size_t hours = kTokenHours;
     if (call.body.contains("hours") && call.body["hours"].is_number_unsigned()) {

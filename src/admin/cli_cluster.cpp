@@ -363,7 +363,7 @@ void add_token_commands(Commands& commands) {
         return {};
     });
     add->add_option("--name", arguments->name, "Only for the node of this name");
-    add->add_option("--scope", arguments->scope, "frontend, backend, relay or mirror")
+    add->add_option("--scope", arguments->scope, "frontend, backend, master, relay or mirror")
         ->capture_default_str();
     add->add_option("--hours", arguments->hours, "How long it is good")->capture_default_str();
     commands.verb(group, "list", "List those not yet used", [&commands] {
@@ -431,6 +431,7 @@ void add_cluster_commands(Commands& commands) {
     file_verb(commands, group, "apply", "Make the state as the file says", apply);
     file_verb(commands, group, "backup", "Everything, sealed with a passphrase", backup);
     file_verb(commands, group, "restore", "Bring a backup back (the master must not run)", restore);
+    add_leadership_commands(commands, group);
     add_token_commands(commands);
     add_audit_commands(commands);
 }

@@ -36,8 +36,15 @@ std::string text(const json& object, const char* field) {
 
 Result<cluster::Node> wanted_node(const json& request, const std::string& pin) {
     if (!request.is_object()) return fail(ErrorKind::Syntax, "the body is no JSON object");
-    const json entry{
+    json entry{
         {"scope", text(request, "scope")}, {"cluster", text(request, "cluster")}, {"pin", pin}};
+    // A node with the role master may be promoted.
+    if (request.contains("master") && request["master"] == true) {
+        if (text(request, "scope") != name(cluster::NodeScope::Backend)) {
+            return fail(ErrorKind::Syntax, "a node that may lead has the scope backend");
+        }
+        entry["eligible"] = true;
+    }
     const auto name = cluster::parse_plain_name(text(request, "name"));
     if (!name) return std::unexpected(name.error());
     return cluster::decode_node(*name, state::json_line(entry));
@@ -58,7 +65,7 @@ Result<Permit> permit_of_token(NodeContext& node, const std::string& token,
     if (!*entry) return refusal;
     const json value = state::parse_json((*entry)->value);
     if (!value.is_object() || value.value("ends", std::int64_t{0}) < now_seconds()) return refusal;
-    if (text(value, "scope") != name(wanted.scope)) {
+    if (text(value, "scope") != (wanted.eligible ? "master" : name(wanted.scope))) {
         return fail(ErrorKind::Refused, "the token is for scope " + text(value, "scope"));
     }
     if (!text(value, "name").empty() && text(value, "name") != wanted.name.text) {
@@ -100,6 +107,7 @@ Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& 
         if (known && !known->revoked) {  // it comes again
             entry = *known;
             entry.scope = wanted.scope;
+            entry.eligible = wanted.eligible;
             entry.cluster = wanted.cluster;
         }
     }
@@ -117,11 +125,19 @@ json welcome(const NodeContext& node, const cluster::Node& wanted) {
     masters.push_back({{"name", node.config.node.name.text},
                        {"cluster", node.config.cluster.advertise},
                        {"pin", node.identity.pin}});
+    for (const PeerAddress& other : node.peers->masters()) {
+        masters.push_back(
+            {{"name", other.name.text}, {"cluster", other.cluster}, {"pin", other.pin}});
+    }
     const bool sees_secrets = wanted.scope >= cluster::NodeScope::Frontend;
-    return {{"cluster", node.identity.cluster_id},
-            {"authority", node.identity.authority},
-            {"secret", sees_secrets ? base64_encode(node.identity.secret) : ""},
-            {"masters", masters}};
+    json answer{{"cluster", node.identity.cluster_id},
+                {"authority", node.identity.authority},
+                {"secret", sees_secrets ? base64_encode(node.identity.secret) : ""},
+                {"masters", masters}};
+    if (wanted.eligible && node.identity.authority_key) {
+        answer["authority_key"] = *node.identity.authority_key;
+    }
+    return answer;
 }
 
 Result<> learn(NodeIdentity& identity, const json& answer, const JoinWish& wish) {
@@ -131,10 +147,16 @@ Result<> learn(NodeIdentity& identity, const json& answer, const JoinWish& wish)
         const auto secret = base64_decode(answer.at("secret").get<std::string>(), kSealKeyBytes);
         if (!secret) return fail(ErrorKind::Corrupt, "the master's answer is damaged");
         identity.secret = *secret;
+        if (answer.contains("authority_key")) {
+            identity.authority_key = answer["authority_key"].get<std::string>();
+        }
         for (const json& master : answer.at("masters")) {
             // The address that answered is proven; what the master thinks of itself may not be.
-            identity.masters.push_back({NodeName(master.at("name").get<std::string>()), wish.master,
-                                        master.at("pin").get<std::string>()});
+            const bool answers = identity.masters.empty();
+            identity.masters.push_back(
+                {NodeName(master.at("name").get<std::string>()),
+                 answers ? wish.master : master.at("cluster").get<std::string>(),
+                 master.at("pin").get<std::string>()});
         }
     } catch (const json::exception&) {
         return fail(ErrorKind::Corrupt, "the master's answer is damaged");
@@ -157,7 +179,9 @@ net::HttpTarget target_of(const JoinWish& wish, const NodeIdentity& identity) {
 }
 
 json request_of(const JoinWish& wish) {
-    return {{"name", wish.name}, {"scope", wish.scope}, {"cluster", wish.cluster}};
+    json request{{"name", wish.name}, {"scope", wish.scope}, {"cluster", wish.cluster}};
+    if (wish.may_lead) request["master"] = true;
+    return request;
 }
 
 Result<json> post(net::HttpClient& client, const std::string& path, const json& body) {
@@ -280,6 +304,7 @@ JoinWish member_wish(const NodeConfig& config) {
     wish.user = config.cluster.user;
     wish.name = config.node.name.text;
     wish.scope = name(scope_of(config.node.roles));
+    wish.may_lead = config.node.roles.master;
     wish.cluster = config.cluster.advertise;
     wish.source_address = config.cluster.source_address;
     return wish;

@@ -36,9 +36,10 @@ struct JoinWish {
     std::string token;       ///< or:
     std::string user;
     std::string password;
-    std::string name;     ///< of the node there
-    std::string scope;    ///< what it wishes to see
-    std::string cluster;  ///< "HOST:PORT" of its cluster listener; empty: none for that network
+    std::string name;       ///< of the node there
+    std::string scope;      ///< what it wishes to see
+    bool may_lead = false;  ///< it has the role master
+    std::string cluster;    ///< "HOST:PORT" of its cluster listener; empty: none for that network
     std::string source_address;
     bool encryption = true;
 };
