@@ -39,7 +39,7 @@ Result<cluster::Node> wanted_node(const json& request, const std::string& pin) {
     json entry{
         {"scope", text(request, "scope")}, {"cluster", text(request, "cluster")}, {"pin", pin}};
     // A node with the role master may be promoted.
-    if (request.contains("master") && request["master"] == true) {
+    if (request.contains("eligible") && request["eligible"] == true) {
         if (text(request, "scope") != name(cluster::NodeScope::Backend)) {
             return fail(ErrorKind::Syntax, "a node that may lead has the scope backend");
         }
@@ -180,7 +180,7 @@ net::HttpTarget target_of(const JoinWish& wish, const NodeIdentity& identity) {
 
 json request_of(const JoinWish& wish) {
     json request{{"name", wish.name}, {"scope", wish.scope}, {"cluster", wish.cluster}};
-    if (wish.may_lead) request["master"] = true;
+    if (wish.may_lead) request["eligible"] = true;
     return request;
 }
 

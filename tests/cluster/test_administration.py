@@ -189,6 +189,11 @@ class Membership(unittest.TestCase):
         self.assertEqual(cluster_status(self.master.cluster, "POST", "/v1/join", wish,
                                         member=stranger), 200)
         self.assertFalse(self.master.ask("node", "show", "aaa").get("master", False))
+        third = self.master.ask("token", "add", "--scope", "frontend", "--name", "aaa")
+        wish = {**wish, "token": third["token"], "eligible": True}
+        self.assertEqual(cluster_status(self.master.cluster, "POST", "/v1/join", wish,
+                                        member=stranger), 403)
+        self.assertFalse(self.master.ask("node", "show", "aaa")["eligible"])
 
     def test_status_names_every_node_and_what_is_wrong(self):
         wait_for(lambda: self.front_end.ask("status")["nodes"], 5)

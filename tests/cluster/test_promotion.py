@@ -8,6 +8,7 @@ import threading
 import time
 import unittest
 
+import harness
 import nodes_lab
 from nodes_lab import wait_for
 
@@ -73,6 +74,7 @@ class Promotion(unittest.TestCase):
     def test_a_planned_change_under_load_loses_nothing(self):
         lab = self.lab()
         pids = [node.process.pid for node in lab.nodes]
+        client = self.client(lab.fe)
         acknowledged, refused = [], []
         over = threading.Event()
 
@@ -109,6 +111,7 @@ class Promotion(unittest.TestCase):
             for thread in threads:
                 thread.join()
         self.assertEqual(refused, [])
+        client.ask("a NOOP", "^a OK")  # a client's connection that was there all the time
         self.assertEqual([node.process.pid for node in lab.nodes], pids)
         for node in lab.nodes:
             self.assertIsNone(node.process.poll())
@@ -155,6 +158,13 @@ class Promotion(unittest.TestCase):
         self.assertEqual(lab.add(lab.fe, "end", "--user", "root", "--user-password-file",
                                  str(self.password_file(lab)))[0], 0)
         self.assertTrue(leads(lab.m1))
+
+    def client(self, front_end):
+        (here,) = [one for one in front_end.ask("status")["nodes"] if one["name"] == "fe1"]
+        line = harness.Line(here["frontend"]["listeners"][0])
+        self.addCleanup(line.close)
+        line.hear("^\\* OK")
+        return line
 
     def password_file(self, lab):
         file = lab.folder / "password"
