@@ -12,6 +12,7 @@
 #include "admin/front_end_settings.h"
 #include "admin/mail_settings.h"
 #include "admin/node_identity.h"
+#include "admin/password_file.h"
 #include "admin/system_user.h"
 #include "cluster/credential_seal.h"
 #include "cluster/entry_codec.h"
@@ -128,8 +129,17 @@ void check_files_limit(Findings& findings, const NodeConfig& config) {
     }
 }
 
+void check_password_file(Findings& findings, const std::string& option, const std::string& path) {
+    const auto password = read_password_file(path);
+    if (!password) findings.wrong(option + ": " + password.error().detail);
+}
+
 void check_state(Findings& findings, const NodeConfig& config) {
     const std::string& folder = config.node.state_dir;
+    // It joins when it starts.
+    if (!config.cluster.password_file.empty() && !has_identity(folder)) {
+        return check_password_file(findings, "cluster.password_file", config.cluster.password_file);
+    }
     if (!exists(folder))
         return findings.wrong(folder + " is not there: run muster cluster init or join");
     const auto identity = load_identity(folder);
@@ -234,7 +244,28 @@ void check_entries(Findings& findings, const NodeConfig& config) {
     check_authserv_id(findings, config, nodes);
 }
 
+void check_follows(Findings& findings, const NodeConfig& config) {
+    for (const FollowSettings& follow : config.follows) {
+        const std::string who = "[[follow]] " + follow.name;
+        if (!follow.encryption) {
+            findings.warn(who + ": without encryption; what is read from " + follow.address() +
+                          " can be read on the way");
+        }
+        if (has_identity(network_folder(config, follow.name))) continue;
+        if (!follow.password_file.empty()) {
+            check_password_file(findings, who, follow.password_file);
+        } else {
+            findings.warn(who + " is not joined yet: muster cluster join --follow " + follow.name);
+        }
+    }
+}
+
 void check_cluster(Findings& findings, const NodeConfig& config, bool running) {
+    if (!config.cluster.clear_listen.empty()) {
+        check_endpoint(findings, "cluster.clear_listen", config.cluster.clear_listen, running);
+        findings.warn("cluster.clear_listen serves followers without encryption");
+    }
+    check_follows(findings, config);
     if (!config.cluster.listen.empty()) {
         check_endpoint(findings, "cluster.listen", config.cluster.listen, running);
     }

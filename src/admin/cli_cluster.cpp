@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -11,6 +12,7 @@
 #include "admin/files.h"
 #include "admin/join.h"
 #include "admin/node_file.h"
+#include "admin/open_cluster.h"
 #include "admin/password_file.h"
 #include "admin/progress.h"
 #include "admin/prompt.h"
@@ -125,6 +127,71 @@ Result<> join(Commands& commands, JoinArguments arguments) {
     }
     say(config->node.name.text + " is a node of the cluster. Start it: muster serve --config " +
         commands.options().config + "\n");
+    return {};
+}
+
+struct OpenArguments {
+    std::string listen = "0.0.0.0:7700";
+    std::string advertise;
+    std::vector<std::string> from;
+};
+
+/// What stands at the other side, and what is missing here.
+std::string for_followers(const NodeConfig& config) {
+    const std::string& at = config.cluster.advertise;
+    const auto endpoint = Endpoint::parse(at);
+    const std::string port = at.substr(at.rfind(':') + 1);
+    const std::string host =
+        endpoint && endpoint->address.is_unspecified() ? "HOST" : at.substr(0, at.rfind(':'));
+    return "Followers of this network have in their node file:\n\n    [[follow]]\n    name = \"" +
+           config.node.name.text + "\"\n    host = \"" + host + "\"\n    port = " + port +
+           "\n    user = \"ADMINISTRATOR\"        # muster administrator set ADMINISTRATOR, here\n"
+           "    password_file = \"/etc/muster/" +
+           config.node.name.text +
+           ".password\"\n    mode = \"relay\"                # or \"mirror\"\n\n"
+           "Members of this cluster join with: muster cluster join --master " +
+           host + ":" + port + " --user ADMINISTRATOR\n";
+}
+
+/// The node file is the operator's: it is changed only where it must, proven before it is
+/// written, and the one before is kept.
+Result<> open_cluster(Commands& commands, const OpenArguments& arguments) {
+    const std::string& path = commands.options().config;
+    const auto before = read_file(path);
+    if (!before) return std::unexpected(before.error());
+    const auto config = read_node_file(path);
+    if (!config) return std::unexpected(config.error());
+    if (!config->node.roles.master) {
+        return fail(ErrorKind::Refused, "a cluster is opened on a node with the role master");
+    }
+    if (auto endpoint = Endpoint::parse(arguments.listen); !endpoint) {
+        return std::unexpected(endpoint.error());
+    }
+    const ClusterOpening opening{arguments.listen, arguments.advertise, arguments.from};
+    const std::string after = with_cluster_open(*before, opening);
+    const auto opened = parse_node_file(after, path);
+    if (!opened) return std::unexpected(opened.error());
+    const auto wrong = std::ranges::find_if(opened->cluster.allow, [](const std::string& text) {
+        return !Network::parse(text).has_value();
+    });
+    if (wrong != opened->cluster.allow.end()) {
+        return fail(ErrorKind::Syntax, "--from " + *wrong + " is no network");
+    }
+    if (after == *before) {
+        say(path + " says so already\n\n" + for_followers(*opened));
+        return {};
+    }
+    struct stat status{};
+    ::stat(path.c_str(), &status);
+    const unsigned mode = status.st_mode & 07777;
+    if (auto kept = write_file(path + ".before", *before, mode); !kept) return kept;
+    if (auto kept = write_file(path, after, mode); !kept) return kept;
+    if (::chown(path.c_str(), status.st_uid, status.st_gid) != 0) {
+        return fail(ErrorKind::Io, path + " belongs to somebody else now: " + std::strerror(errno));
+    }
+    say(path + " is changed (" + path + ".before is the one before). Start the node anew: the " +
+        "port is open then, to " + std::to_string(opened->cluster.allow.size()) +
+        " network(s).\n\n" + for_followers(*opened));
     return {};
 }
 
@@ -406,6 +473,15 @@ void add_cluster_commands(Commands& commands) {
         .verb(group, "init", "Begin a new cluster on this master",
               [&commands, first] { return init(commands, *first); })
         ->add_option("--administrator", first->administrator, "First administrator to make");
+    const auto opening = std::make_shared<OpenArguments>();
+    CLI::App* open_verb = commands.verb(
+        group, "open", "Let other nodes join this master and follow it (changes the node file)",
+        [&commands, opening] { return open_cluster(commands, *opening); });
+    open_verb->add_option("--listen", opening->listen, "ADDRESS:PORT of the cluster port")
+        ->capture_default_str();
+    open_verb->add_option("--advertise", opening->advertise, "HOST:PORT by which nodes reach it");
+    open_verb->add_option("--from", opening->from, "Networks of the nodes, with commas")
+        ->delimiter(',');
     const auto joining = std::make_shared<JoinArguments>();
     CLI::App* join_verb =
         commands.verb(group, "join",

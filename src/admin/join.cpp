@@ -365,7 +365,7 @@ Result<> join_network(const NodeConfig& config, const FollowSettings& follow,
 
 Result<> join_by_file(const NodeConfig& config) {
     const ClusterSettings& cluster = config.cluster;
-    if (has_identity(config.node.state_dir) || config.node.roles.master) return {};
+    if (has_identity(config.node.state_dir)) return {};
     if (cluster.password_file.empty() || cluster.masters.empty()) return {};
     const auto password = read_password_file(cluster.password_file);
     if (!password) return std::unexpected(password.error());

@@ -556,7 +556,7 @@ class WithoutEncryption(Case):
             self.assertIn(seen, wire)
         every = [*self.secrets, "omarssecret", "katesnewsecret"]
         self.assertEqual([secret for secret in every if secret.encode() in wire], [])
-        self.assertEqual(holds(node.folder, *every), [])
+        self.assertEqual(holds(node.state / "networks", *every), [])
         for log in (self.master.log, node.log):
             self.assertRegex(log.read_text(), "in_clear.*can be read on the way")
             self.assertEqual(len(re.findall("event=(cluster|network)_in_clear", log.read_text())),
@@ -769,6 +769,38 @@ class BrokenLinks(Case):
         wait_for(lambda: networks(self.node)["hq"]["filled"])
         self.master.do("domain", "add", "polled.dom", "kind=remote")
         wait_for(lambda: "domain/polled.dom" in rows(self.node), 10)
+
+
+class Opening(Case):
+    def test_one_command_lets_others_follow_a_master_that_stood_alone(self):
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.node("m1", ["master"])
+        alone = re.sub(r'listen = "' + master.cluster + '"\n', "", master.file.read_text())
+        master.file.write_text("# the operator's own line\n" + alone)
+        master.start()  # it is its whole cluster
+        master.do("administrator", "set", "root", "--password-stdin", stdin="rootpass\n")
+        master.do("domain", "add", "far.dom", "kind=remote")
+        told = master.do("cluster", "open", "--listen", master.cluster, "--from",
+                         "127.0.0.0/8,10.0.0.0/8")
+        self.assertIn("[[follow]]", told)
+        self.assertIn("# the operator's own line\n", master.file.read_text())
+        self.assertNotIn(master.cluster, (master.folder / "muster.toml.before").read_text())
+        self.assertIn("says so already", master.do("cluster", "open", "--listen", master.cluster))
+        for wrong in (("--listen", "nowhere"), ("--from", "nowhere")):
+            self.assertNotEqual(master.cli("cluster", "open", *wrong)[0], 0)
+        master.stop()
+        master.start()
+        example = "\n".join(line.strip() for line in told.splitlines() if line.startswith("    "))
+        node = lab.node("br1", ["master"])
+        node.do("cluster", "init")
+        file = password_file(node)
+        node.write_file(["master"], example.replace("ADMINISTRATOR", "root").replace(
+            "/etc/muster/m1.password", str(file)))
+        code, out, _ = node.cli("check")
+        self.assertEqual(code, 0, out)
+        node.start()
+        wait_for(lambda: "domain/far.dom" in rows(node, "m1"))
 
 
 class Sections(Case):
