@@ -19,6 +19,8 @@ using nlohmann::json;
 
 constexpr std::string_view kTokenPrefix = "token/";
 constexpr std::size_t kTokenCharacters = 32;  // 160 bits
+/// A node that is to stop waits no longer for a call that runs.
+constexpr std::chrono::seconds kJoinPatience{15};
 
 std::string token_key(const std::string& text) {
     return std::string(kTokenPrefix) + hex_encode(sha256(text));
@@ -170,6 +172,7 @@ net::HttpTarget target_of(const JoinWish& wish, const NodeIdentity& identity) {
     target.source_address = wish.source_address;
     target.encryption = wish.encryption;
     target.may_be_clear = is_private_address;
+    target.inactivity = target.total_time = kJoinPatience;
     target.chain = identity.certificate;
     target.key = identity.key;
     target.trust.kind =

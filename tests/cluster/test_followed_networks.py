@@ -7,13 +7,16 @@ import hmac
 import http.client
 import json
 import os
+import pathlib
 import re
 import socket
 import sqlite3
 import ssl
 import subprocess
 import threading
+import time
 import unittest
+import unittest.mock
 
 from nodes_lab import MUSTER, Lab, free_port, wait_for
 
@@ -801,6 +804,44 @@ class Opening(Case):
         self.assertEqual(code, 0, out)
         node.start()
         wait_for(lambda: "domain/far.dom" in rows(node, "m1"))
+
+
+SHIFTED_CLOCK = pathlib.Path(MUSTER).resolve().parent.parent / "tests/libshifted_clock.so"
+
+
+class Clocks(Case):
+    @staticmethod
+    @contextlib.contextmanager
+    def shifted(hours):
+        """Programs that are started within have a wall clock that is so wrong."""
+        wrong = {"LD_PRELOAD": str(SHIFTED_CLOCK), "SHIFT_SECONDS": str(hours * 3600)}
+        with unittest.mock.patch.dict(os.environ, wrong):
+            yield
+
+    def test_clocks_that_differ_by_hours_keep_nobody_from_joining_and_following(self):
+        for hours in (-30, 30):
+            lab, master = self.lab_with_master()
+            set_up(master)
+            node = lab.node("br1", ["master"])
+            with self.shifted(hours):
+                now = subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True)
+                self.assertGreater(abs(int(now.stdout) - time.time()), 3600)
+                node.do("cluster", "init")
+                file = password_file(node)
+                node.write_file(["master"], section("hq", master.cluster, user="root",
+                                                    password_file=str(file)))
+                node.start()
+            wait_for(lambda: in_step(node))
+            self.assertFalse(file.exists())
+            master.do("domain", "add", "now.dom", "kind=remote")
+            wait_for(lambda: "domain/now.dom" in rows(node), 3)
+            row = networks(node)["hq"]
+            self.assertAlmostEqual(row["lag_ms"], hours * 3_600_000, delta=60_000)
+            self.assertLess(row["silence_ms"], 10_000)
+            self.assertEqual([one for one in node.ask("status")["alarms"]
+                              if one["about"] == "network hq"], [])
+            wait_for(lambda: {one["name"]: one for one in master.ask("node", "list")["nodes"]}[
+                "br1"]["seen"]["connected"])
 
 
 class Sections(Case):
