@@ -316,7 +316,11 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange) {
         if (accepted) (void)node_.topology->refresh();
         return audited(wish, pin, at, std::move(accepted));
     });
-    if (!joined) co_return co_await exchange.respond(error_response(joined.error()));
+    if (!joined) {
+        net::HttpResponse response = error_response(joined.error());
+        if (joined.error().kind == ErrorKind::Limit) response.status = 429;
+        co_return co_await exchange.respond(std::move(response));
+    }
     if (!begins) joins_.forgive(from);
     co_await exchange.respond(json_response(*joined));
 }

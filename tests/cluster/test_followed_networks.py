@@ -129,7 +129,8 @@ def rows(node, network="hq"):
     """What the node holds of a network: {key: value}."""
     found = {}
     for file in (node.state / "networks" / network).glob("replica-*.db"):
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store, \
+                contextlib.suppress(sqlite3.OperationalError):  # it is only being made
             for key, value in store.execute("select cast(key as text), value from entry"):
                 found[key] = json.loads(value)
     return found
@@ -287,7 +288,8 @@ class Modes(unittest.TestCase):
         self.assertEqual(set(re.findall(r'"key":"([a-z]+)/', text)), {"domain", "node"})
 
 
-def member_call(member, address, method, path, body=None, headers=None, context=None):
+def member_call(member, address, method, path, body=None, headers=None, context=None,
+                source=None):
     """(status, text) of a call with the key of a node."""
     context = context or ssl.create_default_context()
     context.check_hostname = False
@@ -295,7 +297,8 @@ def member_call(member, address, method, path, body=None, headers=None, context=
     if member:
         context.load_cert_chain(member.state / "node.crt", member.state / "node.key")
     host, port = address.rsplit(":", 1)
-    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10,
+                                             source_address=source and (source, 0))
     with contextlib.closing(connection):
         connection.request(method, path, body=None if body is None else json.dumps(body),
                            headers=headers or {})
@@ -357,6 +360,19 @@ class Passwords(Case):
         self.assertIn("wait a minute", err)
         self.assertEqual(holds(lab.folder, "wrongpass1", "wrongpass2"), [])
         self.assertEqual([one["name"] for one in master.ask("node", "list")["nodes"]], ["m1"])
+
+    def test_one_name_is_not_tried_from_many_addresses(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1")
+        statuses = []
+        for number in range(21):
+            source = f"127.9.{number}.1"
+            one = Join(node, master, "root", "wrong")
+            statuses.append(one.begin(source)[0])
+            if statuses[-1] == 200:
+                self.assertEqual(one.send(one.final())[0], 403)
+        self.assertEqual(statuses, [200] * 20 + [429])
+        self.assertEqual(Join(node, master, "other", "wrong").begin("127.9.99.1")[0], 200)
 
     def test_unknown_names_get_the_salt_of_before(self):
         lab, master = self.lab_with_master()
@@ -488,9 +504,10 @@ class Join:
         self.wish = {"name": node.name, "scope": "relay", "cluster": ""}
         self.bare = f"n={user},r=" + base64.b64encode(os.urandom(18)).decode()
 
-    def begin(self):
+    def begin(self, source=None):
         status, text = member_call(self.node, self.master.cluster, "POST", "/v1/join",
-                                   {**self.wish, "scram": "p=muster-pins,," + self.bare})
+                                   {**self.wish, "scram": "p=muster-pins,," + self.bare},
+                                   source=source)
         self.challenge = json.loads(text).get("scram", "")
         return status, self.challenge
 
@@ -654,6 +671,23 @@ class WithoutEncryption(Case):
         self.master.file.write_text(text)
 
 
+class Tokens(Case):
+    def test_a_token_of_a_followers_scope_lets_it_follow(self):
+        lab, master = self.lab_with_master()
+        set_up(master)
+        node = follower(lab, "br1", section("hq", master.cluster, mode="mirror"))
+        token = master.ask("token", "add", "--scope", "mirror")
+        join = ("cluster", "join", "--follow", "hq", "--pin", token["pin"], "--token-stdin")
+        other = master.ask("token", "add", "--scope", "relay")
+        code, _, err = node.cli(*join, stdin=other["token"] + "\n")
+        self.assertEqual(code, 1)
+        self.assertIn("the token is for scope relay", err)
+        node.do(*join, stdin=token["token"] + "\n")
+        node.start()
+        wait_for(lambda: set(rows(node)) == {"domain/far.dom", "node/m1"})
+        self.assertNotEqual(master.cli("token", "add", "--scope", "all")[0], 0)
+
+
 class PutOut(Case):
     def test_a_revoked_follower_learns_nothing_more_and_a_lost_one_is_told_what_to_do(self):
         lab, master = self.lab_with_master()
@@ -722,6 +756,22 @@ class BrokenLinks(Case):
         self.wire.refuses = False
         wait_for(lambda: "account/late@hq.dom" in rows(self.node), 25)
         wait_for(lambda: "trouble" not in networks(self.node)["hq"])
+
+    def test_a_network_that_is_not_heard_of_is_an_alarm(self):
+        self.start()
+        text = self.node.file.read_text()
+        self.node.file.write_text(text.replace("[cluster]", "[cluster]\nabsent_after = 1"))
+        self.node.start()
+        wait_for(lambda: in_step(self.node))
+
+        def alarms():
+            return " ".join(row["text"] for row in self.node.ask("status")["alarms"]
+                            if row["about"] == "network hq")
+        self.wire.refuses = True
+        self.wire.cut()
+        wait_for(lambda: "nothing was heard of it for" in alarms(), 10)
+        self.wire.refuses = False
+        wait_for(lambda: not alarms(), 20)
 
     def test_streams_that_are_cut_stalled_or_damaged_end_with_what_the_master_holds(self):
         self.start(inactivity_timeout=2)
