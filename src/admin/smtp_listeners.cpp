@@ -54,6 +54,8 @@ SmtpListeners::Told SmtpListeners::unwritten(Told told) {
     std::erase_if(told, [&](const auto& one) {
         const cluster::Node* entry = topology->node(one.first.text);
         if (entry == nullptr || entry->revoked || entry->smtp == one.second) return true;
+        // A follower of another network must not draw this one's mail to itself.
+        if (entry->scope <= cluster::NodeScope::Relay) return true;
         const auto tried = tried_.find(one.first);
         return tried != tried_.end() && tried->second == one.second;
     });

@@ -306,6 +306,33 @@ def member_call(member, address, method, path, body=None, headers=None, context=
         return answer.status, answer.read().decode()
 
 
+class Pretenders(Case):
+    def test_a_follower_cannot_say_that_it_takes_the_networks_mail(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1", section("hq", master.cluster))
+        node.do("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin",
+                stdin="rootpass\n")
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.load_cert_chain(node.state / "node.crt", node.state / "node.key")
+        host, port = master.cluster.rsplit(":", 1)
+        stream = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
+        self.addCleanup(stream.close)
+        cursor = json.loads(member_call(node, master.cluster, "GET", "/v1/copy")[1]
+                            .splitlines()[-1])["cursor"]
+        stream.request("GET", f"/v1/changes?since={cursor}",
+                       headers={"X-Muster-Smtp": "192.0.2.9:25", "X-Muster-Instance": "evil"})
+        self.assertEqual(stream.getresponse().status, 200)
+        wait_for(lambda: {one["name"]: one for one in master.ask("node", "list")["nodes"]}["br1"]
+                 .get("seen", {}).get("connected"))
+        smtp = f"127.0.0.1:{free_port()}"
+        lab.member(master, "fe1", ["frontend"], "frontend",
+                   f'[[listener]]\nprotocol = "smtp"\naddress = "{smtp}"\ntls = "none"\n')
+        wait_for(lambda: master.ask("node", "show", "fe1").get("smtp") == [smtp])
+        self.assertNotIn("smtp", master.ask("node", "show", "br1"))
+
+
 class Narrowed(Case):
     def test_a_scope_that_is_narrowed_or_widened_is_so_at_once(self):
         lab, master = self.lab_with_master()
