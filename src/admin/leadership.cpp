@@ -32,6 +32,9 @@ constexpr int kCallOffTries = 3;
 constexpr Revision kNear = 10'000;
 constexpr int kClaimTries = 5;
 constexpr std::size_t kMostNodes = 100'000;
+/// ClusterApi's words to who is no member, or no longer one.
+constexpr std::array<std::string_view, 2> kPutOut{"this node was revoked",
+                                                  "this key belongs to no member of the cluster"};
 
 bool has_all(const cluster::Node& member) {
     return member.master || member.eligible || member.scope == cluster::NodeScope::Backend;
@@ -199,39 +202,66 @@ Result<> Leadership::follow(const PeerAddress& leader) {
     return {};
 }
 
-std::vector<Leadership::Rival> Leadership::others() const {
+std::vector<Leadership::Rival> Leadership::others(bool* revoked) const {
     std::vector<Rival> found;
     for (const PeerAddress& peer : node_.peers->masters()) {
         const auto answer =
             ask(*node_.peers, peer, {"GET", "/v1/standing"}, kStandingBounds, tells_standing);
-        if (!answer) continue;
-        found.push_back({peer, *standing_from(*answer)});
+        if (answer) {
+            found.push_back({peer, *standing_from(*answer)});
+        } else if (revoked != nullptr &&
+                   std::ranges::find(kPutOut, answer.error().detail) != kPutOut.end()) {
+            *revoked = true;
+        }
     }
     return found;
 }
 
 Result<Rivalry> Leadership::look_at_others() {
     const state::History ours = directory_->history();
+    bool revoked = false;
     Rivalry worst = Rivalry::Ours;
-    for (const Rival& rival : others()) {
+    for (const Rival& rival : others(&revoked)) {
         if (!rival.standing.leads) continue;
-        const Rivalry found = judge(ours, rival.standing.history);
-        Result<> done;
-        if (found == Rivalry::OursEqual) {
-            log::warning("two_masters", {{"other", rival.standing.name},
-                                         {"next", "this one goes on, in a new mastership"}});
-            done = directory_->begin_mastership();
-        } else if (found == Rivalry::Waits) {
-            worst = found;
-            done = stop_writes("another master goes on", in_words(ours, rival.standing));
-        } else if (found == Rivalry::Theirs) {
-            worst = found;
-            done = depose(rival);
-        }
-        if (!done) return std::unexpected(done.error());
-        if (found == Rivalry::Theirs) break;
+        const auto met = face(rival, judge(ours, rival.standing.history));
+        if (!met || *met == Rivalry::Theirs) return met;
+        if (*met != Rivalry::Ours) worst = *met;
     }
-    return worst;
+    looks_put_out_ = revoked ? looks_put_out_ + 1 : 0;
+    // A stand-in that has only just got its copy knows nobody for a moment.
+    if (!revoked || (node_.leads && looks_put_out_ < 2)) return worst;
+    auto stopped = stop_writes("this node was put out of the cluster",
+                               "a stand-in says so, so there must be another master");
+    if (!stopped) return std::unexpected(stopped.error());
+    return Rivalry::Waits;
+}
+
+Result<Rivalry> Leadership::face(const Rival& rival, Rivalry found) {
+    const state::History ours = directory_->history();
+    const std::string& name = node_.config.node.name.text;
+    Result<> done;
+    const bool is_other_history = rival.standing.history.incarnation != ours.incarnation;
+    if (found == Rivalry::Ours && is_other_history && !node_.leads) {
+        // A backup that is brought back replaces nobody's work by merely being started.
+        found = Rivalry::Waits;
+        done = stop_writes("another master leads",
+                           rival.standing.name +
+                               " leads, and the state of this node is another "
+                               "one (a restored backup?). To have this one "
+                               "everywhere: muster cluster promote " +
+                               name + " --force; else empty its state_dir and join it anew");
+    } else if (found == Rivalry::OursEqual) {
+        log::warning("two_masters", {{"other", rival.standing.name},
+                                     {"next", "this one goes on, in a new mastership"}});
+        found = Rivalry::Ours;
+        done = directory_->begin_mastership();
+    } else if (found == Rivalry::Waits) {
+        done = stop_writes("another master goes on", in_words(ours, rival.standing));
+    } else if (found == Rivalry::Theirs) {
+        done = depose(rival);
+    }
+    if (!done) return std::unexpected(done.error());
+    return found;
 }
 
 Result<> Leadership::depose(const Rival& rival) {
@@ -552,6 +582,8 @@ Result<json> Leadership::take_over() {
     if (const auto able = may_take_over(); !able) return std::unexpected(able.error());
     for (const Rival& other : others()) {
         if (!other.standing.leads || !other.standing.writes) continue;
+        // A restored backup is put in the place of what the other one has.
+        if (led && other.standing.history.incarnation < directory_->history().incarnation) continue;
         return fail(ErrorKind::Refused, other.standing.name +
                                             " leads and answers: muster cluster promote " + name +
                                             " without --force loses nothing");

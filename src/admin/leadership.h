@@ -84,10 +84,12 @@ private:
     Result<> claim();
     Result<> follow(const PeerAddress& leader);
     Result<> depose(const Rival& rival);
-    [[nodiscard]] std::vector<Rival> others() const;
+    /// Those that answer; notes whether one says that this node was revoked.
+    [[nodiscard]] std::vector<Rival> others(bool* revoked = nullptr) const;
     /// The worst there is: what this node is to do.
     Result<Rivalry> look_at_others();
     Result<> look_once();
+    Result<Rivalry> face(const Rival& rival, Rivalry found);
     void look_at_cursor();
     Result<PeerAddress> successor(const NodeName& to) const;
     Result<> wait_for(const PeerAddress& peer, Revision distance) const;
@@ -107,6 +109,7 @@ private:
     std::mutex changing_;  ///< held while what this node is changes
     std::set<std::string> called_off_;
     std::optional<HandOver> unknown_;  ///< whether that node leads
+    int looks_put_out_ = 0;  ///< in a row, in which somebody said that this node is no member
     bool begun_ = false;
 
     mutable std::mutex mutex_;  ///< of what follows

@@ -273,6 +273,39 @@ class Promotion(unittest.TestCase):
         for node in (lab.m2, lab.fe):
             wait_for(lambda one=node: one.knows("fine@d.dom") and not one.knows("newer@d.dom"))
 
+    def test_a_restored_backup_replaces_no_master_by_being_started(self):
+        lab = self.lab()
+        lab.m1.do("cluster", "backup", str(lab.folder / "backup"), "--password-stdin",
+                  stdin="phrase\n")
+        lab.m1.stop()
+        self.assertEqual(lab.promote(lab.m2, "m2", "--force")[0], 0)
+        self.assertEqual(lab.add(lab.m2, "newer")[0], 0)
+        lab.m1.do("cluster", "restore", str(lab.folder / "backup"), "--yes", "--password-stdin",
+                  stdin="phrase\n")
+        lab.m1.start()
+        self.assertFalse(leads(lab.m1))
+        self.assertTrue(leads(lab.m2))
+        self.assertTrue(any("restored backup" in text for text in alarms(lab.m1)), alarms(lab.m1))
+        wait_for(lambda: lab.fe.knows("newer@d.dom"))
+        self.assertEqual(lab.add(lab.m2, "goes-on")[0], 0)
+        # Somebody wants the backup everywhere.
+        self.assertEqual(lab.promote(lab.m1, "m1", "--force")[0], 0)
+        self.assertEqual(lab.add(lab.m1, "chosen")[0], 0)
+        for node in (lab.m2, lab.fe):
+            wait_for(lambda one=node: one.knows("chosen@d.dom") and not one.knows("newer@d.dom"),
+                     40)
+        self.assertEqual(len(list(lab.m2.state.glob("surplus-*.json"))), 1)
+
+    def test_a_former_master_that_was_put_out_refuses_changes(self):
+        lab = self.lab(front_end=False)
+        lab.m1.stop()
+        self.assertEqual(lab.promote(lab.m2, "m2", "--force")[0], 0)
+        lab.m2.do("node", "remove", "m1", "--yes")
+        lab.m1.start()
+        code, _, error = lab.add(lab.m1, "refused")
+        self.assertEqual(code, 1)
+        self.assertTrue(any("put out" in text for text in alarms(lab.m1)), alarms(lab.m1))
+
     def test_killed_while_the_master_changes(self):
         """Whoever is killed at whatever moment: all start again, one leads, nothing is lost."""
         lab = self.lab(front_end=False)
