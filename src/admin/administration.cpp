@@ -79,7 +79,8 @@ state::Scope scope_of(const cluster::Node& member) {
 }
 
 state::Scope NodeContext::scope() const {
-    if (config.node.roles.master) return state::Scope::All;
+    // Who joined as one that may lead was given the authority's key; founders have it.
+    if (config.node.roles.master && identity.authority_key) return state::Scope::All;
     return state_scope(scope_of(config.node.roles));
 }
 
@@ -87,7 +88,7 @@ Administration::Administration(NodeContext& context)
     : node_(context), smtp_listeners_(context), api_(context), cluster_api_(context) {}
 
 Administration::~Administration() {
-    for (const char* name : {"muster_uptime_seconds", "muster_replica_filled",
+    for (const char* name : {"muster_leads", "muster_uptime_seconds", "muster_replica_filled",
                              "muster_replica_age_seconds", "muster_sessions", "muster_draining"}) {
         metrics::forget(name);
     }
@@ -140,6 +141,8 @@ void Administration::offer_metrics() {
                        const auto age = node_.replica->age();
                        return age ? std::chrono::duration<double>(*age).count() : -1.0;
                    });
+    metrics::probe("muster_leads", "1 while this node leads",
+                   [this] { return node_.is_master() ? 1.0 : 0.0; });
     metrics::probe("muster_sessions", "Sessions that are logged in", [this] {
         return node_.sessions == nullptr ? 0.0 : static_cast<double>(node_.sessions->size());
     });

@@ -66,11 +66,10 @@ constexpr std::array kOptions{
            "are proven and every record is signed, nothing is hidden); empty: none."},
     Option{"cluster", "clear_from", TextList, "[]", "NETWORK", "",
            "Who may connect there; private networks only. Followers of scope relay or mirror."},
-    Option{
-        "cluster", "masters", TextList, "[]", "HOST:PORT", "",
-        "Where to follow the state, tried in turn; empty: as learnt when the node joined. A "
-        "node that belongs to no cluster yet joins there when it starts, if user and password_file "
-        "are set."},
+    Option{"cluster", "masters", TextList, "[]", "HOST:PORT", "",
+           "Where to follow the state, tried in turn before the master and the stand-ins that are "
+           "known; empty: these alone. A node that belongs to no cluster yet joins there when it "
+           "starts, if user and password_file are set."},
     Option{"cluster", "user", Text, R"("")", "", "",
            "Administrator of the cluster with whose password this node joins."},
     Option{"cluster", "password_file", Path, R"("")", "", "",
