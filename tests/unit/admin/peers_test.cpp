@@ -1,0 +1,76 @@
+#include "admin/peers.h"
+
+#include <gtest/gtest.h>
+
+#include "cluster/directory_writer.h"
+#include "state/sqlite_store.h"
+#include "unit/state/temporary_folder.h"
+
+namespace muster::admin {
+namespace {
+
+class PeersTest : public testing::Test {
+protected:
+    void SetUp() override {
+        store_ = *state::SqliteStore::open(folder_.file("directory.db"));
+        replica_ = state::Replica::of_store(*store_, store_->file());
+        topology_ = std::make_unique<cluster::TopologyTable>(replica_, health_);
+        config_.node.name = NodeName("fe1");
+        identity_.masters = {{NodeName("joined"), "joined:7700", "pin"}};
+    }
+    void node(const std::string& name, bool master, bool eligible, bool revoked = false) {
+        cluster::Node entry;
+        entry.name = NodeName(name);
+        entry.master = master;
+        entry.eligible = eligible;
+        entry.revoked = revoked;
+        entry.cluster = name + ".example.com:7700";
+        entry.pin = "sha256//" + name;
+        cluster::DirectoryWriter writer(*store_);
+        const auto put = writer.put(entry);
+        ASSERT_TRUE(put) << put.error().detail;
+        ASSERT_TRUE(topology_->refresh());
+    }
+    [[nodiscard]] std::vector<std::string> masters() const {
+        const Peers peers(config_, identity_, *topology_, {}, {});
+        std::vector<std::string> names;
+        for (const PeerAddress& peer : peers.masters()) names.push_back(peer.name.text);
+        return names;
+    }
+
+    state::TemporaryFolder folder_;
+    NodeConfig config_;
+    NodeIdentity identity_;
+    cluster::HealthTable health_{{}};
+    std::unique_ptr<state::SqliteStore> store_;
+    std::shared_ptr<state::Replica> replica_;
+    std::unique_ptr<cluster::TopologyTable> topology_;
+};
+
+using Names = std::vector<std::string>;
+
+TEST_F(PeersTest, WhoLeadsStandsBeforeWhoMay) {
+    EXPECT_EQ(masters(), Names{"joined"});
+    node("m3", true, false);
+    node("m1", false, true);
+    node("m2", false, true);
+    node("sv1", false, false);
+    node("gone", false, true, true);
+    EXPECT_EQ(masters(), (Names{"m3", "m1", "m2"}));
+    // Another one is promoted: the list is another one at once.
+    node("m1", true, false);
+    node("m3", false, true);
+    EXPECT_EQ(masters(), (Names{"m1", "m2", "m3"}));
+    config_.node.name = NodeName("m1");
+    EXPECT_EQ(masters(), (Names{"m2", "m3"}));
+}
+
+TEST_F(PeersTest, WhatTheNodeFileNamesComesFirst) {
+    node("m1", true, false);
+    node("m2", false, true);
+    config_.cluster.masters = {"m2.example.com:7700", "elsewhere:7700"};
+    EXPECT_EQ(masters(), (Names{"m2", "master", "m1"}));
+}
+
+}  // namespace
+}  // namespace muster::admin
