@@ -88,6 +88,7 @@ Administration::Administration(NodeContext& context)
     : node_(context), smtp_listeners_(context), api_(context), cluster_api_(context) {}
 
 Administration::~Administration() {
+    if (following_) following_->stop();
     for (const char* name : {"muster_leads", "muster_uptime_seconds", "muster_replica_filled",
                              "muster_replica_age_seconds", "muster_sessions", "muster_draining"}) {
         metrics::forget(name);
@@ -293,6 +294,7 @@ Task<void> Administration::close() {
     if (following_) following_->ask_to_stop();
     co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
         if (node_.leadership != nullptr) node_.leadership->stop();
+        if (following_) following_->stop();  // it asks the peers
     });
     if (cluster_server_) co_await cluster_server_->close();
     if (clear_server_) co_await clear_server_->close();

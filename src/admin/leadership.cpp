@@ -115,6 +115,7 @@ Result<> Leadership::look_once() {
 }
 
 void Leadership::start() {
+    const std::scoped_lock lock(changing_);  // another node may ask this one to lead already
     if (!directory_->leading()) following_->start();
     begun_ = true;
     thread_ = std::jthread([this](const std::stop_token& stop) { look_around(stop); });

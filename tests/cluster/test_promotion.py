@@ -185,6 +185,38 @@ class Promotion(unittest.TestCase):
         self.assertEqual(lab.add(lab.m1, "again")[0], 0)
         lab.in_step(lab.m2, lab.m1)
 
+    def test_two_stand_ins_that_were_promoted_at_once(self):
+        lab = self.lab()
+        m3 = lab.member(lab.m1, "m3", ["master"], "master")
+        lab.in_step(lab.m1, lab.m2, m3)
+        wait_for(lambda: names(lab.m2).get("m3") and names(lab.fe).get("m3"))
+        lab.m1.stop()
+        for node, other in ((lab.m2, m3), (m3, lab.m2)):
+            other.process.send_signal(signal.SIGSTOP)
+            try:
+                self.assertEqual(lab.promote(node, node.name, "--force")[0], 0)
+                self.assertEqual(lab.add(node, f"by-{node.name}")[0], 0)
+            finally:
+                other.process.send_signal(signal.SIGCONT)
+            if node is lab.m2:
+                # What m2 did must not reach m3 before that is promoted, too.
+                lab.m2.process.send_signal(signal.SIGSTOP)
+        lab.m2.process.send_signal(signal.SIGCONT)
+        wait_for(lambda: sorted([leads(lab.m2), leads(m3)]) == [False, True]
+                 and [standing(lab.m2)["leads"], standing(m3)["leads"]].count(True) == 1, 40)
+        winner, loser = (lab.m2, m3) if leads(lab.m2) else (m3, lab.m2)
+        self.assertEqual(lab.add(loser, "after")[0], 0)
+        for node in (winner, loser, lab.fe):
+            wait_for(lambda one=node: one.knows("after@d.dom")
+                     and one.knows(f"by-{winner.name}@d.dom")
+                     and not one.knows(f"by-{loser.name}@d.dom"), 40)
+        (file,) = loser.state.glob("surplus-*.json")
+        self.assertIn(f"by-{loser.name}@d.dom", file.read_text())
+        self.assertEqual(list(winner.state.glob("surplus-*.json")), [])
+        lab.m1.start()
+        self.assertFalse(standing(lab.m1)["leads"])
+        wait_for(lambda: lab.m1.knows("after@d.dom"))
+
     def test_a_forced_change_is_refused_while_the_master_answers(self):
         lab = self.lab(front_end=False)
         code, _, error = lab.promote(lab.m2, "m2", "--force")
@@ -250,6 +282,7 @@ class Promotion(unittest.TestCase):
             self.assertIn(way_out, error)
         for node in (lab.m2, lab.fe):
             self.assertTrue(node.knows("newer@d.dom"))  # they wait, and serve what they have
+        wait_for(lambda: any("behind this replica" in text for text in alarms(lab.m2)))
         # One way out: the stand-in that has it leads.
         self.assertEqual(lab.promote(lab.m2, "m2", "--force")[0], 0)
         wait_for(lambda: lab.m1.knows("newer@d.dom"))
