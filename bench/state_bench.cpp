@@ -164,9 +164,12 @@ void measure(std::uint64_t accounts, const std::filesystem::path& folder) {
     print("master's file per account", size_of(store->file()) / many, "bytes");
 
     const auto replica = must(Replica::of_folder(folder / "replica"), "replica");
-    std::vector<std::unique_ptr<Source>> sources;
-    sources.push_back(std::make_unique<LocalSource>(*store));
-    Follower follower(replica, std::move(sources), {.scope = Scope::Frontend});
+    const auto sources = [&] {
+        std::vector<std::unique_ptr<Source>> made;
+        made.push_back(std::make_unique<LocalSource>(*store));
+        return made;
+    };
+    Follower follower(replica, sources, {.scope = Scope::Frontend});
     const auto copying = Clock::now();
     std::jthread thread([&](const std::stop_token& stop) { follower.run(stop); });
     while (!replica->filled()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
