@@ -603,10 +603,10 @@ TEST_F(FollowerTest, ItGoesBackToAnEarlierSourceWithoutHavingLostTheLaterOne) {
 }
 
 TEST_F(FollowerTest, ItDoesNotGoBackToASourceThatIsBehind) {
-    sync();
-    writer_.reset();
     ASSERT_TRUE(store_->backup_to(folder_.file("old.db")));
     put("account/new", "{}");
+    sync();
+    writer_.reset();
     const auto old = *SqliteStore::open(folder_.file("old.db"));
     ASSERT_TRUE(old->begin_term());
     auto first = std::make_shared<Wire>();
