@@ -921,6 +921,43 @@ class Clocks(Case):
                 "br1"]["seen"]["connected"])
 
 
+class SeveralMasters(Case):
+    def test_a_follower_goes_on_with_a_stand_in_and_after_a_change_of_master(self):
+        lab, master = self.lab_with_master()
+        set_up(master)
+        second = lab.member(master, "m2", ["master"], "master")
+        for mode in ("relay", "mirror"):
+            node = follower(lab, mode, section("hq", master.cluster, mode=mode))
+            node.do("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin",
+                    stdin="rootpass\n")
+            node.start()
+            wait_for(lambda node=node: in_step(node))
+        relay, mirror = lab.nodes[-2:]
+        wait_for(lambda: {"node/m1", "node/m2"} <= set(rows(mirror)))
+        master.stop()  # its stand-in is read
+        for node in (relay, mirror):
+            wait_for(lambda node=node: in_step(node) and
+                     networks(node)["hq"]["source"] == f"https://{second.cluster}", 30)
+            self.assertNotIn("trouble", networks(node)["hq"])
+        self.assertEqual(second.cli("cluster", "promote", "m2", "--yes", "--force")[0], 0)
+        second.do("domain", "add", "later.dom", "kind=remote")
+        for node in (relay, mirror):
+            wait_for(lambda node=node: "domain/later.dom" in rows(node), 30)
+        second.do("node", "set", "relay", "scope=mirror")
+        wait_for(lambda: "account/kate@hq.dom" not in rows(relay), 10)
+        third = follower(lab, "br3", section("hq", second.cluster))
+        third.do("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin",
+                 stdin="rootpass\n")
+        third.start()
+        wait_for(lambda: in_step(third) and "account/kate@hq.dom" in rows(third))
+        master.start()
+        wait_for(lambda: networks(relay)["hq"]["source"] == f"https://{master.cluster}", 40)
+        second.do("domain", "add", "last.dom", "kind=remote")
+        for node in (relay, mirror, third):
+            wait_for(lambda node=node: "domain/last.dom" in rows(node), 30)
+            self.assertEqual(holds(node.state / "networks", "rootpass", "BEGIN PRIVATE KEY"), [])
+
+
 class Sections(Case):
     def test_sections_come_and_go_with_a_restart(self):
         lab, master = self.lab_with_master()
