@@ -247,6 +247,21 @@ class Relay(unittest.TestCase):
             self.edge.imap("r-lone@lone.test", "secret")
         self.assertIn("domain-of-another-node", self.edge.node.log.read_text())
 
+    def test_without_a_networks_master_it_goes_on_over_a_restart_and_says_nothing_for_good(self):
+        wait_for(lambda: self.edge.rcpt("nobody@other.test").startswith("550"))
+        other.stop()
+        try:
+            self.edge.node.stop()
+            self.edge.node.start()
+            marker = self.edge.deliver("kate@other.test")
+            wait_for(lambda: sinks["home"].with_marker(marker))
+            self.assertRegex(self.edge.rcpt("nobody@other.test"), "^450 4.1.1")
+            # Of the other network, which answers, it knows.
+            wait_for(lambda: self.edge.rcpt("nobody@domain1.dom").startswith("550"))
+        finally:
+            other.start()
+        wait_for(lambda: self.edge.rcpt("nobody@other.test").startswith("550"), 30)
+
     def test_queued_mail_goes_on_after_a_restart_and_to_who_has_the_domain_by_then(self):
         other.do("domain", "add", "moves.test", "servers=sv1")
         other.do("account", "add", "x@moves.test", "--password-stdin", stdin="secret\n")
