@@ -40,7 +40,7 @@ client_names = false
 FOLLOW = """
 [[follow]]
 name = "{network}"
-host = "127.0.0.1"
+host = "{host}"
 port = {port}
 user = "edge"
 password_file = "{file}"
@@ -86,13 +86,17 @@ class Edge:
             password = lab.folder / f"{name}-{network}.password"
             password.write_text("edgepass\n")
             password.chmod(0o600)
+            host, port = cluster.rsplit(":", 1)
             extra += FOLLOW.format(network=network, mode=mode, hand_to=hand_to, file=password,
-                                   port=cluster.rsplit(":", 1)[1])
+                                   host=host, port=port)
         self.node = lab.node(name, ["master", "frontend"], extra)
         self.node.do("cluster", "init", "--administrator", "root", "--password-stdin",
                      stdin="rootpass\n")
         self.node.start()
-        wait_for(lambda: all(self.domain(each) for each in self.expected(networks)))
+        try:
+            wait_for(lambda: all(self.domain(each) for each in self.expected(networks)))
+        except AssertionError as error:
+            raise AssertionError(self.node.log.read_text()) from error
 
     @staticmethod
     def expected(networks):
@@ -202,6 +206,7 @@ class Relay(unittest.TestCase):
         # Disabled over there, its session here ends.
         client = self.edge.imap("r-imap@domain1.dom", "secret")
         demo.api("POST", "/v1/accounts/r-imap@domain1.dom/disable")
+        self.addCleanup(client.shutdown)
         with self.assertRaises((imaplib.IMAP4.abort, OSError)):
             while True:
                 client.noop()
