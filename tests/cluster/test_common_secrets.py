@@ -460,5 +460,36 @@ class Secrecy(unittest.TestCase):
         self.assertEqual(secret()["current"], before["current"])
 
 
+class ChangeOfMaster(unittest.TestCase):
+    def test_whoever_leads_keeps_the_secrets(self):
+        """Nothing is rotated or made anew by a change of master; the next one leads on with them."""
+        stand_in = lab.member(master, "m2", ["master"], "master")
+        before = {row["name"]: row for row in master.ask("secret", "list")["secrets"]}
+        session = Meeting(front_ends[0], "imaps", "-tls1_3").session
+
+        def standing(node):
+            masters = node.ask("cluster", "masters")["masters"]
+            return next(row for row in masters if row["name"] == node.name)
+        wait_for(lambda: standing(stand_in)["may_lead"] and
+                 standing(stand_in)["revision"] >= standing(master)["revision"])
+        master.do("cluster", "promote", "m2", "--yes")
+        wait_for(lambda: standing(stand_in)["leads"] and standing(stand_in)["writes"])
+        after = {row["name"]: row for row in stand_in.ask("secret", "list")["secrets"]}
+        for name, row in before.items():
+            self.assertEqual({**row, "age_hours": 0}, {**after[name], "age_hours": 0})
+        self.assertTrue(Meeting(front_ends[1], "imaps", "-tls1_3", session).resumed)
+        answer = stand_in.ask("secret", "rotate", "tickets")
+        self.assertEqual(answer["current"], before["tickets"]["next"])
+        for front_end in front_ends:
+            wait_for(lambda: f"ticket-keys current={answer['current']}" in
+                     front_end.log.read_text())
+        session = Meeting(front_ends[0], "imaps", "-tls1_3").session
+        self.assertTrue(Meeting(front_ends[1], "imaps", "-tls1_3", session).resumed)
+        wait_for(lambda: standing(master)["may_lead"] and
+                 standing(master)["revision"] >= standing(stand_in)["revision"])
+        stand_in.do("cluster", "promote", master.name, "--yes")
+        wait_for(lambda: standing(master)["leads"] and standing(master)["writes"])
+
+
 if __name__ == "__main__":
     unittest.main()
