@@ -141,7 +141,7 @@ Result<> ClusterApi::is_source() const {
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
-    if (is_join(request)) co_return co_await join(exchange);
+    if (is_join(request)) co_return co_await join(exchange, false);
     auto known = member(request.peer_pin);
     if (known) co_return co_await serve_member(exchange, std::move(*known));
     co_await refuse_stranger(exchange);
@@ -149,7 +149,7 @@ Task<void> ClusterApi::serve(net::HttpExchange& exchange) {
 
 Task<void> ClusterApi::serve_in_clear(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
-    if (is_join(request)) co_return co_await join(exchange);
+    if (is_join(request)) co_return co_await join(exchange, true);
     auto known = member(request.peer_pin);
     if (!known) co_return co_await refuse_stranger(exchange);
     if (is_follower(*known)) co_return co_await serve_member(exchange, std::move(*known));
@@ -287,7 +287,7 @@ Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node memb
     co_await exchange.respond(std::move(response));
 }
 
-Task<void> ClusterApi::join(net::HttpExchange& exchange) {
+Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
     // Strangers come here: what they cause is bounded before anything is read or written.
     const IpAddress from = exchange.request().peer.address;
     const std::string pin = exchange.request().peer_pin;
@@ -308,9 +308,10 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange) {
     const std::string at = exchange.request().peer.text();
     const bool begins = !proves && wish.is_object() && PasswordJoins::is_begun_by(wish);
     const auto joined = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
-        auto accepted = begins   ? password_joins_.begin(wish, pin)
-                        : proves ? password_joins_.finish(wish, pin)
-                                 : accept_node(node_, wish, pin);
+        const JoinCaller caller{pin, in_clear};
+        auto accepted = begins   ? password_joins_.begin(wish, caller)
+                        : proves ? password_joins_.finish(wish, caller)
+                                 : accept_node(node_, wish, caller);
         if (begins && accepted) return accepted;
         // It comes at once, and is no stranger then.
         if (accepted) (void)node_.topology->refresh();

@@ -34,7 +34,8 @@ private:
     Task<bool> turn_away_twin(net::HttpExchange& exchange, const cluster::Node& member);
     Task<void> stream_changes(net::HttpExchange& exchange, cluster::Node member);
     Task<void> send_page(net::HttpExchange& exchange, cluster::Node member);
-    Task<void> join(net::HttpExchange& exchange);
+    /// `in_clear`: only what a follower learns may be answered.
+    Task<void> join(net::HttpExchange& exchange, bool in_clear);
     Result<nlohmann::json> audited(const nlohmann::json& wish, const std::string& pin,
                                    const std::string& at, Result<nlohmann::json> joined);
     /// Whether the entry of a follower was changed since it held what it holds: its scope may have

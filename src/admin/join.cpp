@@ -36,20 +36,28 @@ std::string text(const json& object, const char* field) {
     return text_field(object, field).value_or("");
 }
 
-Result<cluster::Node> wanted_node(const json& request, const std::string& pin) {
+Result<cluster::Node> wanted_node(const json& request, const JoinCaller& caller) {
     if (!request.is_object()) return fail(ErrorKind::Syntax, "the body is no JSON object");
-    json entry{
-        {"scope", text(request, "scope")}, {"cluster", text(request, "cluster")}, {"pin", pin}};
+    json entry{{"scope", text(request, "scope")},
+               {"cluster", text(request, "cluster")},
+               {"pin", caller.pin}};
     // A node with the role master may be promoted.
     if (request.contains("eligible") && request["eligible"] == true) {
         if (text(request, "scope") != name(cluster::NodeScope::Backend)) {
-            return fail(ErrorKind::Syntax, "a node that may lead has the scope backend");
+            return fail(ErrorKind::Refused, "a node that may lead has the scope backend");
         }
         entry["eligible"] = true;
     }
     const auto name = cluster::parse_plain_name(text(request, "name"));
     if (!name) return std::unexpected(name.error());
-    return cluster::decode_node(*name, state::json_line(entry));
+    auto wanted = cluster::decode_node(*name, state::json_line(entry));
+    // A member is told the cluster's secret.
+    if (wanted && caller.in_clear &&
+        (wanted->scope > cluster::NodeScope::Relay || wanted->eligible)) {
+        return fail(ErrorKind::Refused,
+                    "without encryption only followers of scope relay or mirror may join");
+    }
+    return wanted;
 }
 
 /// What the token's entry allows; its revision is part of the transaction that uses it up.
@@ -76,6 +84,27 @@ Result<Permit> permit_of_token(NodeContext& node, const std::string& token,
     return Permit{key, (*entry)->revision};
 }
 
+/// Whether the key that `wanted` has may come to be known by its name.
+Result<> check_key(const NodeContext& node, const cluster::Node& wanted) {
+    const auto topology = node.topology->current();
+    for (const cluster::Node& other : topology->parts().nodes) {
+        if (other.pin != wanted.pin) continue;
+        const std::string& name = other.name.text;
+        if (other.revoked) {
+            return fail(ErrorKind::Refused, "this node's key was revoked as that of " + name +
+                                                ": muster node set " + name +
+                                                " revoked=false on the master, or begin anew with "
+                                                "an empty state_dir");
+        }
+        if (other.name != wanted.name) {
+            return fail(ErrorKind::Conflict, "this node's key is known as that of " + name +
+                                                 " already: muster node remove " + name +
+                                                 " on the master");
+        }
+    }
+    return {};
+}
+
 /// Whether what stands under that name may become `wanted`.
 Result<> check_known(const cluster::Node& known, const cluster::Node& wanted) {
     if (known.revoked) return {};
@@ -95,6 +124,7 @@ Result<> check_known(const cluster::Node& known, const cluster::Node& wanted) {
 }
 
 Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& permit) {
+    if (auto fine = check_key(node, wanted); !fine) return fine;
     const std::string key = cluster::node_key(wanted.name);
     const auto existing = node.directory->get(key);
     if (!existing) return std::unexpected(existing.error());
@@ -263,20 +293,20 @@ JoinToken make_token(const std::string& node, const std::string& scope, std::int
     return {secret, token_key(secret), {{"name", node}, {"scope", scope}, {"ends", ends_at}}};
 }
 
-Result<> check_wish(const json& request, const std::string& pin) {
-    const auto wanted = wanted_node(request, pin);
+Result<> check_wish(const json& request, const JoinCaller& caller) {
+    const auto wanted = wanted_node(request, caller);
     return wanted ? Result<>() : std::unexpected(wanted.error());
 }
 
-Result<json> admit_node(NodeContext& node, const json& request, const std::string& pin) {
-    const auto wanted = wanted_node(request, pin);
+Result<json> admit_node(NodeContext& node, const json& request, const JoinCaller& caller) {
+    const auto wanted = wanted_node(request, caller);
     if (!wanted) return std::unexpected(wanted.error());
     if (auto added = add_node(node, *wanted, {}); !added) return std::unexpected(added.error());
     return welcome(node, *wanted);
 }
 
-Result<json> accept_node(NodeContext& node, const json& request, const std::string& pin) {
-    const auto wanted = wanted_node(request, pin);
+Result<json> accept_node(NodeContext& node, const json& request, const JoinCaller& caller) {
+    const auto wanted = wanted_node(request, caller);
     if (!wanted) return std::unexpected(wanted.error());
     if (request.contains("password")) {
         return fail(ErrorKind::Refused,

@@ -19,16 +19,21 @@ struct JoinToken {
 };
 JoinToken make_token(const std::string& name, const std::string& scope, std::int64_t ends_at);
 
-/// The master's side, on a blocking thread, of a join with a token. `pin` is that of the key with
-/// which the node came. (With a password: password_joins.h.)
+/// Who wishes to join.
+struct JoinCaller {
+    std::string pin;        ///< of the key with which it came
+    bool in_clear = false;  ///< what it is answered can be read on the way
+};
+/// The master's side, on a blocking thread, of a join with a token. (With a password:
+/// password_joins.h.)
 Result<nlohmann::json> accept_node(NodeContext& node, const nlohmann::json& request,
-                                   const std::string& pin);
+                                   const JoinCaller& caller);
 /// Of one who has proven to be an administrator. Conflict, with what to do, when the name is that
 /// of another node.
 Result<nlohmann::json> admit_node(NodeContext& node, const nlohmann::json& request,
-                                  const std::string& pin);
-/// Syntax when a node cannot be as `request` says.
-Result<> check_wish(const nlohmann::json& request, const std::string& pin);
+                                  const JoinCaller& caller);
+/// Syntax when a node cannot be as `request` says; Refused in clear for all but followers.
+Result<> check_wish(const nlohmann::json& request, const JoinCaller& caller);
 
 struct JoinWish {
     std::string master;      ///< "HOST:PORT"

@@ -1,7 +1,6 @@
 #include "admin/password_joins.h"
 
 #include "admin/api.h"
-#include "admin/join.h"
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -50,7 +49,7 @@ Result<> PasswordJoins::check_rights(const std::string& user) const {
     return {};
 }
 
-Result<json> PasswordJoins::begin(json& wish, const std::string& pin) {
+Result<json> PasswordJoins::begin(json& wish, const JoinCaller& caller) {
     auto first = parse_scram_first(text(wish, "scram"));
     if (!first) return std::unexpected(first.error());
     if (first->header != kJoinBinding) {
@@ -60,7 +59,7 @@ Result<json> PasswordJoins::begin(json& wish, const std::string& pin) {
     json asked = wish;
     asked.erase("scram");
     wish["user"] = first->user;
-    if (auto sound = check_wish(asked, pin); !sound) return std::unexpected(sound.error());
+    if (auto sound = check_wish(asked, caller); !sound) return std::unexpected(sound.error());
     if (!by_name_.begin(first->user)) {
         return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
     }
@@ -70,14 +69,14 @@ Result<json> PasswordJoins::begin(json& wish, const std::string& pin) {
     ScramServer exchange(std::move(*first), std::move(*key), random_name(kNonceCharacters));
     const std::string nonce = exchange.nonce();
     json answer{{"scram", exchange.challenge()}};
-    begun_.put(nonce, {std::move(asked), pin, user, std::move(exchange)});
+    begun_.put(nonce, {std::move(asked), caller.pin, user, std::move(exchange)});
     return answer;
 }
 
-Result<json> PasswordJoins::finish(json& wish, const std::string& pin) {
+Result<json> PasswordJoins::finish(json& wish, const JoinCaller& caller) {
     const std::string final = text(wish, "scram");
     auto begun = begun_.take(scram_nonce(final));
-    if (!begun || begun->pin != pin) {
+    if (!begun || begun->pin != caller.pin) {
         return fail(ErrorKind::Refused,
                     "this join was not begun here, is too old or was answered already");
     }
@@ -85,11 +84,11 @@ Result<json> PasswordJoins::finish(json& wish, const std::string& pin) {
     wish["user"] = begun->user;
     const std::string asked = state::json_line(begun->wish);
     const auto proof =
-        begun->exchange.finish(final, join_binding_data(node_.identity.pin, pin, asked));
+        begun->exchange.finish(final, join_binding_data(node_.identity.pin, caller.pin, asked));
     if (!proof) return std::unexpected(proof.error());
     if (auto fine = check_rights(begun->user); !fine) return std::unexpected(fine.error());
     by_name_.forgive(begun->user);
-    auto admitted = admit_node(node_, begun->wish, pin);
+    auto admitted = admit_node(node_, begun->wish, caller);
     if (!admitted) return admitted;
     (*admitted)["scram"] = *proof;
     return admitted;

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "admin/attempt_limit.h"
+#include "admin/join.h"
 #include "admin/join_proof.h"
 #include "admin/node_context.h"
 #include "base/endpoint.h"
@@ -28,8 +29,8 @@ public:
     /// Whether a wish to join comes with a password rather than with a token.
     static bool is_begun_by(const nlohmann::json& wish) { return wish.contains("scram"); }
     /// Both add to `wish` who asks; for finish() it becomes what begin() was asked for.
-    Result<nlohmann::json> begin(nlohmann::json& wish, const std::string& pin);
-    Result<nlohmann::json> finish(nlohmann::json& wish, const std::string& pin);
+    Result<nlohmann::json> begin(nlohmann::json& wish, const JoinCaller& caller);
+    Result<nlohmann::json> finish(nlohmann::json& wish, const JoinCaller& caller);
 
 private:
     struct Begun {

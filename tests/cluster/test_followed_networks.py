@@ -665,6 +665,27 @@ class WithoutEncryption(Case):
         with self.assertRaises(ssl.SSLError, msg="and this one nothing"):
             member_call(member, self.clear, "GET", "/v1/copy")
 
+    def test_nobody_joins_there_who_would_be_told_the_clusters_secret(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0")
+        node = follower(self.lab, "br1")
+        token = self.master.ask("token", "add", "--scope", "backend")["token"]
+        wish = {"name": "br1", "scope": "backend", "cluster": ""}
+        for more in ({"token": token}, {"scram": "p=muster-pins,,n=root,r=abc"}):
+            status, text = member_call(node, self.wire.address, "POST", "/v1/join",
+                                       {**wish, **more}, context=context)
+            self.assertEqual(status, 403)
+            self.assertIn("without encryption only followers", text)
+        begun = Join(node, self.master, "root", "rootpass")
+        begun.wish["scope"] = "frontend"
+        begun.begin()  # with encryption
+        status, text = member_call(node, self.wire.address, "POST", "/v1/join/proof",
+                                   {"scram": begun.final()}, context=context)
+        self.assertEqual(status, 403)
+        self.assertIn("without encryption only followers", text)
+        self.assertNotIn(self.secrets[-1].encode(), self.wire.bytes())
+
     def test_a_master_with_another_key_is_not_followed(self):
         node = self.relay()
         node.start()
@@ -735,8 +756,23 @@ class PutOut(Case):
         alarms = [row["text"] for row in node.ask("status")["alarms"] if row["about"] == "network hq"]
         self.assertIn("revoked", " ".join(alarms))
 
+        node.stop()
+        (node.state / "networks/hq/cluster.json").unlink()
+        code, _, err = node.cli(*join, stdin="rootpass\n")
+        self.assertEqual(code, 1)
+        self.assertIn("key was revoked", err)
         master.do("node", "set", "br1", "revoked=false")
+        node.do(*join, stdin="rootpass\n")
+        node.start()
         wait_for(lambda: "domain/later.dom" in rows(node), 15)
+        text = node.file.read_text()
+        node.file.write_text(text + 'node_name = "br9"\n')
+        (node.state / "networks/hq/cluster.json").rename(node.folder / "kept")
+        code, _, err = node.cli(*join, stdin="rootpass\n")
+        self.assertEqual(code, 1)
+        self.assertIn("known as that of br1", err)
+        (node.folder / "kept").rename(node.state / "networks/hq/cluster.json")
+        node.file.write_text(text)
         again = lab.node("again", ["master"])
         again.do("cluster", "init")
         again.write_file(["master"], section("hq", master.cluster, node_name="br1"))
