@@ -263,7 +263,8 @@ std::optional<Alarm> FollowedNetwork::alarm() const {
     const std::string about = "network " + settings_.name;
     if (replica_->damaged())
         return Alarm{about, "its replica is damaged, a new copy is made", true};
-    if (now.refused || !has_identity(folder())) return Alarm{about, now.trouble, true};
+    const bool stuck = now.refused || !has_identity(folder());
+    if (stuck && !now.trouble.empty()) return Alarm{about, now.trouble, true};
     const milliseconds patience = node_.config.cluster.absent_after + settings_.update_interval;
     const auto running =
         std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - node_.started);
