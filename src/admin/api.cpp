@@ -7,6 +7,7 @@
 #include "admin/administrators.h"
 #include "admin/agent_hooks.h"
 #include "admin/common_secrets.h"
+#include "admin/passing_on.h"
 #include "admin/peers.h"
 #include "base/log.h"
 #include "base/metrics.h"
@@ -40,9 +41,9 @@ int status_of(ErrorKind kind) {
 }
 
 std::array<std::span<const ApiRoute>, 9> all_routes() {
-    return {object_routes(),  account_routes(), session_routes(), queue_routes(),
-            cluster_routes(), node_routes(),    agent_routes(),   secret_routes(),
-            leadership_routes()};
+    return {object_routes(), account_routes(), session_routes(),
+            queue_routes(),  cluster_routes(), node_routes(),
+            agent_routes(),  secret_routes(),  leadership_routes()};
 }
 
 /// Matches segment by segment; `{}` takes one, decoded, not empty.
@@ -154,6 +155,11 @@ net::HttpResponse error_response(const Error& error) {
     json body{{"error", error.detail}, {"kind", name(error.kind)}};
     if (error.public_text == state::kMasterChanging) body[kNotLeading] = true;
     return json_response(body, status_of(error.kind));
+}
+
+bool is_about_this_node(const ApiCall& call) {
+    return net::query_value(call.query, "here").has_value() || call.caller.is_node ||
+           call.caller.named_this_node;
 }
 
 net::HttpCall passed_on(const ApiCall& call) {
@@ -308,8 +314,10 @@ Task<void> Api::serve(net::HttpExchange& exchange) {
 }
 
 Task<void> Api::serve_as(net::HttpExchange& exchange, Caller caller) {
-    if (co_await serve_stream(node_, exchange, caller)) co_return;
     const net::HttpRequest& request = exchange.request();
+    caller.named_this_node = request.header(kNodeHeader) == node_.config.node.name.text;
+    if (co_await pass_on(node_, exchange, caller)) co_return;
+    if (co_await serve_stream(node_, exchange, caller)) co_return;
     auto body = co_await exchange.body(kBodyLimit);
     if (!body) {
         co_await exchange.respond(error_response(body.error()));

@@ -20,11 +20,12 @@ struct Caller {
     std::string name;  ///< "unix:UID", "admin:NAME", "node:NAME"
     std::string from;  ///< where the connection came from
     bool may_write = false;
-    std::string authorization;  ///< credentials as they came, to be forwarded with the call
-    bool is_node = false;       ///< a member of the cluster, by its key
-    bool may_end = false;       ///< such a member, and it may end sessions: masters, back ends
-    IpAddress address{};        ///< of the client, said by a member that passes its call on
-    std::string member{};       ///< the one that passes it on
+    std::string authorization;     ///< credentials as they came, to be forwarded with the call
+    bool is_node = false;          ///< a member of the cluster, by its key
+    bool may_end = false;          ///< such a member, and it may end sessions: masters, back ends
+    IpAddress address{};           ///< of the client, said by a member that passes its call on
+    std::string member{};          ///< the one that passes it on
+    bool named_this_node = false;  ///< `--node NAME`: it is about this node alone
 };
 
 /// One request as its handler sees it, on a blocking thread.
@@ -64,6 +65,9 @@ struct ApiRoute {
     Takes takes = Takes::Short;
 };
 
+/// Whether the answer is what this node knows of itself, and no other is asked.
+bool is_about_this_node(const ApiCall& call);
+
 std::span<const ApiRoute> object_routes();
 std::span<const ApiRoute> account_routes();
 std::span<const ApiRoute> session_routes();
@@ -82,6 +86,8 @@ net::BlockingPool& pool_for(NodeContext& node, const ApiCall& call);
 /// Runs a call to its end on the calling (blocking) thread: rights, forwarding, handler, audit.
 net::HttpResponse run_call(NodeContext& node, ApiCall call);
 
+/// Whether such a call would be streamed (below).
+bool is_stream(const net::HttpRequest& request);
 /// Calls with large bodies, which are streamed; true when it was one and has been answered.
 Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller);
 

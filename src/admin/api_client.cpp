@@ -72,8 +72,14 @@ std::unexpected<Error> ApiClient::failure(const Error& error) const {
     return std::unexpected(error);
 }
 
+net::HttpCall ApiClient::call_of(const std::string& method, const std::string& path) const {
+    net::HttpCall call{method, path};
+    if (!address_.node.empty()) call.headers.emplace_back("X-Muster-Node", address_.node);
+    return call;
+}
+
 Result<json> ApiClient::call(const std::string& method, const std::string& path, const json& body) {
-    net::HttpCall out{method, path};
+    net::HttpCall out = call_of(method, path);
     if (!body.is_null()) out.body = state::json_line(body);
     const auto reply = client_.call(out);
     if (!reply) return failure(reply.error());
@@ -82,7 +88,7 @@ Result<json> ApiClient::call(const std::string& method, const std::string& path,
 
 Result<> ApiClient::upload(const std::string& path, int fd,
                            const std::function<void(const json&)>& line) {
-    net::HttpCall out{"POST", path};
+    net::HttpCall out = call_of("POST", path);
     out.content_type = "application/octet-stream";
     int trouble = 0;
     out.upload = [fd, &trouble](char* into, std::size_t room) -> std::size_t {
@@ -117,7 +123,7 @@ Result<> ApiClient::upload(const std::string& path, int fd,
 
 Result<> ApiClient::download(const std::string& path, const json& body,
                              const std::function<bool(std::string_view)>& sink) {
-    net::HttpCall out{body.is_null() ? "GET" : "POST", path};
+    net::HttpCall out = call_of(body.is_null() ? "GET" : "POST", path);
     if (!body.is_null()) out.body = state::json_line(body);
     std::string refusal;
     const auto reply = client_.stream(out, [&](int status, std::string_view bytes) {

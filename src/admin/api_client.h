@@ -16,6 +16,7 @@ struct ApiAddress {
     std::string user;  ///< administrator; empty on a socket
     std::string password;
     std::string authorities;  ///< PEM; empty: the system's
+    std::string node{};       ///< the one that is meant; empty: the one that answers there
 };
 
 /// One thread. Errors carry the server's own text, and which way out there is.
@@ -35,6 +36,7 @@ public:
 
 private:
     std::unexpected<Error> failure(const Error& error) const;
+    [[nodiscard]] net::HttpCall call_of(const std::string& method, const std::string& path) const;
 
     ApiAddress address_;
     net::HttpClient client_;

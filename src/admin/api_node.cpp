@@ -77,10 +77,32 @@ json unreachable_node(const PeerAnswer& one) {
         {"name", one.peer.name.text}, {"reachable", false}, {"error", one.answer.error().detail}};
 }
 
+/// Nodes that take no calls, as the master hears of them: followers of other networks above all.
+json followers_of(const cluster::Topology& topology, const json& nodes) {
+    json seen = json::object();
+    for (const json& one : nodes) {
+        if (one.contains("seen")) seen = one["seen"];
+    }
+    json list = json::array();
+    for (const cluster::Node& node : topology.parts().nodes) {
+        if (!node.cluster.empty() || node.revoked) continue;
+        if (std::ranges::any_of(
+                nodes, [&](const json& one) { return one.value("name", "") == node.name.text; })) {
+            continue;
+        }
+        json row = seen.value(node.name.text, json::object());
+        row["name"] = node.name.text;
+        row["scope"] = cluster::name(node.scope);
+        list.push_back(std::move(row));
+    }
+    return list;
+}
+
 ApiResult status(NodeContext& node, ApiCall& call) {
     json self = this_node(node);
     self["reachable"] = true;
-    if (net::query_value(call.query, "here") || call.caller.is_node) {
+    const bool is_alone = is_about_this_node(call);
+    if (is_alone && !call.caller.named_this_node) {
         self["servers"] = servers_here(node);
         return self;
     }
@@ -88,8 +110,11 @@ ApiResult status(NodeContext& node, ApiCall& call) {
     json alarms = json::array();
     json nodes = json::array();
     nodes.push_back(self);
-    auto answers = ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kStatusBounds, tells_status);
-    const json servers = observed_servers(node, answers);
+    std::vector<PeerAnswer> answers;
+    if (!is_alone) {
+        answers = ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kStatusBounds, tells_status);
+    }
+    const json servers = is_alone ? servers_here(node) : observed_servers(node, answers);
     for (PeerAnswer& one : answers) {
         if (!one.answer) {
             nodes.push_back(unreachable_node(one));
@@ -120,6 +145,7 @@ ApiResult status(NodeContext& node, ApiCall& call) {
     return json{{"node", node.config.node.name.text},
                 {"cluster", node.identity.cluster_id},
                 {"nodes", nodes},
+                {"followers", is_alone ? json::array() : followers_of(*topology, nodes)},
                 {"servers", servers},
                 {"domains", topology->parts().domains.size()},
                 {"alarms", alarms}};

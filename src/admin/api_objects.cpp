@@ -203,7 +203,7 @@ json sightings(NodeContext& node, const ApiCall& call) {
 json observations(NodeContext& node, const ObjectKind& kind, const ApiCall& call) {
     if (kind.path == "nodes") return sightings(node, call);
     if (kind.path != "servers") return json::array();
-    if (node.sessions != nullptr || call.caller.is_node) return servers_here(node);
+    if (node.sessions != nullptr || is_about_this_node(call)) return servers_here(node);
     return observed_servers(
         node, ask_all(*node.peers, {"GET", "/v1/status?here=1"}, kStatusBounds, tells_status));
 }

@@ -23,10 +23,6 @@ constexpr std::size_t kLongestRow = 8'192;  // bytes of a message in a list
 constexpr std::chrono::milliseconds kPatience{5'000};
 constexpr std::chrono::milliseconds kChangePatience{30'000};
 
-bool only_here(const ApiCall& call) {
-    return net::query_value(call.query, "here").has_value() || call.caller.is_node;
-}
-
 const std::string& name_of(const NodeContext& node) { return node.config.node.name.text; }
 
 json queues_here(const NodeContext& node) {
@@ -103,7 +99,7 @@ ApiResult list_queue(NodeContext& node, ApiCall& call) {
         }
         merged.take(here, name_of(node));
     }
-    if (only_here(call)) {
+    if (is_about_this_node(call)) {
         if (node.queue == nullptr && !call.caller.is_node) return no_queue_here(node);
         return merged.answer(limit);
     }
@@ -136,7 +132,7 @@ ApiResult show_message(NodeContext& node, ApiCall& call) {
     const auto id = queue::parse_queue_id(call.names[0]);
     if (!id) return std::unexpected(id.error());
     auto here = message_here(node, *id);
-    if (here || here.error().kind != ErrorKind::NotFound || only_here(call)) return here;
+    if (here || here.error().kind != ErrorKind::NotFound || is_about_this_node(call)) return here;
     std::string unreachable;
     const net::HttpCall out{"GET", "/v1/queue/" + id->text + "?here=1"};
     for (PeerAnswer& one :
@@ -162,7 +158,7 @@ ApiResult list_destinations(NodeContext& node, ApiCall& call) {
             list.push_back(shown(each, name_of(node)));
         }
     }
-    if (!only_here(call)) {
+    if (!is_about_this_node(call)) {
         const net::HttpCall out{"GET", "/v1/queue/destinations?here=1"};
         const CallBounds bounds{kPatience, 4096 + kMostDestinations * 1'024};
         for (PeerAnswer& one : ask_all(*node.peers, out, bounds, tells_destinations)) {
@@ -308,8 +304,8 @@ net::HttpCall passed_on(const ApiCall& call, Verb verb) {
 /// Here, and on all nodes with a queue, unless the messages named are all here.
 template <Verb verb>
 ApiResult change_everywhere(NodeContext& node, ApiCall& call) {
-    const bool here_only = only_here(call) || all_here(node, call.body);
-    if (only_here(call) && node.queue == nullptr) return no_queue_here(node);
+    const bool here_only = is_about_this_node(call) || all_here(node, call.body);
+    if (is_about_this_node(call) && node.queue == nullptr) return no_queue_here(node);
     auto here = change_here<verb>(node, call);
     if (!here) return here;
     json nodes = json::object();

@@ -20,10 +20,6 @@ constexpr std::size_t kLongestSession = 1'024;  // bytes of one in a list
 constexpr std::chrono::milliseconds kReplicaPatience{10'000};
 constexpr std::chrono::milliseconds kLook{20};
 
-bool only_here(const ApiCall& call) {
-    return net::query_value(call.query, "here").has_value() || call.caller.is_node;
-}
-
 using Get = std::function<Result<std::string>(const char*)>;
 
 Result<cluster::SessionFilter> filter_from(const Get& get) {
@@ -90,7 +86,7 @@ ApiResult list_sessions(NodeContext& node, ApiCall& call) {
             list.push_back(shown(node, one.info));
         }
     }
-    if (!only_here(call)) {
+    if (!is_about_this_node(call)) {
         net::HttpCall out{"GET", "/v1/sessions?here=1&" + call.query};
         for (PeerAnswer& one : ask_all(
                  *node.peers, out, {kPatience, 4096 + limit * kLongestSession}, tells_sessions)) {

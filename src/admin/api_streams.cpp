@@ -12,6 +12,7 @@
 
 #include "admin/api.h"
 #include "admin/backup.h"
+#include "admin/body_file.h"
 #include "admin/fan_out.h"
 #include "admin/files.h"
 #include "admin/long_job.h"
@@ -28,64 +29,13 @@ using nlohmann::json;
 
 constexpr std::size_t kPiece = 256 * 1024;
 
-std::unexpected<Error> failed(const char* what) {
-    return fail(ErrorKind::Io, std::string(what) + ": " + std::strerror(errno));
-}
-
-/// A file without a name in the state folder; gone when closed.
-class Spool {
-public:
-    static Result<std::unique_ptr<Spool>> open(const std::string& folder) {
-        const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-        if (fd < 0) return failed("temporary file");
-        return std::make_unique<Spool>(fd);
-    }
-    explicit Spool(int fd) : fd_(fd) {}
-    ~Spool() { ::close(fd_); }
-    Spool(const Spool&) = delete;
-    Spool& operator=(const Spool&) = delete;
-
-    Result<> append(std::string_view bytes) {
-        while (!bytes.empty()) {
-            const ssize_t count = ::write(fd_, bytes.data(), bytes.size());
-            if (count < 0 && errno == EINTR) continue;
-            if (count <= 0) return failed("temporary file");
-            bytes.remove_prefix(static_cast<std::size_t>(count));
-        }
-        return {};
-    }
-    Result<> rewind() {
-        if (::lseek(fd_, 0, SEEK_SET) < 0) return failed("temporary file");
-        return {};
-    }
-    Result<std::size_t> read(std::span<char> into) {
-        const ssize_t count = ::read(fd_, into.data(), into.size());
-        if (count < 0) return failed("temporary file");
-        return static_cast<std::size_t>(count);
-    }
-
-private:
-    int fd_;
-};
-
 // An exchange and the node outlive the handlers of the exchange.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
-Task<Result<>> receive(NodeContext& node, net::HttpExchange& exchange, Spool& spool) {
-    for (;;) {
-        const auto piece = co_await exchange.next_piece();
-        if (!piece) co_return std::unexpected(piece.error());
-        if (piece->empty()) co_return spool.rewind();
-        const auto kept = co_await net::Blocking(*node.control, node.pools->calls,
-                                                 [&] { return spool.append(*piece); });
-        if (!kept) co_return std::unexpected(kept.error());
-    }
-}
-
 /// Runs `produce` into a file first and sends that: an error is then still an error.
 Task<void> send_produced(NodeContext& node, net::HttpExchange& exchange, std::string content_type,
-                         std::function<Result<>(Spool&)> produce) {
-    auto spool = Spool::open(node.config.node.state_dir);
+                         std::function<Result<>(BodyFile&)> produce) {
+    auto spool = BodyFile::open(node.config.node.state_dir);
     if (!spool) co_return co_await exchange.respond(error_response(spool.error()));
     const auto produced =
         co_await net::Blocking(*node.control, node.pools->transfers, [&]() -> Result<> {
@@ -138,7 +88,7 @@ Result<> write_audit(NodeContext& node, const Caller& caller, std::string action
                                std::move(after), outcome});
 }
 
-ApiResult import_from(NodeContext& node, Spool& spool, cluster::ImportOptions options, Job& job,
+ApiResult import_from(NodeContext& node, BodyFile& spool, cluster::ImportOptions options, Job& job,
                       const Caller& caller) {
     options.progress = [&job](const cluster::ImportProgress& progress) {
         job.tell(shown(progress));
@@ -175,11 +125,11 @@ Task<void> import_accounts(NodeContext& node, net::HttpExchange& exchange, Calle
     options.all_or_nothing = !flag(request, "partial");
     options.update_existing = flag(request, "update");
     options.dry_run = flag(request, "dry_run");
-    auto spool = Spool::open(node.config.node.state_dir);
+    auto spool = BodyFile::open(node.config.node.state_dir);
     if (!spool) co_return co_await exchange.respond(error_response(spool.error()));
     const auto received = co_await receive(node, exchange, **spool);
     if (!received) co_return co_await exchange.respond(error_response(received.error()));
-    const std::shared_ptr<Spool> shared = std::move(*spool);
+    const std::shared_ptr<BodyFile> shared = std::move(*spool);
     Work work = [&node, shared, options, caller](Job& job) {
         return import_from(node, *shared, options, job, caller);
     };
@@ -195,7 +145,8 @@ Task<void> export_accounts(NodeContext& node, net::HttpExchange& exchange, Calle
     options.format = *format;
     options.with_keys = flag(request, "keys");
     options.domain = net::query_value(request.query, "domain").value_or("");
-    std::function<Result<>(Spool&)> produce = [&node, options, caller](Spool& spool) -> Result<> {
+    std::function<Result<>(BodyFile&)> produce = [&node, options,
+                                                  caller](BodyFile& spool) -> Result<> {
         if (options.with_keys) {
             auto audited = write_audit(node, caller, "account export with keys", nullptr, "begun");
             if (!audited) return audited;
@@ -213,7 +164,8 @@ Task<void> export_accounts(NodeContext& node, net::HttpExchange& exchange, Calle
 
 Task<void> export_cluster(NodeContext& node, net::HttpExchange& exchange, Caller caller) {
     const bool with_keys = flag(exchange.request(), "keys");
-    std::function<Result<>(Spool&)> produce = [&node, with_keys, caller](Spool& spool) -> Result<> {
+    std::function<Result<>(BodyFile&)> produce = [&node, with_keys,
+                                                  caller](BodyFile& spool) -> Result<> {
         if (with_keys) {
             auto audited = write_audit(node, caller, "cluster export with keys", nullptr, "begun");
             if (!audited) return audited;
@@ -224,14 +176,14 @@ Task<void> export_cluster(NodeContext& node, net::HttpExchange& exchange, Caller
     co_await send_produced(node, exchange, "application/json", std::move(produce));
 }
 
-Result<> backup_into(NodeContext& node, const std::string& passphrase, Spool& spool) {
+Result<> backup_into(NodeContext& node, const std::string& passphrase, BodyFile& spool) {
     const std::string path = node.config.node.state_dir + "/backup-" + random_name(8) + ".tmp";
     auto written = write_backup(*node.directory, node.config.node.state_dir, passphrase, path);
     if (!written) return written;
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     ::unlink(path.c_str());
-    if (fd < 0) return failed("backup");
-    Spool file(fd);
+    if (fd < 0) return fail(ErrorKind::Io, std::string("backup: ") + std::strerror(errno));
+    BodyFile file(fd);
     std::string piece(kPiece, '\0');
     for (;;) {
         const auto count = file.read(piece);
@@ -250,7 +202,7 @@ Task<void> backup(NodeContext& node, net::HttpExchange& exchange, Caller caller)
         const Error error{ErrorKind::Syntax, "", "a passphrase is needed"};
         co_return co_await exchange.respond(error_response(error));
     }
-    std::function<Result<>(Spool&)> produce = [&node, passphrase, caller](Spool& spool) {
+    std::function<Result<>(BodyFile&)> produce = [&node, passphrase, caller](BodyFile& spool) {
         auto made = backup_into(node, passphrase, spool);
         auto audited = write_audit(node, caller, "cluster backup", nullptr,
                                    made ? "done" : made.error().detail);
@@ -266,31 +218,36 @@ struct StreamRoute {
     std::string_view path;
     bool needs_full_rights;
     Serve serve;
+    bool is_for_members = false;  ///< a member that may write needs no administrator
 };
 
 constexpr std::array kStreams{
-    StreamRoute{"POST", "/v1/accounts/import", true, import_accounts},
+    StreamRoute{"POST", "/v1/accounts/import", true, import_accounts, true},
     StreamRoute{"GET", "/v1/accounts/export", false, export_accounts},
     StreamRoute{"GET", "/v1/cluster/export", false, export_cluster},
     StreamRoute{"POST", "/v1/cluster/backup", true, backup},
 };
 
+auto route_of(const net::HttpRequest& request) {
+    return std::ranges::find_if(kStreams, [&request](const StreamRoute& one) {
+        return one.method == request.method && one.path == request.path;
+    });
+}
+
 }  // namespace
+
+bool is_stream(const net::HttpRequest& request) { return route_of(request) != kStreams.end(); }
 
 Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Caller& caller) {
     if (co_await serve_queue_stream(node, exchange, caller)) co_return true;
     const net::HttpRequest& request = exchange.request();
-    const auto* const route = std::ranges::find_if(kStreams, [&request](const StreamRoute& one) {
-        return one.method == request.method && one.path == request.path;
-    });
+    const auto* const route = route_of(request);
     if (route == kStreams.end()) co_return false;
     const bool keys = flag(request, "keys");
     if (!node.is_master()) {
-        const Error error{ErrorKind::Refused, "",
-                          "imports, exports and backups are made at the "
-                          "master: use its API (--api)"};
+        const Error error{ErrorKind::Refused, "", "not a master: ask a master"};
         co_await exchange.respond(error_response(error));
-    } else if (caller.is_node) {
+    } else if (caller.is_node && !(route->is_for_members && caller.may_write)) {
         // Whole directories, password keys and the authority's key are for people, whatever a
         // member may write.
         const Error error{ErrorKind::Refused, "", "this needs an administrator of the cluster"};

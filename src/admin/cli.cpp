@@ -23,8 +23,8 @@ constexpr int kWrongUsage = 2;
 /// Options that belong to all commands are moved to the front, so that they may stand anywhere.
 std::vector<std::string> with_common_options_first(int argc, char** argv) {
     constexpr std::array<std::string_view, 3> kFlags{"--json", "--yes", "--password-stdin"};
-    constexpr std::array<std::string_view, 5> kValued{"--api", "--config", "--user",
-                                                      "--user-password-file", "--ca"};
+    constexpr std::array<std::string_view, 6> kValued{
+        "--api", "--config", "--user", "--node", "--user-password-file", "--ca"};
     std::vector<std::string> first;
     std::vector<std::string> rest;
     for (int i = 1; i < argc; ++i) {
@@ -54,6 +54,8 @@ Commands::Commands(CLI::App& app) : app_(app) {
     app.set_version_flag("--version", std::string("muster ") + MUSTER_VERSION);
     app.add_option("--api", options_.api, "Socket or URL of the API (else $MUSTER_API)");
     app.add_option("--config", options_.config, "Node file")->capture_default_str();
+    app.add_option("--node", options_.node,
+                   "Node of the cluster that is meant, reached through this one");
     app.add_option("--user", options_.user, "Administrator to log in as");
     app.add_option("--user-password-file", options_.user_password_file,
                    "File with that administrator's password; else it is asked for");
@@ -91,7 +93,7 @@ std::string Commands::api_address() const {
 
 Result<ApiClient*> Commands::api() {
     if (api_) return api_.get();
-    ApiAddress address{api_address(), options_.user, "", ""};
+    ApiAddress address{api_address(), options_.user, "", "", options_.node};
     if (!options_.user_password_file.empty()) {
         auto text = read_file(options_.user_password_file, 4096);
         if (!text) return std::unexpected(text.error());

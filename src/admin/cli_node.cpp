@@ -36,6 +36,43 @@ std::string span_of(std::uint64_t seconds) {
     return std::to_string(seconds / kDay) + " d";
 }
 
+std::string ago(const json& milliseconds) {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    const auto then = std::chrono::milliseconds(milliseconds.get<std::int64_t>());
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
+    return span_of(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)));
+}
+
+/// What each node has of the state, and from where.
+void print_replicas(json nodes) {
+    for (json& node : nodes) {
+        if (!node.contains("replica")) continue;
+        json& replica = node["replica"];
+        if (replica.contains("since")) replica["since"] = ago(replica["since"]);
+        if (replica.contains("lag_ms")) replica["lag"] = replica["lag_ms"].dump() + " ms";
+    }
+    say("\n" + format_table(nodes, {{"NODE", "name"},
+                                    {"REPLICA", "replica.phase"},
+                                    {"FOR", "replica.since"},
+                                    {"SOURCE", "replica.source"},
+                                    {"REVISION", "replica.revision"},
+                                    {"LAG", "replica.lag"},
+                                    {"TROUBLE", "replica.trouble"}}));
+}
+
+void print_followers(json followers) {
+    if (followers.empty()) return;
+    for (json& one : followers) {
+        if (one.contains("time")) one["time"] = ago(one["time"]);
+    }
+    say("\n" + format_table(followers, {{"FOLLOWER", "name"},
+                                        {"SCOPE", "scope"},
+                                        {"CONNECTED", "connected"},
+                                        {"HEARD OF", "time"},
+                                        {"ADDRESS", "address"},
+                                        {"VERSION", "version"}}));
+}
+
 void print_status(json status) {
     for (json& node : status["nodes"]) {
         if (node.contains("uptime")) node["uptime"] = span_of(node["uptime"].get<std::uint64_t>());
@@ -44,11 +81,12 @@ void print_status(json status) {
                                        {"ROLES", "roles"},
                                        {"REACHABLE", "reachable"},
                                        {"ADMIN", "admin"},
-                                       {"REPLICA", "replica.phase"},
                                        {"SESSIONS", "sessions"},
                                        {"QUEUE", "queue.messages"},
                                        {"UP", "uptime"},
                                        {"VERSION", "version"}}));
+    print_replicas(status["nodes"]);
+    print_followers(status.value("followers", json::array()));
     say("\n" + format_table(status["servers"], {{"SERVER", "name"},
                                                 {"HOST", "host"},
                                                 {"STATE", "state"},

@@ -19,6 +19,7 @@ namespace muster::admin {
 struct CommonOptions {
     std::string api;
     std::string config = "/etc/muster/muster.toml";
+    std::string node;
     std::string user;
     std::string user_password_file;
     std::string ca;

@@ -91,12 +91,26 @@ Result<net::HttpReply> Peers::call(const PeerAddress& peer, const net::HttpCall&
     to.connect_time = std::min(to.connect_time, bounds.patience);
     to.reply_limit = bounds.reply_bytes;
     net::HttpClient client(std::move(to));
+    return run(client, [&] { return client.call(call); });
+}
+
+Result<net::HttpReply> Peers::stream(const PeerAddress& peer, const net::HttpCall& call,
+                                     const CallBounds& bounds,
+                                     const net::HttpClient::Sink& sink) const {
+    net::HttpTarget to = target(peer);
+    to.inactivity = bounds.patience;
+    net::HttpClient client(std::move(to));
+    return run(client, [&] { return client.stream(call, sink); });
+}
+
+Result<net::HttpReply> Peers::run(net::HttpClient& client,
+                                  const std::function<Result<net::HttpReply>()>& call) const {
     {
         const std::scoped_lock lock(mutex_);
         if (stopped_) return fail(ErrorKind::Unavailable, "this node is stopping");
         calling_.insert(&client);
     }
-    auto reply = client.call(call);
+    auto reply = call();
     const std::scoped_lock lock(mutex_);
     calling_.erase(&client);
     return reply;

@@ -46,6 +46,10 @@ public:
 
     [[nodiscard]] Result<net::HttpReply> call(const PeerAddress& peer, const net::HttpCall& call,
                                               const CallBounds& bounds) const;
+    /// The same, its answer handed on as it comes; `bounds.patience` is for silence.
+    [[nodiscard]] Result<net::HttpReply> stream(const PeerAddress& peer, const net::HttpCall& call,
+                                                const CallBounds& bounds,
+                                                const net::HttpClient::Sink& sink) const;
     /// The answer of the one that leads. When the first that was asked is between two masters, its
     /// answer, which says so; Unavailable with a text for the operator when it does not answer.
     [[nodiscard]] Result<net::HttpReply> call_master(const net::HttpCall& call) const;
@@ -58,6 +62,9 @@ public:
     [[nodiscard]] std::vector<std::unique_ptr<state::Source>> sources() const;
 
 private:
+    Result<net::HttpReply> run(net::HttpClient& client,
+                               const std::function<Result<net::HttpReply>()>& call) const;
+
     const NodeConfig& config_;
     const NodeIdentity& identity_;
     const cluster::TopologyTable& topology_;

@@ -21,10 +21,13 @@ struct Pools {
     net::BlockingPool serving{4, 32};
     /// Imports, exports, backups.
     net::BlockingPool transfers{2, 8};
+    /// Calls for another node that are passed on as they come. Nobody waits for these threads, so
+    /// they may wait for any of that node's.
+    net::BlockingPool passing{4, 32};
 
     /// Lets everything end that was begun; the control loop must still run.
     void close() {
-        for (auto* pool : {&jobs, &serving, &transfers, &verifying, &judging, &calls}) {
+        for (auto* pool : {&passing, &jobs, &serving, &transfers, &verifying, &judging, &calls}) {
             pool->close();
         }
     }
