@@ -1,5 +1,6 @@
 """Nodes of a cluster as processes on loopback, without Dovecot: for tests of administration."""
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -132,8 +133,9 @@ listen = "{self.admin}"
         found = set()
         for file in self.state.glob("replica-*.db"):
             with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as store:
-                for (key,) in store.execute("select key from entry"):
-                    found.add(key.decode() if isinstance(key, bytes) else key)
+                with contextlib.suppress(sqlite3.OperationalError):  # only just made
+                    for (key,) in store.execute("select key from entry"):
+                        found.add(key.decode() if isinstance(key, bytes) else key)
         return {key for key in found if key.split("/")[0] == family or not family}
 
 
