@@ -102,6 +102,7 @@ Result<> Administration::start() {
     peers_ = std::make_unique<Peers>(node_.config, node_.identity, *node_.topology,
                                      introduction(node_), node_.hooks.membership);
     administrators_ = std::make_unique<Administrators>(node_);
+    remembered_ = node_.identity.masters;
     node_.audit = audit_.get();
     node_.peers = peers_.get();
     node_.administrators = administrators_.get();
@@ -239,6 +240,14 @@ void Administration::note_presence() {
     if (!written) log::warning("alive_unwritten", {{"reason", written.error().detail}});
 }
 
+void Administration::remember_masters() {
+    auto masters = peers_->masters_in_state();
+    if (masters.empty() || masters == remembered_) return;
+    remembered_ = masters;
+    auto saved = save_masters(node_.config.node.state_dir, node_.identity, std::move(masters));
+    if (!saved) log::warning("masters_unwritten", {{"reason", saved.error().detail}});
+}
+
 Task<void> Administration::note_smtp_listeners() {
     if (!node_.is_master()) co_return;
     const auto told = smtp_listeners_.unwritten(presence_->smtp_listeners());
@@ -275,6 +284,7 @@ Task<void> Administration::watch() {
             next_look = net::Clock::now() + kLookInterval;
             co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
                 note_presence();
+                remember_masters();
                 alarms_.look(node_);
             });
         }

@@ -48,6 +48,8 @@ private:
     Task<void> note_smtp_listeners();
     /// On masters: makes and rotates what front ends have in common, when it is due.
     Task<void> keep_common_secrets();
+    /// A node that loses its copy of the state finds those that lead and may lead by now. Blocks.
+    void remember_masters();
     /// Writes what is known of the members; blocks.
     void note_presence();
 
@@ -67,6 +69,7 @@ private:
     net::Clock::time_point secrets_again_{};  ///< not before: the last try failed
     AlarmReporter alarms_;
     TaskGroup tasks_;
+    std::vector<PeerAddress> remembered_;
     cluster::AdminState obeyed_ = cluster::AdminState::Up;
     std::optional<Endpoint> admin_at_;
     std::optional<Endpoint> cluster_at_;

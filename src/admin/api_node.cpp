@@ -59,6 +59,7 @@ json this_node(const NodeContext& node) {
                 {"version", MUSTER_VERSION},
                 {"uptime", std::chrono::duration_cast<std::chrono::seconds>(up).count()},
                 {"draining", node.draining.load()},
+                {"leads", node.is_master()},
                 {"replica", replica_of(node)},
                 {"sessions", node.sessions == nullptr ? 0 : node.sessions->size()},
                 {"alarms", to_json(node_alarms(node))}};

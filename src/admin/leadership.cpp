@@ -186,11 +186,10 @@ Result<> Leadership::claim() {
 Result<> Leadership::follow(const PeerAddress& leader) {
     node_.leads = false;
     // A node without a file to lead with follows only when it knows whom: this comes first.
-    NodeIdentity identity = node_.identity;
-    std::erase_if(identity.masters,
-                  [&](const PeerAddress& known) { return known.name == leader.name; });
-    identity.masters.insert(identity.masters.begin(), leader);
-    auto saved = save_identity(node_.config.node.state_dir, identity);
+    std::vector<PeerAddress> masters = node_.identity.masters;
+    std::erase_if(masters, [&](const PeerAddress& known) { return known.name == leader.name; });
+    masters.insert(masters.begin(), leader);
+    auto saved = save_masters(node_.config.node.state_dir, node_.identity, std::move(masters));
     if (!saved) return saved;
     if (auto done = directory_->follow(); !done) return done;
     {

@@ -98,6 +98,12 @@ Result<> save_identity(const std::string& state_dir, const NodeIdentity& identit
     return write_file(state_dir + "/cluster.json", to_json(identity).dump(2) + "\n", kSecretMode);
 }
 
+Result<> save_masters(const std::string& state_dir, NodeIdentity identity,
+                      std::vector<PeerAddress> masters) {
+    identity.masters = std::move(masters);
+    return write_file(state_dir + "/cluster.json", to_json(identity).dump(2) + "\n", kSecretMode);
+}
+
 std::string network_folder(const NodeConfig& config, const std::string& network) {
     return config.node.state_dir + "/networks/" + network;
 }

@@ -20,6 +20,8 @@ struct PeerAddress {
     NodeName name;
     std::string cluster;  ///< "HOST:PORT"
     std::string pin;      ///< `sha256//BASE64`
+
+    friend bool operator==(const PeerAddress&, const PeerAddress&) = default;
 };
 
 struct NodeIdentity {
@@ -39,6 +41,9 @@ bool has_identity(const std::string& state_dir);
 /// NotFound with what to do when the node belongs to no cluster yet.
 Result<NodeIdentity> load_identity(const std::string& state_dir);
 Result<> save_identity(const std::string& state_dir, const NodeIdentity& identity);
+/// Only what stands in cluster.json, with other masters.
+Result<> save_masters(const std::string& state_dir, NodeIdentity identity,
+                      std::vector<PeerAddress> masters);
 
 /// With the key of the folder, which is made if there is none; belongs to no cluster yet.
 Result<NodeIdentity> identity_with_key(const std::string& state_dir, const NodeName& name);

@@ -41,7 +41,7 @@ std::vector<PeerAddress> Peers::others() const {
     return found;
 }
 
-std::vector<PeerAddress> Peers::masters() const {
+std::vector<PeerAddress> Peers::masters_in_state() const {
     std::vector<PeerAddress> found;
     const auto topology = topology_.current();
     for (const bool leads : {true, false}) {
@@ -51,6 +51,11 @@ std::vector<PeerAddress> Peers::masters() const {
             if (!node.cluster.empty()) found.push_back(address_of(node));
         }
     }
+    return found;
+}
+
+std::vector<PeerAddress> Peers::masters() const {
+    std::vector<PeerAddress> found = masters_in_state();
     if (found.empty()) found = identity_.masters;
     std::vector<PeerAddress> named;
     const std::string pins = pins_of(found);

@@ -42,6 +42,8 @@ public:
     /// Those that lead or may lead, in the order in which to follow them and to ask them: what
     /// `cluster.masters` names, then who leads, then who may, by name. Never this node.
     [[nodiscard]] std::vector<PeerAddress> masters() const;
+    /// The same by the state alone.
+    [[nodiscard]] std::vector<PeerAddress> masters_in_state() const;
     [[nodiscard]] std::optional<PeerAddress> find(const NodeName& name) const;
 
     [[nodiscard]] Result<net::HttpReply> call(const PeerAddress& peer, const net::HttpCall& call,

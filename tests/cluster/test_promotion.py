@@ -190,6 +190,8 @@ class Promotion(unittest.TestCase):
         m3 = lab.member(lab.m1, "m3", ["master"], "master")
         lab.in_step(lab.m1, lab.m2, m3)
         wait_for(lambda: names(lab.m2).get("m3") and names(lab.fe).get("m3"))
+        # A front end that lost its copy would find the new one, too.
+        wait_for(lambda: '"m3"' in (lab.fe.state / "cluster.json").read_text(), 40)
         lab.m1.stop()
         for node, other in ((lab.m2, m3), (m3, lab.m2)):
             other.process.send_signal(signal.SIGSTOP)
