@@ -53,9 +53,7 @@ Task<Result<>> write_share(NodeContext& node, std::string to, std::string from,
     call.path = "/v1/shared-acl/" + net::percent_encoded(to) + "/" + net::percent_encoded(from);
     if (value) call.body = {{"value", *value}};
     call.caller = {"node:" + node.config.node.name.text, "dovecot", true, {}, false};
-    if (node.pools->jobs.full()) co_return fail(ErrorKind::Unavailable, "unavailable", "busy");
-    const auto run = [&node, &call] { return run_call(node, std::move(call)); };
-    const net::HttpResponse response = co_await net::Blocking(*node.control, node.pools->jobs, run);
+    const net::HttpResponse response = co_await run_patiently(node, std::move(call));
     if (response.status < 300) co_return Result<>{};
     co_return fail(ErrorKind::Unavailable, "unavailable", response.body);
 }

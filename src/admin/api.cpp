@@ -256,8 +256,25 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
     return json_response(*result);
 }
 
-// An exchange outlives its handler.
+// A node outlives its calls, an exchange its handler.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
+Task<net::HttpResponse> run_patiently(NodeContext& node, ApiCall call) {
+    const auto until = net::Clock::now() + kChangePatience;
+    // A master without stand-ins stays one: large bodies need no second copy there.
+    const bool may_repeat = !call.caller.is_node && !node.peers->masters().empty();
+    for (;;) {
+        net::BlockingPool& pool = pool_for(node, call);
+        if (pool.full()) co_return busy();
+        net::HttpResponse response =
+            co_await net::Blocking(*node.control, pool, [&node, &call, may_repeat] {
+                return run_call(node, may_repeat ? ApiCall(call) : std::move(call));
+            });
+        const bool is_last = !may_repeat || node.stopping || net::Clock::now() >= until;
+        if (is_last || !is_for_the_next(response)) co_return response;
+        co_await net::Sleep(*node.control, kChangePause);
+    }
+}
+
 Task<bool> Api::serve_health(net::HttpExchange& exchange) {
     const std::string& path = exchange.request().path;
     net::HttpResponse response;
@@ -334,19 +351,8 @@ Task<void> Api::serve_as(net::HttpExchange& exchange, Caller caller) {
         co_await exchange.respond(error_response(error));
         co_return;
     }
-    const auto until = net::Clock::now() + kChangePatience;
-    for (;;) {
-        net::BlockingPool& pool = pool_for(node_, call);
-        if (pool.full()) co_return co_await exchange.respond(busy());
-        net::HttpResponse response = co_await net::Blocking(
-            *node_.control, pool, [this, &call] { return run_call(node_, call); });
-        // Whoever passed it on asks again by himself.
-        const bool is_last = call.caller.is_node || node_.stopping || net::Clock::now() >= until;
-        if (is_last || !is_for_the_next(response)) {
-            co_return co_await exchange.respond(std::move(response));
-        }
-        co_await net::Sleep(*node_.control, kChangePause);
-    }
+    net::HttpResponse response = co_await run_patiently(node_, std::move(call));
+    co_await exchange.respond(std::move(response));
 }
 
 // NOLINTEND(cppcoreguidelines-avoid-reference-coroutine-parameters)

@@ -86,6 +86,11 @@ net::BlockingPool& pool_for(NodeContext& node, const ApiCall& call);
 /// Runs a call to its end on the calling (blocking) thread: rights, forwarding, handler, audit.
 net::HttpResponse run_call(NodeContext& node, ApiCall call);
 
+/// Runs a call on the pool that it needs, and again while the master is changing (for some seconds,
+/// unless a member passes it on, which asks again itself). On the control loop; 503 when too much
+/// is going on.
+Task<net::HttpResponse> run_patiently(NodeContext& node, ApiCall call);
+
 /// Whether such a call would be streamed (below).
 bool is_stream(const net::HttpRequest& request);
 /// Calls with large bodies, which are streamed; true when it was one and has been answered.
