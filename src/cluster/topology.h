@@ -1,7 +1,7 @@
 #pragma once
 // The small, rarely changing objects of the state as one immutable snapshot that all threads of a
-// process share: domains, servers, nodes, settings, certificates, credentials, secrets in common; of
-// the own cluster and, behind it, of the networks that the node follows (topology_merge.h).
+// process share: domains, servers, nodes, settings, certificates, credentials, secrets in common;
+// of the own cluster and, behind it, of the networks that the node follows (topology_merge.h).
 
 #include <atomic>
 #include <condition_variable>
@@ -179,10 +179,14 @@ private:
         state::ReplicaReader reader;
         std::shared_ptr<const TopologyParts> read{};
     };
+    using Which = std::vector<bool>;  ///< of sources_
 
     void run(const std::stop_token& stop);
     void replace(std::shared_ptr<const Topology> next);
-    Result<TopologyParts> read_all();
+    /// Reads these anew, the others are as they were. Leaves those set that could not be read; the
+    /// error is the own one's, without which there is no new snapshot.
+    Result<> rebuild(Which& which);
+    Result<> read_part(std::size_t source);
     void tell_conflicts(const TopologyParts& parts);
 
     const DirectorySources sources_;
@@ -193,7 +197,7 @@ private:
     std::mutex build_mutex_;
     mutable std::mutex mutex_;
     std::condition_variable_any woken_;
-    bool stale_ = false;
+    Which stale_;  ///< have changed since they were read
     std::shared_ptr<const Topology> current_;
     std::vector<std::function<void(std::shared_ptr<const Topology>)>> listeners_;
     std::atomic<std::uint64_t> version_{0};

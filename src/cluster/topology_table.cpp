@@ -72,6 +72,14 @@ Result<> read_domain(std::string_view name, std::string_view json, const DomainP
     return decode_into<decode_domain, &TopologyParts::domains>(name, json, out);
 }
 
+bool any_of(const std::vector<bool>& flags) {
+    return std::ranges::find(flags, true) != flags.end();
+}
+
+void add(std::vector<bool>& flags, const std::vector<bool>& more) {
+    for (std::size_t i = 0; i < flags.size(); ++i) flags[i] = flags[i] || more[i];
+}
+
 std::string_view shown(std::string_view network) {
     return network.empty() ? std::string_view("own cluster") : network;
 }
@@ -114,13 +122,14 @@ TopologyTable::TopologyTable(DirectorySources sources, HealthTable& health,
       health_(health),
       exceptions_(std::move(exceptions)),
       current_(std::make_shared<const Topology>(TopologyParts{}, health)) {
-    for (const DirectorySource& source : sources_) {
-        parts_.push_back({state::ReplicaReader(source.replica)});
-        watches_.push_back(source.replica->watch([this](const state::Changed& changed) {
+    stale_.resize(sources_.size());
+    for (std::size_t i = 0; i < sources_.size(); ++i) {
+        parts_.push_back({state::ReplicaReader(sources_[i].replica)});
+        watches_.push_back(sources_[i].replica->watch([this, i](const state::Changed& changed) {
             if (!matters(changed)) return;
             {
                 const std::scoped_lock lock(mutex_);
-                stale_ = true;
+                stale_[i] = true;
             }
             woken_.notify_one();
         }));
@@ -143,28 +152,33 @@ std::shared_ptr<const Topology> TopologyTable::current() const {
 }
 
 Result<> TopologyTable::refresh() {
-    const std::scoped_lock lock(build_mutex_);
-    if (!sources_.front().replica->filled()) return {};
-    auto parts = read_all();
-    if (!parts) return std::unexpected(parts.error());
-    tell_conflicts(*parts);
-    replace(std::make_shared<const Topology>(std::move(*parts), health_));
-    return {};
+    Which which(sources_.size(), true);
+    auto done = rebuild(which);
+    if (any_of(which)) {
+        {
+            const std::scoped_lock lock(mutex_);
+            add(stale_, which);
+        }
+        woken_.notify_one();
+    }
+    return done;
 }
 
-/// A followed directory that cannot be read now is as it was: it must not keep others from
-/// changing.
-Result<TopologyParts> TopologyTable::read_all() {
-    static const auto kNone = std::make_shared<const DomainPatches>();
-    const auto exceptions = exceptions_ ? exceptions_->current() : kNone;
+/// A followed directory that cannot be read now must not keep others from changing.
+Result<> TopologyTable::rebuild(Which& which) {
+    const std::scoped_lock lock(build_mutex_);
+    if (!sources_.front().replica->filled()) {
+        which.assign(which.size(), false);  // the first copy will be a change of all
+        return {};
+    }
     std::vector<NetworkParts> networks;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
         const DirectorySource& source = sources_[i];
-        if (source.replica->filled()) {
-            auto read = read_topology(parts_[i].reader, *exceptions);
-            if (!read && i == 0) return read;
-            if (read) {
-                parts_[i].read = std::make_shared<const TopologyParts>(std::move(*read));
+        if (which[i] || !parts_[i].read) {
+            if (auto read = read_part(i)) {
+                which[i] = false;
+            } else if (which[i] = true; i == 0) {
+                return read;
             } else {
                 log::error("topology_unreadable",
                            {{"network", source.name}, {"reason", read.error().detail}});
@@ -173,7 +187,21 @@ Result<TopologyParts> TopologyTable::read_all() {
         networks.push_back({source.name, source.mode, source.hand_to, parts_[i].read,
                             source.authority ? source.authority() : std::string()});
     }
-    return merge(networks);
+    auto parts = merge(networks);
+    tell_conflicts(parts);
+    replace(std::make_shared<const Topology>(std::move(parts), health_));
+    if (sources_.size() == 1) parts_.front().read.reset();  // nobody else makes it read again
+    return {};
+}
+
+Result<> TopologyTable::read_part(std::size_t source) {
+    static const auto kNone = std::make_shared<const DomainPatches>();
+    if (!sources_[source].replica->filled()) return {};
+    const auto exceptions = exceptions_ ? exceptions_->current() : kNone;
+    auto read = read_topology(parts_[source].reader, *exceptions);
+    if (!read) return std::unexpected(read.error());
+    parts_[source].read = std::make_shared<const TopologyParts>(std::move(*read));
+    return {};
 }
 
 void TopologyTable::tell_conflicts(const TopologyParts& parts) {
@@ -215,20 +243,22 @@ void TopologyTable::on_change(std::function<void(std::shared_ptr<const Topology>
 void TopologyTable::run(const std::stop_token& stop) {
     std::chrono::milliseconds pause = kSettle;
     while (true) {
+        Which which(sources_.size());
         {
             std::unique_lock lock(mutex_);
-            woken_.wait(lock, stop, [this] { return stale_; });
+            woken_.wait(lock, stop, [this] { return any_of(stale_); });
             woken_.wait_for(lock, stop, pause, [] { return false; });
-            stale_ = false;
+            stale_.swap(which);
         }
         if (stop.stop_requested()) return;
         pause = kSettle;
-        if (auto read = refresh(); !read) {
+        if (auto read = rebuild(which); !read) {
             log::error("topology_unreadable", {{"reason", read.error().detail}});
-            const std::scoped_lock lock(mutex_);
-            stale_ = true;
-            pause = kRetry;
         }
+        if (!any_of(which)) continue;
+        const std::scoped_lock lock(mutex_);
+        add(stale_, which);
+        pause = kRetry;
     }
 }
 

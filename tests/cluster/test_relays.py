@@ -3,6 +3,7 @@ a master with servers on which nothing of ours runs. Both have a server sv1 and 
 import contextlib
 import imaplib
 import json
+import poplib
 import signal
 import smtplib
 import ssl
@@ -201,6 +202,11 @@ class Relay(unittest.TestCase):
         with self.edge.imap("r-imap@domain1.dom", "secret") as client:
             self.assertEqual(client.select()[0], "OK")
             self.assertIn("server=sv3@demo", self.edge.node.log.read_text())
+        pop3 = poplib.POP3_SSL("127.0.0.1", self.edge.ports["pop3s"], context=any_name())
+        pop3.user("r-imap@domain1.dom")
+        pop3.pass_("secret")
+        self.assertEqual(pop3.stat()[0], 0)
+        pop3.quit()
         with self.assertRaisesRegex(imaplib.IMAP4.error, "AUTHENTICATIONFAILED|failed"):
             self.edge.imap("r-imap@domain1.dom", "wrong")
         # Disabled over there, its session here ends.

@@ -1,6 +1,9 @@
 // Look-ups over the own directory and those of followed networks.
 #include <gtest/gtest.h>
 
+#include <condition_variable>
+#include <mutex>
+
 #include "cluster/directory.h"
 #include "cluster/directory_writer.h"
 #include "cluster/recipients.h"
@@ -160,6 +163,27 @@ TEST_F(TwoDirectoriesTest, ALocalDomainIsServedByItsNodeAloneAndItsMailAccepted)
     // A node here that has the same name as that one is another node.
     const auto located = directory_->locate("loki@one.org", {});
     EXPECT_FALSE(route(*located, Service::Imap, NodeName("be1")));
+}
+
+TEST_F(TwoDirectoriesTest, AChangeInOneDirectoryLeavesTheOthersAsTheyWere) {
+    std::mutex mutex;
+    std::condition_variable heard;
+    bool has_both = false;
+    table_->on_change([&](const std::shared_ptr<const Topology>& topology) {
+        const std::scoped_lock lock(mutex);
+        has_both = topology->domain("later.org") && topology->domain("last.org");
+        heard.notify_all();
+    });
+    hq_.put("domain/later.org", R"({"servers":["sv1"]})");
+    own_.put("domain/last.org", R"({"servers":["sv1"]})");
+    {
+        std::unique_lock lock(mutex);
+        ASSERT_TRUE(heard.wait_for(lock, std::chrono::seconds(10), [&] { return has_both; }));
+    }
+    EXPECT_EQ(found("kate@hq.org"), "kate@hq.org on sv1@hq");
+    EXPECT_EQ(found("ada@own.org"), "ada@own.org on sv1");
+    EXPECT_EQ(table_->current()->parts().conflicts.size(), 1u);
+    table_.reset();  // before what it calls
 }
 
 TEST_F(TwoDirectoriesTest, EachNetworkSaysWhoItsPostmasterIs) {
