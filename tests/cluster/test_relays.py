@@ -309,6 +309,7 @@ class RelayToFrontEnds(unittest.TestCase):
         text = wait_for_mail(demo, "sv2", account, marker)
         self.assertIn(b"by edge-m.test", text)
         self.assertRegex(text, rb"from edge-m.test")  # and a front end of theirs took it from us
+        self.by_xclient(account)
         for name in ("fe1", "fe2"):
             demo.end_node(name, signal.SIGTERM)
         waiting = self.edge.deliver("m-mail@domain1.dom")
@@ -319,6 +320,21 @@ class RelayToFrontEnds(unittest.TestCase):
             demo.start_node(name)
         wait_for_mail(demo, "sv2", account, waiting)
         wait_for(lambda: not self.edge.queued(waiting))
+
+
+    def by_xclient(self, account):
+        """Front ends that trust the relay hear who its client is."""
+        for name in ("fe1", "fe2"):
+            self.addCleanup(mail_lab.change_mail_options(demo, name,
+                                                         xclient_from='["127.0.0.0/8"]'))
+        source = harness.new_source()
+        marker = new_marker()
+        with mail_lab.Smtp(self.edge.ports["smtp"], source=source) as smtp:
+            answer = smtp.send("a@b.test", ["m-mail@domain1.dom"], text_of(marker))
+        self.assertRegex(answer, "^250 ")
+        text = wait_for_mail(demo, "sv2", account, marker)
+        theirs = [field for field in text.split(b"Received:") if b"by fe" in field]
+        self.assertIn(source.encode(), theirs[0])
 
 
 class Mirror(unittest.TestCase):
