@@ -203,7 +203,7 @@ Result<> FollowerSession::check_page(const PageReply& page, std::string_view fro
     };
     for (const Entry& entry : page.entries) {
         if (!follows(entry.key)) return nonsense("a page out of order");
-        if (!visible(entry.key, options_.scope)) return nonsense("more than this node may see");
+        if (forbidden(entry.key, options_.scope)) return nonsense("more than this node may see");
     }
     last = {};
     for (const DigestLine& digest : page.digests) {
@@ -250,7 +250,7 @@ Result<> FollowerSession::take_stream_line(FeedLine line) {
 }
 
 Result<> FollowerSession::take_change(Change change) {
-    if (!visible(change.key, options_.scope)) return nonsense("more than this node may see");
+    if (forbidden(change.key, options_.scope)) return nonsense("more than this node may see");
     pending_bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
     pending_.push_back(std::move(change));
     if (pending_.size() > kMaxPending || pending_bytes_ > kMaxPendingBytes) {

@@ -1,5 +1,6 @@
 #include "state/scope.h"
 
+#include <algorithm>
 #include <array>
 
 #include "state/json_value.h"
@@ -20,10 +21,19 @@ constexpr std::array kFamilies{
     Family{"certificate", Scope::Frontend}, Family{"credential", Scope::Frontend},
     Family{"secret", Scope::Frontend},      Family{"dkim", Scope::Frontend},
     Family{"key", Scope::Backend},          Family{"shared-acl", Scope::Backend},
-    Family{"admin", Scope::Backend},
+    Family{"admin", Scope::Backend},        Family{"token", Scope::All},
+    Family{"issued", Scope::All},
 };
 
 constexpr std::array<std::string_view, 5> kNames{"mirror", "relay", "frontend", "backend", "all"};
+
+/// Null: of no family that this version knows.
+const Family* family_of(std::string_view key) {
+    const auto slash = key.find('/');
+    if (slash == std::string_view::npos) return nullptr;
+    const auto* const found = std::ranges::find(kFamilies, key.substr(0, slash), &Family::name);
+    return found == kFamilies.end() ? nullptr : found;
+}
 
 bool is_true(const nlohmann::json& object, const char* field) {
     const auto found = object.find(field);
@@ -43,12 +53,14 @@ std::optional<Scope> scope_from(std::string_view text) {
 
 bool visible(std::string_view key, Scope scope) {
     if (scope == Scope::All) return true;
-    const auto slash = key.find('/');
-    if (slash == std::string_view::npos) return false;
-    for (const Family& family : kFamilies) {
-        if (family.name == key.substr(0, slash)) return family.scope <= scope;
-    }
-    return false;
+    const Family* family = family_of(key);
+    return family != nullptr && family->scope <= scope;
+}
+
+bool forbidden(std::string_view key, Scope scope) {
+    if (key.find('/') == std::string_view::npos) return scope != Scope::All;
+    const Family* family = family_of(key);
+    return family != nullptr && family->scope > scope;
 }
 
 bool visible(std::string_view key, std::string_view value, Scope scope) {

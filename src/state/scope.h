@@ -17,6 +17,10 @@ std::optional<Scope> scope_from(std::string_view text);
 
 /// A key whose family (the part before the first slash) is not in the table is in `All` alone.
 bool visible(std::string_view key, Scope scope);
+/// Whether no source may send this key to that scope: its family is known and not in the scope.
+/// Families of later versions are the sender's to judge: they are kept, so that a node which is
+/// upgraded after its master misses nothing.
+bool forbidden(std::string_view key, Scope scope);
 /// Whether an entry with a visible key may be seen with this value: a mirror sees domains of kind
 /// remote, and nodes that lead or can. What cannot be seen now stands for its tombstone.
 bool visible(std::string_view key, std::string_view value, Scope scope);

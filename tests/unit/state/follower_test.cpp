@@ -373,6 +373,19 @@ TEST_F(FollowerTest, ASourceThatSendsTooMuchIsRefused) {
     EXPECT_FALSE(replica_->filled());
 }
 
+TEST_F(FollowerTest, FamiliesOfALaterVersionAreKept) {
+    put("later/x", "{}");
+    start(Scope::Backend);
+    wire_->scope = Scope::All;  // of a master that knows the family
+    sync();
+    EXPECT_TRUE(*ReplicaReader(replica_).find("later/x"));
+    put("later/y", "{}");
+    sync();
+    EXPECT_TRUE(*ReplicaReader(replica_).find("later/y"));
+    put("token/t", "{}");
+    EXPECT_EQ(sync().kind, ErrorKind::Syntax);
+}
+
 TEST_F(FollowerTest, NonsenseChangesNothing) {
     sync();
     const Cursor before = writer_->position().cursor;

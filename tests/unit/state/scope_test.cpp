@@ -67,6 +67,17 @@ TEST(Scope, AMirrorSeesRemoteDomainsAndLeadingNodesOnly) {
     }
 }
 
+TEST(Scope, FamiliesOfALaterVersionAreTheSendersToJudge) {
+    EXPECT_FALSE(forbidden("later/x", Scope::Relay));
+    EXPECT_FALSE(visible("later/x", Scope::Backend));
+    for (const char* key : {"key/K", "token/T", "issued/sv1", "secret/srs", "key", ""}) {
+        EXPECT_TRUE(forbidden(key, Scope::Relay)) << key;
+        EXPECT_FALSE(forbidden(key, Scope::All)) << key;
+    }
+    EXPECT_FALSE(forbidden("key/K", Scope::Backend));
+    EXPECT_TRUE(forbidden("token/T", Scope::Backend));
+}
+
 TEST(Scope, AllIsNoFollowersScope) {
     EXPECT_EQ(scope_from("mirror"), Scope::Mirror);
     EXPECT_EQ(scope_from("relay"), Scope::Relay);
