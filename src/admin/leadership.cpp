@@ -286,7 +286,7 @@ Result<> Leadership::depose(const Rival& rival) {
 }
 
 /// From now on changes are refused, and an alarm says why; changes that run are waited for.
-Result<> Leadership::stop_writes(std::string text, std::string why) {
+Result<> Leadership::stop_writes(std::string text, const std::string& why) {
     const std::string whole = text + ", nothing was changed: " + why;
     note(whole);
     return directory_->stop_writes({ErrorKind::Unavailable, std::move(text), whole}, kWritesEnd);

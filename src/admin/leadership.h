@@ -97,7 +97,7 @@ private:
     /// Whether the other one leads; an error when it cannot be reached.
     Result<bool> called_off(const PeerAddress& peer, const HandOver& plan) const;
     void resolve_hand_over();
-    Result<> stop_writes(std::string text, std::string why);
+    Result<> stop_writes(std::string text, const std::string& why);
     void look_around(const std::stop_token& stop);
     void note(std::string trouble);
     [[nodiscard]] Result<> may_take_over() const;

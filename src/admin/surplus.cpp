@@ -58,9 +58,8 @@ Result<std::string> keep_surplus(state::Store& store, Revision shared, const std
                      {"up_to", state::format(history.cursor())},
                      {"complete", is_whole},
                      {"changes", std::move(changes)}};
-    const std::string path = folder + "/" + std::string(kPrefix) +
-                             std::to_string(history.cursor().term) + "-" +
-                             std::to_string(history.head) + ".json";
+    std::string path = folder + "/" + std::string(kPrefix) + std::to_string(history.cursor().term) +
+                       "-" + std::to_string(history.head) + ".json";
     if (auto written = write_file(path, state::json_line(whole) + "\n", 0600); !written) {
         return std::unexpected(written.error());
     }

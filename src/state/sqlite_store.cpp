@@ -282,7 +282,7 @@ std::filesystem::path directory_file(const std::filesystem::path& folder) {
 }
 
 std::optional<std::filesystem::path> leading_file(const std::filesystem::path& folder) {
-    const auto former = directory_file(folder);
+    auto former = directory_file(folder);
     std::error_code ignored;
     // A damaged one leads, too: what to do about it is said when it is opened.
     if (std::filesystem::exists(former, ignored) &&
