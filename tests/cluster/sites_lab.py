@@ -1,8 +1,8 @@
 """Sites with a network between them: each site is a network namespace, joined to the others by a router
 in a namespace of its own, whose links can be cut (nobody is told) and slowed down. As root only.
 
-The namespaces are held by processes that end with the test's process; nothing has a name, so that
-nothing is left, however a test ends.
+The namespaces are held by processes that end with the test's process, as the nodes in them do (exactly:
+with the thread that started them); nothing has a name, so that nothing is left, however a test ends.
 """
 import contextlib
 import ctypes
