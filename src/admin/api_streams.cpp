@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/seal.h"
 #include "cluster/account_import.h"
+#include "state/directory_store.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -245,7 +246,8 @@ Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Ca
     if (route == kStreams.end()) co_return false;
     const bool keys = flag(request, "keys");
     if (!node.is_master()) {
-        const Error error{ErrorKind::Refused, "", "not a master: ask a master"};
+        const Error error{ErrorKind::Refused, std::string(state::kMasterChanging),
+                          "not a master: ask a master"};
         co_await exchange.respond(error_response(error));
     } else if (caller.is_node && !(route->is_for_members && caller.may_write)) {
         // Whole directories, password keys and the authority's key are for people, whatever a

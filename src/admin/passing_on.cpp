@@ -73,23 +73,22 @@ private:
     bool left_ = false;
 };
 
-/// Whom the call is for; nothing when it is for this node.
-Result<std::optional<PeerAddress>> addressee(const NodeContext& node,
-                                             const net::HttpRequest& request) {
+/// Whom the call is for, in the order to try them; nobody when it is for this node.
+Result<std::vector<PeerAddress>> addressees(const NodeContext& node,
+                                            const net::HttpRequest& request) {
     std::vector<std::string> names;
     const auto route = find_route(request.method, request.path, names);
-    // One by one they are passed on with the master's place in mind: it may change meanwhile.
-    if (route && (*route)->runs_on == RunsOn::Master) return std::nullopt;
+    if (route && (*route)->runs_on == RunsOn::Master) return {};  // see run_call()
     if (is_stream(request)) {
-        if (node.is_master()) return std::nullopt;
-        const auto masters = node.peers->masters();
-        if (!masters.empty()) return masters.front();
+        if (node.is_master()) return {};
+        auto masters = node.peers->masters();
+        if (!masters.empty()) return masters;
         return fail(ErrorKind::Unavailable, "no master is known, nothing was changed");
     }
     const NodeName named(std::string(request.header(kNodeHeader)));
-    if (named.empty() || named == node.config.node.name) return std::nullopt;
+    if (named.empty() || named == node.config.node.name) return {};
     const auto peer = node.peers->find(named);
-    if (peer) return peer;
+    if (peer) return std::vector{*peer};
     const auto topology = node.topology->current();
     const cluster::Node* entry = topology->node(named.view());
     if (entry == nullptr) {
@@ -121,6 +120,32 @@ net::HttpCall call_to(const net::HttpRequest& request, const Caller& caller,
     return call;
 }
 
+/// Asks one after the other until one answers that it leads, or anything but that it does not.
+/// Blocks. What somebody else than the last says of that is not passed on.
+Result<net::HttpReply> ask_in_turn(const Peers& peers, const std::vector<PeerAddress>& all,
+                                   const net::HttpCall& call, const std::shared_ptr<BodyFile>& body,
+                                   const net::HttpClient::Sink& sink) {
+    Result<net::HttpReply> reply = fail(ErrorKind::Unavailable, "nobody was asked");
+    for (const PeerAddress& peer : all) {
+        if (body) {
+            if (auto rewound = body->rewind(); !rewound) return std::unexpected(rewound.error());
+        }
+        std::string refusal;
+        reply = peers.stream(peer, call, kBounds, [&](int status, std::string_view bytes) {
+            if (status < 400) return sink(status, bytes);
+            refusal.append(bytes.substr(0, kAhead - std::min(kAhead, refusal.size())));
+            return true;
+        });
+        if (!reply && reply.error().kind == ErrorKind::Unavailable) continue;
+        if (!reply) return reply;
+        reply->body = refusal;
+        if (is_not_leading(*reply) && &peer != &all.back()) continue;
+        if (reply->status >= 400) sink(reply->status, refusal);
+        return reply;
+    }
+    return reply;
+}
+
 // An exchange and the node outlive the handlers of the exchange.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
@@ -150,8 +175,8 @@ Task<void> deliver(NodeContext& node, net::HttpExchange& exchange, Passage& pass
 
 Task<bool> pass_on(NodeContext& node, net::HttpExchange& exchange, const Caller& caller) {
     if (!caller.member.empty()) co_return false;
-    const auto to = addressee(node, exchange.request());
-    if (to && !*to) co_return false;
+    const auto to = addressees(node, exchange.request());
+    if (to && to->empty()) co_return false;
     std::optional<Error> refusal;
     if (!to) refusal = to.error();
     if (!refusal && node.pools->passing.full()) {
@@ -173,9 +198,9 @@ Task<bool> pass_on(NodeContext& node, net::HttpExchange& exchange, const Caller&
     const std::unique_ptr<Passage, decltype(leave)> left(passage.get(), leave);
     const std::shared_ptr<BodyFile> kept = has_body ? std::move(*body) : nullptr;
     const net::HttpCall call = call_to(exchange.request(), caller, kept);
-    node.pools->passing.submit([&peers = *node.peers, to = **to, call, passage] {
+    node.pools->passing.submit([&peers = *node.peers, to = *to, call, kept, passage] {
         Passage::end(passage,
-                     peers.stream(to, call, kBounds, [&](int status, std::string_view bytes) {
+                     ask_in_turn(peers, to, call, kept, [&](int status, std::string_view bytes) {
                          return Passage::take(passage, status, bytes);
                      }));
     });

@@ -16,12 +16,6 @@ constexpr std::size_t kLongestRefusal = 1'000;
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
 
-bool is_not_leading(const net::HttpReply& reply) {
-    if (reply.status < 400) return false;
-    const auto body = state::parse_json(reply.body);
-    return body.is_object() && body.contains("not_leading") && body["not_leading"] == true;
-}
-
 /// Masters that the node file names by address only must have the key of one that is known.
 std::string pins_of(const std::vector<PeerAddress>& peers) {
     std::string pins;
@@ -30,6 +24,12 @@ std::string pins_of(const std::vector<PeerAddress>& peers) {
 }
 
 }  // namespace
+
+bool is_not_leading(const net::HttpReply& reply) {
+    if (reply.status < 400) return false;
+    const auto body = state::parse_json(reply.body);
+    return body.is_object() && body.contains("not_leading") && body["not_leading"] == true;
+}
 
 std::vector<PeerAddress> Peers::others() const {
     std::vector<PeerAddress> found;

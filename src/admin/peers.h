@@ -22,6 +22,9 @@ struct CallBounds {
     std::size_t reply_bytes = std::size_t{1} << 20;
 };
 
+/// Whether a node answers that it does not lead, or is between two masters: nothing was changed.
+bool is_not_leading(const net::HttpReply& reply);
+
 /// Told on the follower's thread what a master says of this node: it is a member, or was revoked.
 using Membership = std::function<void(bool member)>;
 

@@ -52,7 +52,9 @@ class Node:
 
     def write_file(self, roles, extra=""):
         if {"backend", "symmetric"} & set(roles):
-            extra += '\n[backend]\nmail_out_listen = ""\n'
+            run = self.folder / "run"
+            run.mkdir(exist_ok=True)
+            extra += f'\n[backend]\nmail_out_listen = ""\nbase_dir = "{run}"\n'
         self.file.write_text(f"""
 [node]
 name = "{self.name}"

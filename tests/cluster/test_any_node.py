@@ -143,6 +143,24 @@ class LargeBodies(AnyNode):
         self.assertIn("admin:root by node:fe1", [one["who"] for one in self.done("account password")])
 
 
+class AfterAChangeOfMaster(AnyNode):
+    def test_an_import_finds_who_leads(self):
+        second = self.lab.member(self.master, "m2", ["master"], "master")
+        # The file of a node that joined by it names the first master for ever.
+        self.back_end.stop()
+        self.back_end.file.write_text(self.back_end.file.read_text().replace(
+            "[cluster]", f'[cluster]\nmasters = ["{self.master.cluster}", "{second.cluster}"]'))
+        self.back_end.start()
+        self.master.do("cluster", "promote", "m2", "--yes")
+        path = self.lab.folder / "after.csv"
+        path.write_text("address,home\nafter@domain1.dom,sv1\n")
+        self.assertEqual(self.back_end.ask("account", "import", str(path))["created"], 1)
+        self.master.stop()
+        path.write_text("address,home\nafter2@domain1.dom,sv1\n")
+        self.assertEqual(self.back_end.ask("account", "import", str(path))["created"], 1)
+        wait_for(lambda: self.front_end.knows("after2@domain1.dom"))
+
+
 class WithoutMaster(AnyNode):
     def test_what_needs_the_master_says_so_and_changes_nothing_and_the_rest_works(self):
         self.master.stop()

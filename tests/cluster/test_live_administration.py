@@ -127,7 +127,8 @@ class Watching(unittest.TestCase):
             servers = json.loads(demo.cli("status", "--json"))["servers"]
             return all(row["observed"].get("lmtp") == "up" for row in servers) and servers
         self.assertEqual(len(wait_for(healthy, "LMTP to be seen up")), 3)
-        head, *rows = demo.cli("status").split("\n\n")[1].splitlines()
+        head, *rows = next(table for table in demo.cli("status").split("\n\n")
+                           if table.startswith("SERVER ")).splitlines()
         column = head.index("LMTP")
         self.assertEqual({row[column:].split()[0] for row in rows}, {"up"})
 
