@@ -151,7 +151,7 @@ class AfterAChangeOfMaster(AnyNode):
         self.back_end.file.write_text(self.back_end.file.read_text().replace(
             "[cluster]", f'[cluster]\nmasters = ["{self.master.cluster}", "{second.cluster}"]'))
         self.back_end.start()
-        self.master.do("cluster", "promote", "m2", "--yes")
+        wait_for(lambda: self.master.cli("cluster", "promote", "m2", "--yes")[0] == 0)
         path = self.lab.folder / "after.csv"
         path.write_text("address,home\nafter@domain1.dom,sv1\n")
         self.assertEqual(self.back_end.ask("account", "import", str(path))["created"], 1)
