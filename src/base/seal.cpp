@@ -4,6 +4,8 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
+#include "base/password.h"
+
 namespace muster {
 namespace {
 
@@ -132,6 +134,21 @@ std::string seal(std::string_view plain, const SealSecret& secret) {
     return *collect<Sealer>(plain, secret);
 }
 
+std::string seal_alike(std::string_view plain, const SealSecret& key) {
+    MUSTER_CHECK(key.kind == SealSecret::Kind::Key);
+    std::string out;
+    const std::string salt = hmac_sha256(key.bytes, plain).substr(0, kSaltBytes);
+    Sealer sealer(
+        key,
+        [&out](std::string_view piece) -> Result<> {
+            out += piece;
+            return {};
+        },
+        salt);
+    MUSTER_CHECK(sealer.write(plain) && sealer.finish());
+    return out;
+}
+
 Result<std::string> unseal(std::string_view sealed, const SealSecret& secret) {
     return collect<Unsealer>(sealed, secret);
 }
@@ -155,8 +172,12 @@ struct Sealer::Impl {
     }
 };
 
-Sealer::Sealer(const SealSecret& secret, Sink sink) : impl_(std::make_unique<Impl>()) {
-    const std::string salt = random_bytes(kSaltBytes);
+Sealer::Sealer(const SealSecret& secret, Sink sink)
+    : Sealer(secret, std::move(sink), random_bytes(kSaltBytes)) {}
+
+Sealer::Sealer(const SealSecret& secret, Sink sink, const std::string& salt)
+    : impl_(std::make_unique<Impl>()) {
+    MUSTER_CHECK(salt.size() == kSaltBytes);
     impl_->sink = std::move(sink);
     impl_->key = key_for(secret, salt);
     impl_->head =

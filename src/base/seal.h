@@ -34,6 +34,9 @@ bool equal_in_constant_time(std::string_view left, std::string_view right);
 std::string sha256(std::string_view text);
 
 std::string seal(std::string_view plain, const SealSecret& secret);
+/// The same bytes for the same text under the same key each time, so that those who cannot open it
+/// see whether it changed. Keys only.
+std::string seal_alike(std::string_view plain, const SealSecret& key);
 /// Refused: wrong secret or changed bytes (which of them cannot be told). Corrupt: not a seal.
 Result<std::string> unseal(std::string_view sealed, const SealSecret& secret);
 
@@ -43,6 +46,8 @@ class Sealer {
 public:
     using Sink = std::function<Result<>(std::string_view)>;
     Sealer(const SealSecret& secret, Sink sink);
+    /// `salt` must be another one for every text under that secret.
+    Sealer(const SealSecret& secret, Sink sink, const std::string& salt);
     ~Sealer();
     Result<> write(std::string_view plain);
     Result<> finish();

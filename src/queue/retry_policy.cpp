@@ -37,9 +37,9 @@ Time destination_until(const RetrySettings& settings, Time now, std::uint32_t fa
 
 bool expired(Time expires, Time now) { return expires <= now; }
 
-bool delay_notice_due(const RetrySettings& settings, Time arrived, bool sent, Time now) {
-    return !sent && settings.delay_notice_after > milliseconds(0) &&
-           arrived + settings.delay_notice_after <= now;
+Time notice_time(const RetrySettings& settings, Time arrived) {
+    if (settings.delay_notice_after <= milliseconds(0)) return Time::max();
+    return arrived + settings.delay_notice_after;
 }
 
 }  // namespace muster::queue

@@ -36,7 +36,7 @@ struct RetrySettings {
 [[nodiscard]] Time destination_until(const RetrySettings& settings, Time now,
                                      std::uint32_t failures, double random);
 [[nodiscard]] bool expired(Time expires, Time now);
-[[nodiscard]] bool delay_notice_due(const RetrySettings& settings, Time arrived, bool sent,
-                                    Time now);
+/// When the sender of what arrived then is to hear of a delay; Time::max(): never.
+[[nodiscard]] Time notice_time(const RetrySettings& settings, Time arrived);
 
 }  // namespace muster::queue

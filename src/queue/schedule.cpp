@@ -1,5 +1,7 @@
 #include "queue/schedule.h"
 
+#include <algorithm>
+#include <array>
 #include <mutex>
 #include <random>
 
@@ -44,6 +46,19 @@ private:
     std::mutex mutex_;
     std::function<void()> listener_;
 };
+
+/// The next try of a message: of its groups that were tried, the one that wants it first.
+Time soonest_try(const RetrySettings& settings, std::span<const GroupResult> groups, Time now,
+                 std::uint32_t tries, double random) {
+    std::optional<Time> soonest;
+    for (const GroupResult& group : groups) {
+        const std::array one{group};
+        if (!counts_as_try(one)) continue;
+        const Time next = next_try(group.retry ? *group.retry : settings, now, tries, random);
+        soonest = std::min(next, soonest.value_or(next));
+    }
+    return soonest ? *soonest : next_try(settings, now, tries, random);
+}
 
 }  // namespace
 
@@ -145,8 +160,7 @@ std::vector<QueueId> Schedule::due(Time now, std::size_t limit) {
     while (ids.size() < limit && passed_over < kMostPassedOver && !index.heap().empty() &&
            index.heap().top()->when <= now) {
         IndexedMessage& message = *index.heap().top();
-        const bool notice = !message.delay_given &&
-                            delay_notice_due(settings_, message.arrived, message.delay_notice, now);
+        const bool notice = !message.delay_given && !message.delay_notice && message.notice <= now;
         Destination* const resting = index.resting(message, now);
         if (resting != nullptr && !notice && !expired(message.expires, now)) {
             index.park(message, *resting, now);
@@ -187,7 +201,7 @@ void Schedule::settle(const QueueId& id, std::span<const GroupResult> groups, Ti
         Destination* const wait_for = state_->parking_place(groups, destinations, now);
         index.set_destinations(*message, std::move(destinations));
         Time next = now;
-        if (counted) next = next_try(settings_, now, ++message->tries, state_->chance());
+        if (counted) next = soonest_try(settings_, groups, now, ++message->tries, state_->chance());
         const bool flush = std::exchange(message->flush, false);
         if (flush || wait_for == nullptr) {
             index.wait_until(*message, flush ? now : next);
@@ -196,6 +210,16 @@ void Schedule::settle(const QueueId& id, std::span<const GroupResult> groups, Ti
         }
         return 0;
     });
+}
+
+void Schedule::set_deadlines(const QueueId& id, Time expires, Time notice) {
+    const std::scoped_lock lock(state_->mutex);
+    IndexedMessage* const message = state_->index.find(id);
+    if (message == nullptr || message->state != MessageState::Taken) return;
+    // What it was given for has been seen to; another time is another matter.
+    if (message->notice != notice) message->delay_given = false;
+    message->expires = expires;
+    message->notice = notice;
 }
 
 void Schedule::put_back(const QueueId& id, Time when) {
@@ -228,15 +252,28 @@ void Schedule::reached(std::string_view destination, Time) {
     });
 }
 
-void Schedule::unreachable(std::string_view destination, std::string_view reason, Time now) {
+void Schedule::unreachable(std::string_view destination, std::string_view reason, Time now,
+                           const RetrySettings* retry) {
+    const RetrySettings& settings = retry != nullptr ? *retry : settings_;
     state_->with([&](ScheduleIndex& index) {
         Destination& found = index.destination(destination);
         if (found.until > now) return 0;
         ++found.failures;
-        found.until = destination_until(settings_, now, found.failures, state_->chance());
+        found.until = destination_until(settings, now, found.failures, state_->chance());
         found.reason = reason;
         index.forget_unused(now);
         if (found.parked > 0) index.set_probe(found, found.until);
+        return 0;
+    });
+}
+
+void Schedule::rest(std::string_view destination, std::string_view reason, Time until) {
+    state_->with([&](ScheduleIndex& index) {
+        Destination& found = index.destination(destination);
+        if (found.until >= until) return 0;
+        found.until = until;
+        found.reason = reason;
+        if (found.parked > 0) index.set_probe(found, until);
         return 0;
     });
 }

@@ -26,6 +26,8 @@ struct GroupResult {
         Busy,         ///< not tried: it has as many as it may have; release_parked() tells of room
     };
     Kind kind = Kind::Deferred;
+    /// The destination's own times; null: the schedule's.
+    std::shared_ptr<const RetrySettings> retry{};
 };
 
 /// Whether the message's own back-off grows.
@@ -72,6 +74,9 @@ public:
     /// try of the message; when all were Held or Busy none is counted. It is parked unless a group
     /// was Deferred. No groups: it is due again after the back-off.
     void settle(const QueueId& id, std::span<const GroupResult> groups, Time now);
+    /// When the message is to be looked at for its age: given up, or its sender told of the delay
+    /// (Time::max(): never). Holds until it is loaded anew; the taker says it before settle().
+    void set_deadlines(const QueueId& id, Time expires, Time notice);
     /// The taker cannot serve it now for a reason of its own (draining, too many at once): due
     /// again at `when`.
     void put_back(const QueueId& id, Time when);
@@ -84,7 +89,11 @@ public:
     /// A connection was made: the destination's messages may go, at once.
     void reached(std::string_view destination, Time now);
     /// A connection failed: back-off. Several failures within one back-off count once.
-    void unreachable(std::string_view destination, std::string_view reason, Time now);
+    /// `retry` as GroupResult::retry.
+    void unreachable(std::string_view destination, std::string_view reason, Time now,
+                     const RetrySettings* retry = nullptr);
+    /// The destination is left alone until then, though it can be reached: it may have no more now.
+    void rest(std::string_view destination, std::string_view reason, Time until);
     /// Up to `count` of the messages that were Busy there are due now: it has room again. Returns
     /// how many.
     std::size_t release_parked(std::string_view destination, std::size_t count, Time now);

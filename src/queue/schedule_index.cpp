@@ -105,6 +105,7 @@ bool ScheduleIndex::add(const Summary& summary) {
     message.next_try = summary.next_try;
     message.arrived = summary.arrived;
     message.expires = summary.expires;
+    message.notice = notice_time(settings_, summary.arrived);
     message.size = summary.size;
     message.tries = summary.tries;
     message.recipients = static_cast<std::uint32_t>(summary.addresses.size());
@@ -137,9 +138,8 @@ void ScheduleIndex::set_state(IndexedMessage& message, MessageState state) {
 
 Time ScheduleIndex::key_for(const IndexedMessage& message, Time time) const {
     time = std::min(time, message.expires);
-    const bool notice = !message.delay_notice && !message.delay_given &&
-                        settings_.delay_notice_after > milliseconds(0);
-    return notice ? std::min(time, message.arrived + settings_.delay_notice_after) : time;
+    const bool notice = !message.delay_notice && !message.delay_given;
+    return notice ? std::min(time, message.notice) : time;
 }
 
 void ScheduleIndex::wait_until(IndexedMessage& message, Time time, bool exactly) {

@@ -25,6 +25,7 @@ struct IndexedMessage {
     Time next_try{};
     Time arrived{};
     Time expires{};
+    Time notice{};  ///< when the sender is to hear of a delay; max: never
     std::uint64_t size = 0;
     std::unique_ptr<char[]> texts;  ///< sender and addresses, each ended by a NUL
     std::vector<Destination*> destinations;

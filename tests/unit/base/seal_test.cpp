@@ -17,6 +17,16 @@ TEST(Seal, ComesBackWithTheSameSecret) {
     }
 }
 
+TEST(Seal, AlikeIsTheSameForTheSameTextAndKeyAlone) {
+    const SealSecret other = SealSecret::key(std::string(kSealKeyBytes, 'o'));
+    const std::string sealed = seal_alike("secret", kKey);
+    EXPECT_EQ(seal_alike("secret", kKey), sealed);
+    EXPECT_NE(seal_alike("secreu", kKey), sealed);
+    EXPECT_NE(seal_alike("secret", other), sealed);
+    EXPECT_EQ(unseal(sealed, kKey).value_or(""), "secret");
+    EXPECT_FALSE(unseal(sealed, other));
+}
+
 TEST(Seal, OpensWithItsPassphraseOnly) {
     const std::string sealed = seal("secret", SealSecret::passphrase("correct horse"));
     EXPECT_EQ(unseal(sealed, SealSecret::passphrase("correct horse")).value_or(""), "secret");

@@ -72,11 +72,65 @@ TEST(RetryPolicy, Delays) {
     EXPECT_LT(next_try(varied, kStart, 1, 0.999), kStart + 66s);
     EXPECT_TRUE(expired(kStart, kStart));
     EXPECT_FALSE(expired(kStart, kStart - 1ms));
-    EXPECT_FALSE(delay_notice_due(settings, kStart, false, kStart + 4h - 1ms));
-    EXPECT_TRUE(delay_notice_due(settings, kStart, false, kStart + 4h));
-    EXPECT_FALSE(delay_notice_due(settings, kStart, true, kStart + 5h));
+    EXPECT_EQ(notice_time(settings, kStart), kStart + 4h);
     varied.delay_notice_after = 0ms;
-    EXPECT_FALSE(delay_notice_due(varied, kStart, false, kStart + 100h));
+    EXPECT_EQ(notice_time(varied, kStart), Time::max());
+}
+
+TEST_F(ScheduleTest, ADestinationsOwnTimesHoldForItsMail) {
+    auto own = std::make_shared<RetrySettings>(steady());
+    own->delays = {5s, 10s};
+    own->destination_first = 5s;
+    const QueueId id = add();
+    ASSERT_EQ(due(kStart).size(), 1U);
+    const std::vector<GroupResult> both{{"host:a", Group::Deferred},
+                                        {"host:b/b.dom", Group::Deferred, own}};
+    schedule_.settle(id, both, kStart);
+    EXPECT_EQ(schedule_.find(id)->next_try, kStart + 5s);  // the soonest
+    ASSERT_EQ(due(kStart + 5s).size(), 1U);
+    schedule_.unreachable("host:b/b.dom", "gone", kStart + 5s, own.get());
+    EXPECT_EQ(schedule_.held_until("host:b/b.dom", kStart + 6s), kStart + 10s);
+    const std::vector<GroupResult> rests{{"host:b/b.dom", Group::Unreachable, own}};
+    schedule_.settle(id, rests, kStart + 5s);
+    EXPECT_EQ(state(id), MessageState::Parked);
+    EXPECT_TRUE(due(kStart + 9s).empty());
+    EXPECT_EQ(due(kStart + 10s).size(), 1U);
+}
+
+TEST_F(ScheduleTest, OtherDeadlinesHoldFromTheTryOn) {
+    const QueueId id = add();
+    ASSERT_EQ(due(kStart).size(), 1U);
+    schedule_.set_deadlines(id, kStart + 40s, Time::max());
+    settle(id, Group::Deferred, kStart);
+    EXPECT_EQ(schedule_.find(id)->expires, kStart + 40s);
+    EXPECT_TRUE(due(kStart + 39s).empty());
+    ASSERT_EQ(due(kStart + 40s).size(), 1U);
+    schedule_.set_deadlines(id, kStart + 2000h, kStart + 50s);  // changed meanwhile
+    settle(id, Group::Deferred, kStart + 40s);
+    ASSERT_EQ(due(kStart + 50s).size(), 1U);
+    settle(id, Group::Deferred, kStart + 50s);
+    EXPECT_EQ(schedule_.find(id)->next_try, kStart + 50s + 15min);
+}
+
+TEST_F(ScheduleTest, ADestinationThatRestsGetsWhatWaitsBitByBit) {
+    std::vector<QueueId> ids;
+    for (int i = 0; i < 3; ++i) ids.push_back(add());
+    ASSERT_EQ(due(kStart).size(), 3U);
+    schedule_.rest("mx:d", "enough", kStart + 1s);
+    for (const QueueId& id : ids) settle(id, Group::Held, kStart);
+    EXPECT_EQ(schedule_.find(ids[0])->tries, 0U);
+    EXPECT_TRUE(due(kStart + 900ms).empty());
+    Time now = kStart + 1s;
+    while (!ids.empty()) {  // one a second
+        const auto given = due(now);
+        ASSERT_FALSE(given.empty());
+        schedule_.erase(given.front());
+        std::erase(ids, given.front());
+        schedule_.rest("mx:d", "enough", now + 1s);
+        for (std::size_t i = 1; i < given.size(); ++i) settle(given[i], Group::Held, now);
+        EXPECT_TRUE(due(now + 900ms).empty());
+        now += 1s;
+    }
 }
 
 TEST_F(ScheduleTest, OldestFirstAndEachToOneTaker) {
@@ -184,7 +238,7 @@ TEST_F(ScheduleTest, ExpiredAndDelayedMessagesAreGivenWhereverTheyWait) {
         schedule_.unreachable("mx:d", "refused", time);
         for (const QueueId& each : due(time)) {
             const auto found = schedule_.find(each);
-            if (delay_notice_due(schedule_.settings(), found->arrived, found->delay_notice, time)) {
+            if (!found->delay_notice && notice_time(schedule_.settings(), found->arrived) <= time) {
                 EXPECT_FALSE(told);
                 EXPECT_EQ(time, kStart + 4h);
                 told = true;
