@@ -17,6 +17,10 @@ std::string sealed_password(std::string_view password, const SealSecret& secret)
     return std::string(kMark) + base64_encode(seal(password, secret));
 }
 
+std::string sealed_alike(std::string_view password, const SealSecret& key) {
+    return std::string(kMark) + base64_encode(seal_alike(password, key));
+}
+
 Result<std::string> opened_password(std::string_view stored, const SealSecret& secret) {
     if (!is_sealed(stored)) return std::string(stored);
     if (secret.bytes.size() != kSealKeyBytes) {

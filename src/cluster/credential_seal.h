@@ -11,6 +11,8 @@ namespace muster::cluster {
 
 /// `{SEALED}` and the seal in base64. One that is sealed already stays as it is.
 std::string sealed_password(std::string_view password, const SealSecret& secret);
+/// The same text each time (seal_alike).
+std::string sealed_alike(std::string_view password, const SealSecret& key);
 [[nodiscard]] bool is_sealed(std::string_view password);
 
 /// A password from before they were sealed is returned as it is. Errors: Refused (made under

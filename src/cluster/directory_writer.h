@@ -82,6 +82,8 @@ public:
     Result<> put(const Setting& setting, Expected expected = {});
     Result<> put(const Certificate& certificate, Expected expected = {});
     Result<> put(const Credential& credential, Expected expected = {});
+    /// NotFound, Refused: its domain is not there, not remote, or has no route.
+    Result<> put(const DeliveryCredential& credential, Expected expected = {});
     Result<> put(const Administrator& administrator, Expected expected = {});
 
     Result<std::optional<Domain>> domain(const DomainName& name);

@@ -88,6 +88,79 @@ void read_mail(FieldReader& fields, Domain& domain) {
     }
 }
 
+constexpr std::uint32_t kWeek = 7 * 86'400;
+constexpr std::uint32_t kYear = 365 * 86'400;
+constexpr std::uint32_t kMostConnections = 1'000;
+constexpr std::uint32_t kMostMessages = 1'000'000;
+constexpr std::size_t kMostFilters = 64;
+
+std::optional<std::uint32_t> take_seconds(FieldReader& fields, std::string_view field,
+                                          std::uint32_t least, std::uint32_t most) {
+    constexpr std::uint64_t kAbsent = ~std::uint64_t{0};
+    const std::uint64_t given = fields.number(field, kAbsent, most);
+    if (given == kAbsent) return std::nullopt;
+    if (given < least) fields.reject(field, "must be seconds, at least " + std::to_string(least));
+    return static_cast<std::uint32_t>(given);
+}
+
+void read_retry(FieldReader& fields, RetryOptions& retry) {
+    auto inner = fields.object("retry");
+    if (!inner) return;
+    retry.first = take_seconds(*inner, "first", 1, kWeek);
+    retry.longest = take_seconds(*inner, "longest", 1, kWeek);
+    retry.expire_after = take_seconds(*inner, "expire_after", 1, kYear);
+    retry.delay_report_after = take_seconds(*inner, "delay_report_after", 0, kYear);
+    if (retry.first && retry.longest && *retry.first > *retry.longest) {
+        inner->reject("first", "must not be more than longest");
+    }
+    retry.unknown = inner->unknown();
+    fields.adopt(*inner);
+}
+
+void read_limits(FieldReader& fields, DeliveryLimits& limits) {
+    auto inner = fields.object("limits");
+    if (!inner) return;
+    limits.connections =
+        static_cast<std::uint32_t>(inner->number("connections", 0, kMostConnections));
+    limits.messages = static_cast<std::uint32_t>(inner->number("messages", 0, kMostMessages));
+    limits.unknown = inner->unknown();
+    fields.adopt(*inner);
+}
+
+/// What holds for the mail that goes to a remote domain.
+void read_delivery(FieldReader& fields, Domain& domain) {
+    read_retry(fields, domain.retry);
+    read_limits(fields, domain.limits);
+    constexpr std::uint64_t kLargest = std::uint64_t{1} << 40;
+    domain.message_bytes = fields.number("message_bytes", 0, kLargest);
+    domain.filters = fields.list("filters", 63);
+    if (domain.filters.size() > kMostFilters) fields.reject("filters", "holds too many");
+    for (const std::string& filter : domain.filters) check_name(fields, "filters", filter);
+    const bool has_some = domain.retry != RetryOptions{} || domain.limits != DeliveryLimits{} ||
+                          domain.message_bytes != 0 || !domain.filters.empty();
+    if (has_some && domain.kind != DomainKind::Remote) {
+        fields.reject("retry", "and limits, message_bytes, filters are for domains of kind remote");
+    }
+}
+
+void write_delivery(nlohmann::json& object, const Domain& domain) {
+    nlohmann::json retry = start_object(domain.retry.unknown);
+    const auto put_seconds = [&retry](const char* field, std::optional<std::uint32_t> seconds) {
+        if (seconds) retry[field] = *seconds;
+    };
+    put_seconds("first", domain.retry.first);
+    put_seconds("longest", domain.retry.longest);
+    put_seconds("expire_after", domain.retry.expire_after);
+    put_seconds("delay_report_after", domain.retry.delay_report_after);
+    if (!retry.empty()) object["retry"] = std::move(retry);
+    nlohmann::json limits = start_object(domain.limits.unknown);
+    put_number(limits, "connections", domain.limits.connections, 0);
+    put_number(limits, "messages", domain.limits.messages, 0);
+    if (!limits.empty()) object["limits"] = std::move(limits);
+    put_number(object, "message_bytes", domain.message_bytes, 0);
+    put_list(object, "filters", domain.filters);
+}
+
 /// How mail to a remote domain, or of one of ours, goes out.
 void read_outgoing(FieldReader& fields, Domain& domain) {
     using enum OutgoingTls;
@@ -237,6 +310,7 @@ Result<Domain> decode_domain(std::string_view name, std::string_view json) {
     read_case(fields, domain);
     read_mail(fields, domain);
     read_outgoing(fields, domain);
+    read_delivery(fields, domain);
     if ((domain.kind == DomainKind::Local) == domain.node.empty()) {
         fields.reject("node", "is required for local domains, and for them only");
     }
@@ -264,6 +338,7 @@ std::string encode(const Domain& domain) {
     }
     put_list(object, "route", texts(domain.route, [](auto& h) { return h.text(); }));
     if (domain.tls != OutgoingTls::Automatic) object["tls"] = name(domain.tls);
+    write_delivery(object, domain);
     put_list(object, "source", texts(domain.source, [](auto& a) { return a.text(); }));
     put_text(object, "helo", domain.helo);
     return to_text(object);

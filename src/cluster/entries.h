@@ -106,6 +106,27 @@ struct Server {
     friend bool operator==(const Server&, const Server&) = default;
 };
 
+/// When mail for a remote domain is tried again and given up, in seconds; what is not given is as
+/// the node's file says (mail.retry_first …).
+struct RetryOptions {
+    std::optional<std::uint32_t> first{};
+    std::optional<std::uint32_t> longest{};
+    std::optional<std::uint32_t> expire_after{};
+    std::optional<std::uint32_t> delay_report_after{};  ///< 0: never
+    UnknownFields unknown{};
+
+    friend bool operator==(const RetryOptions&, const RetryOptions&) = default;
+};
+
+/// How much mail a node sends to a remote domain; 0: no limit but the node's own.
+struct DeliveryLimits {
+    std::uint32_t connections = 0;  ///< at a time, to all its hosts together
+    std::uint32_t messages = 0;     ///< a minute
+    UnknownFields unknown{};
+
+    friend bool operator==(const DeliveryLimits&, const DeliveryLimits&) = default;
+};
+
 struct Domain {
     DomainName name;
     DomainKind kind = DomainKind::Shared;
@@ -120,6 +141,10 @@ struct Domain {
     std::string detail = "+";     ///< begins the detail of a sub-address (RFC 5233); empty: none
     std::vector<MailHost> route;  ///< of a remote domain, in order; empty: its MX
     OutgoingTls tls = OutgoingTls::Automatic;  ///< towards a remote domain
+    RetryOptions retry;                        ///< of a remote domain, as what follows
+    DeliveryLimits limits;
+    std::uint64_t message_bytes = 0;   ///< largest message taken for it; 0: no limit of its own
+    std::vector<std::string> filters;  ///< names, in order; kept for filters that are to come
     /// With which its accounts' mail goes to the world, where a node has such an address; else, and
     /// when empty, as the node's file says.
     std::vector<IpAddress> source;
@@ -162,6 +187,7 @@ struct Node {
     std::vector<std::string> smtp;  ///< "HOST:PORT" of its SMTP listeners, as it said itself
     AdminState admin = AdminState::Up;
     bool revoked = false;
+    bool credentials = false;  ///< of a mirror: it gets those for delivery (DeliveryCredential)
     UnknownFields unknown;
 
     friend bool operator==(const Node&, const Node&) = default;
@@ -185,6 +211,17 @@ struct Credential {
     UnknownFields unknown;
 
     friend bool operator==(const Credential&, const Credential&) = default;
+};
+
+/// `delivery/DOMAIN`: the login at the hosts of a remote domain's route.
+struct DeliveryCredential {
+    DomainName domain;
+    std::string user;
+    std::string password;  ///< sealed
+    UnknownFields unknown;
+    std::size_t directory = 0;  ///< as Domain::directory: whose seal it is; not stored
+
+    friend bool operator==(const DeliveryCredential&, const DeliveryCredential&) = default;
 };
 
 /// A cluster-wide setting; `value` is JSON text of any type.

@@ -67,6 +67,7 @@ constexpr std::array kRules{
     Rule{kSettingPrefix, is_plain, decodes<decode_setting>},
     Rule{kCertificatePrefix, is_plain, decodes<decode_certificate>},
     Rule{kCredentialPrefix, is_plain, decodes<decode_credential>},
+    Rule{kDeliveryPrefix, is_domain, decodes<decode_delivery_credential>},
     Rule{kSecretPrefix, is_plain, decodes<decode_shared_secret>},
     Rule{kDkimPrefix, is_dkim_name, decodes<decode_dkim_key>},
     Rule{kPasswordPrefix, is_id, decodes<decode_password_keys>},

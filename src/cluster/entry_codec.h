@@ -22,6 +22,8 @@ Result<Alias> decode_alias(std::string_view address, std::string_view json);
 Result<Node> decode_node(std::string_view name, std::string_view json);
 Result<Certificate> decode_certificate(std::string_view name, std::string_view json);
 Result<Credential> decode_credential(std::string_view server, std::string_view json);
+Result<DeliveryCredential> decode_delivery_credential(std::string_view domain,
+                                                      std::string_view json);
 Result<Setting> decode_setting(std::string_view name, std::string_view json);
 Result<PasswordKeys> decode_password_keys(std::string_view id, std::string_view json);
 Result<Administrator> decode_administrator(std::string_view name, std::string_view json);
@@ -35,6 +37,7 @@ std::string encode(const Alias& alias);
 std::string encode(const Node& node);
 std::string encode(const Certificate& certificate);
 std::string encode(const Credential& credential);
+std::string encode(const DeliveryCredential& credential);
 std::string encode(const Setting& setting);
 std::string encode(const PasswordKeys& keys);
 std::string encode(const Administrator& administrator);

@@ -16,7 +16,7 @@ std::string join(std::string_view prefix, std::string_view name) {
 constexpr std::array kPrefixes{
     kDomainPrefix,  kServerPrefix,      kAccountPrefix,    kAliasPrefix,    kNodePrefix,
     kSettingPrefix, kCertificatePrefix, kCredentialPrefix, kPasswordPrefix, kSharedAclPrefix,
-    kAdminPrefix,   kSecretPrefix,      kDkimPrefix};
+    kAdminPrefix,   kSecretPrefix,      kDkimPrefix,       kDeliveryPrefix};
 
 }  // namespace
 
@@ -32,6 +32,7 @@ std::string certificate_key(std::string_view name) { return join(kCertificatePre
 std::string credential_key(const ServerName& server) {
     return join(kCredentialPrefix, server.text);
 }
+std::string delivery_key(const DomainName& domain) { return join(kDeliveryPrefix, domain.text); }
 std::string password_key(const AccountId& id) { return join(kPasswordPrefix, id.text); }
 std::string shared_acl_key(std::string_view to, std::string_view from) {
     return join(join(kSharedAclPrefix, to) + '/', from);

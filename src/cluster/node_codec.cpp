@@ -22,9 +22,9 @@ Result<Node> decode_node(std::string_view name, std::string_view json) {
     FieldReader fields(std::move(*object));
     Node node;
     node.name = NodeName(name);
-    node.scope = fields.choice("scope", NodeScope::Frontend,
-                               {NodeScope::Mirror, NodeScope::Relay, NodeScope::Frontend,
-                                NodeScope::Backend});
+    node.scope = fields.choice(
+        "scope", NodeScope::Frontend,
+        {NodeScope::Mirror, NodeScope::Relay, NodeScope::Frontend, NodeScope::Backend});
     node.master = fields.flag("master", false);
     node.eligible = fields.flag("eligible", false);
     node.cluster = fields.text("cluster", kMaxDomain + 8);
@@ -39,6 +39,10 @@ Result<Node> decode_node(std::string_view name, std::string_view json) {
     node.admin = fields.choice("admin", AdminState::Up,
                                {AdminState::Up, AdminState::Drain, AdminState::Down});
     node.revoked = fields.flag("revoked", false);
+    node.credentials = fields.flag("credentials", false);
+    if (node.credentials && node.scope != NodeScope::Mirror) {
+        fields.reject("credentials", "is for followers of scope mirror");
+    }
     node.unknown = fields.unknown();
     if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
     return node;
@@ -54,6 +58,7 @@ std::string encode(const Node& node) {
     put_list(object, "smtp", node.smtp);
     if (node.admin != AdminState::Up) object["admin"] = name(node.admin);
     if (node.revoked) object["revoked"] = true;
+    if (node.credentials) object["credentials"] = true;
     return to_text(object);
 }
 
@@ -104,6 +109,28 @@ Result<Credential> decode_credential(std::string_view server, std::string_view j
 }
 
 std::string encode(const Credential& credential) {
+    nlohmann::json object = start_object(credential.unknown);
+    object["user"] = credential.user;
+    object["password"] = credential.password;
+    return to_text(object);
+}
+
+Result<DeliveryCredential> decode_delivery_credential(std::string_view domain,
+                                                      std::string_view json) {
+    auto object = parse_object(json);
+    if (!object) return std::unexpected(object.error());
+    FieldReader fields(std::move(*object));
+    DeliveryCredential credential;
+    credential.domain = DomainName(domain);
+    credential.user = fields.text("user", kMaxAddress);
+    fields.require("user", !credential.user.empty());
+    credential.password = fields.text("password", 8192);
+    credential.unknown = fields.unknown();
+    if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
+    return credential;
+}
+
+std::string encode(const DeliveryCredential& credential) {
     nlohmann::json object = start_object(credential.unknown);
     object["user"] = credential.user;
     object["password"] = credential.password;

@@ -130,6 +130,26 @@ Result<> DirectoryWriter::put(const Credential& credential, Expected expected) {
     return put_object(key, encode(*whole), expected);
 }
 
+Result<> DirectoryWriter::put(const DeliveryCredential& credential, Expected expected) {
+    const auto entry = store_.get(domain_key(credential.domain));
+    if (!entry) return std::unexpected(entry.error());
+    if (!*entry) return fail(ErrorKind::NotFound, "no domain " + credential.domain.text);
+    const auto domain = decode_domain(credential.domain.text, (*entry)->value);
+    if (!domain) return std::unexpected(domain.error());
+    if (domain->kind != DomainKind::Remote || domain->route.empty()) {
+        return fail(ErrorKind::Refused, credential.domain.text +
+                                            " is no remote domain with a route: a login is for the "
+                                            "hosts of a route alone");
+    }
+    state::Transaction transaction;
+    transaction.expect((*entry)->key, (*entry)->revision);
+    const std::string key = delivery_key(credential.domain);
+    const auto whole = with_unknown_fields<decode_delivery_credential>(
+        store_, key, credential.domain.text, credential);
+    if (!whole) return std::unexpected(whole.error());
+    return put_object(key, encode(*whole), expected, std::move(transaction));
+}
+
 Result<> DirectoryWriter::put(const Administrator& administrator, Expected expected) {
     const std::string key = admin_key(administrator.name);
     const auto whole =
@@ -200,10 +220,15 @@ Result<> DirectoryWriter::delete_unused(const std::string& key,
 
 Result<> DirectoryWriter::delete_domain(const DomainName& name) {
     const std::string suffix = "@" + name.text;
-    static constexpr std::array kUsers{kAccountPrefix, kAliasPrefix};
+    static constexpr std::array kUsers{kAccountPrefix, kAliasPrefix, kDeliveryPrefix};
     return delete_unused(domain_key(name), kUsers, [&](const state::Entry& entry) -> Result<> {
         const auto [prefix, address] = split_key(entry.key);
         if (std::ranges::find(kUsers, prefix) == kUsers.end()) return {};
+        if (entry.key == delivery_key(name)) {
+            return fail(ErrorKind::Refused,
+                        "the domain still has a credential for delivery: "
+                        "remove it first");
+        }
         if (!address.ends_with(suffix)) return {};
         return fail(ErrorKind::Refused, "the domain still has " + std::string(address) +
                                             ": delete its accounts and aliases first");

@@ -30,6 +30,9 @@ Topology::Topology(TopologyParts parts, HealthTable& health) : parts_(std::move(
     for (const Node& node : parts_.nodes) nodes_by_name_.emplace(node.name.text, &node);
     for (const Setting& setting : parts_.settings)
         settings_by_name_.emplace(setting.name, &setting);
+    for (const DeliveryCredential& delivery : parts_.deliveries) {
+        deliveries_by_domain_.emplace(delivery.domain.text, &delivery);
+    }
     // Where two domains claim an address or a name, the first has it: the own cluster's before
     // others', then by name.
     for (const Domain& domain : parts_.domains) {
@@ -66,6 +69,10 @@ const Domain* Topology::domain_of_tls_name(std::string_view tls_name) const {
     if (domains_by_tls_name_.empty() || tls_name.empty()) return nullptr;
     const auto name = parse_domain(tls_name);
     return name ? look_up(domains_by_tls_name_, name->text) : nullptr;
+}
+
+const DeliveryCredential* Topology::delivery(std::string_view domain) const {
+    return look_up(deliveries_by_domain_, domain);
 }
 
 const SharedSecret* Topology::secret(std::string_view name) const {

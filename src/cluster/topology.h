@@ -65,6 +65,8 @@ struct TopologyParts {
     std::vector<Setting> settings;
     std::vector<Certificate> certificates;
     std::vector<Credential> credentials;
+    /// For the remote domains above, each of the directory that has the domain.
+    std::vector<DeliveryCredential> deliveries;
     std::vector<SharedSecret> secrets;
     std::vector<DkimKey> dkim_keys;
     std::vector<Network> networks{1};
@@ -108,6 +110,9 @@ public:
         return parts_.certificates;
     }
     [[nodiscard]] const std::vector<DkimKey>& dkim_keys() const { return parts_.dkim_keys; }
+    /// The login at the hosts of the domain's route; null when there is none, or this node may not
+    /// see it.
+    [[nodiscard]] const DeliveryCredential* delivery(std::string_view domain) const;
     /// Null when there is none, or this node may not see it.
     [[nodiscard]] const SharedSecret* secret(std::string_view name) const;
 
@@ -127,6 +132,7 @@ private:
     Index<ServerView> servers_by_name_;
     Index<Node> nodes_by_name_;
     Index<Setting> settings_by_name_;
+    Index<DeliveryCredential> deliveries_by_domain_;
     Index<Domain> domains_by_tls_name_;
     std::unordered_map<IpAddress, const Domain*> domains_by_address_;
 };

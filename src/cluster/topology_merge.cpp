@@ -66,6 +66,7 @@ private:
         if (!from.name.empty()) network.suffix = '@' + from.name;
         if (network.filled && from.mode == SourceMode::Own) take_own(*from.parts);
         if (network.filled) take_domains(*from.parts, from.mode, network.suffix);
+        if (network.filled && from.mode != SourceMode::Relay) take_deliveries(*from.parts);
         if (network.filled && from.mode == SourceMode::Relay) {
             for (const Server& server : from.parts->servers) {
                 all_.servers.push_back(as_followed(server, network.suffix, from.authority));
@@ -96,6 +97,16 @@ private:
             } else {
                 note_conflict(domain.name, first->second, suffix);
             }
+        }
+    }
+
+    /// Each belongs to the domain of its own directory.
+    void take_deliveries(const TopologyParts& from) {
+        for (const DeliveryCredential& delivery : from.deliveries) {
+            const auto owner = owners_.find(delivery.domain.text);
+            if (owner == owners_.end() || owner->second != all_.networks.size()) continue;
+            all_.deliveries.push_back(delivery);
+            all_.deliveries.back().directory = owner->second;
         }
     }
 

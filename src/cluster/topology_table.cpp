@@ -17,7 +17,7 @@ constexpr std::chrono::seconds kRetry{1};         ///< after a read that failed
 constexpr std::size_t kMostTold = 20;             ///< conflicts, a line each
 constexpr std::array kTopologyPrefixes{kDomainPrefix,  kServerPrefix,      kNodePrefix,
                                        kSettingPrefix, kCertificatePrefix, kCredentialPrefix,
-                                       kSecretPrefix,  kDkimPrefix};
+                                       kSecretPrefix,  kDkimPrefix,        kDeliveryPrefix};
 
 bool matters(const state::Changed& changed) {
     if (changed.everything) return true;
@@ -97,6 +97,7 @@ Result<TopologyParts> read_topology(state::ReplicaReader& reader, const DomainPa
         Kind{kSettingPrefix, decode_into<decode_setting, &TopologyParts::settings>},
         Kind{kCertificatePrefix, decode_into<decode_certificate, &TopologyParts::certificates>},
         Kind{kCredentialPrefix, decode_into<decode_credential, &TopologyParts::credentials>},
+        Kind{kDeliveryPrefix, decode_into<decode_delivery_credential, &TopologyParts::deliveries>},
         Kind{kSecretPrefix, decode_into<decode_shared_secret, &TopologyParts::secrets>},
         Kind{kDkimPrefix, decode_into<decode_dkim_key, &TopologyParts::dkim_keys>}};
     TopologyParts parts;

@@ -158,20 +158,20 @@ Result<std::vector<Entry>> DirectoryStore::range(std::string_view from, std::str
 }
 
 Result<Page> DirectoryStore::page(std::string_view from, std::string_view to, std::size_t limit,
-                                  Scope scope) {
+                                  Sight sight) {
     const auto pool = readers();
     if (!pool) return std::unexpected(pool.error());
     auto reader = (*pool)->take();
     if (!reader) return std::unexpected(reader.error());
-    return (*reader)->page(from, to, limit, scope);
+    return (*reader)->page(from, to, limit, sight);
 }
 
-Result<ChangeBatch> DirectoryStore::changes(const Cursor& since, std::size_t limit, Scope scope) {
+Result<ChangeBatch> DirectoryStore::changes(const Cursor& since, std::size_t limit, Sight sight) {
     const auto pool = readers();
     if (!pool) return std::unexpected(pool.error());
     auto reader = (*pool)->take();
     if (!reader) return std::unexpected(reader.error());
-    return (*reader)->changes(since, limit, scope);
+    return (*reader)->changes(since, limit, sight);
 }
 
 History DirectoryStore::history() {

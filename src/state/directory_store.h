@@ -51,8 +51,8 @@ public:
     Result<std::vector<Entry>> range(std::string_view from, std::string_view to,
                                      std::size_t limit) override;
     Result<Page> page(std::string_view from, std::string_view to, std::size_t limit,
-                      Scope scope) override;
-    Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Scope scope) override;
+                      Sight sight) override;
+    Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Sight sight) override;
     Cursor head() override { return history().cursor(); }
     /// Empty while the replica is copied or repaired.
     History history() override;

@@ -40,17 +40,31 @@ inline constexpr std::chrono::seconds kMarkInterval{2};
 
 // Sender. Calls block (they read the store): blocking threads only.
 
+/// What one reader is sent.
+struct FeedView {
+    /// Makes of a value what that reader gets: the same each time, as digests must agree. Empty:
+    /// values as they stand.
+    using Rewrite = std::function<void(std::string_view key, std::string& value)>;
+
+    Sight sight;
+    Rewrite rewrite{};
+
+    // NOLINTNEXTLINE(google-explicit-constructor): most readers have no more than a scope
+    FeedView(Scope scope) : sight(scope) {}
+    FeedView(Sight sees, Rewrite changes) : sight(sees), rewrite(std::move(changes)) {}
+};
+
 /// The body of one `copy` or `digests` request.
-Result<std::string> copy_page(Store& store, Scope scope, std::string_view from, std::string_view to,
-                              std::size_t limit);
-Result<std::string> digest_page(Store& store, Scope scope, std::string_view from,
+Result<std::string> copy_page(Store& store, const FeedView& view, std::string_view from,
+                              std::string_view to, std::size_t limit);
+Result<std::string> digest_page(Store& store, const FeedView& view, std::string_view from,
                                 std::size_t limit);
 
 /// The body of one `changes` request, piece by piece. The caller sends each piece, then waits for
 /// the store's watch or kMarkInterval, whichever is first, and asks again. One thread at a time.
 class ChangeStream {
 public:
-    ChangeStream(Store& store, Scope scope, Cursor since);
+    ChangeStream(Store& store, FeedView view, Cursor since);
 
     /// Changes up to now and a mark, or an error line, after which over() holds. Never empty.
     Result<std::string> next();
@@ -59,7 +73,7 @@ public:
 
 private:
     Store& store_;
-    Scope scope_;
+    FeedView view_;
     Cursor position_;
     std::vector<Term> terms_;  ///< as last sent
     bool more_ = false;

@@ -59,11 +59,19 @@ std::size_t within_limits(std::size_t limit) {
     return std::clamp(limit, std::size_t{1}, kFeedPageLimit);
 }
 
+Result<Page> read_page(Store& store, const FeedView& view, std::string_view from,
+                       std::string_view to, std::size_t limit) {
+    auto page = store.page(from, to, within_limits(limit), view.sight);
+    if (!page || !view.rewrite) return page;
+    for (Entry& entry : page->entries) view.rewrite(entry.key, entry.value);
+    return page;
+}
+
 }  // namespace
 
-Result<std::string> copy_page(Store& store, Scope scope, std::string_view from, std::string_view to,
-                              std::size_t limit) {
-    const auto page = store.page(from, to, within_limits(limit), scope);
+Result<std::string> copy_page(Store& store, const FeedView& view, std::string_view from,
+                              std::string_view to, std::size_t limit) {
+    const auto page = read_page(store, view, from, to, limit);
     if (!page) return std::unexpected(page.error());
     std::string out;
     for (const Entry& entry : page->entries) {
@@ -74,9 +82,9 @@ Result<std::string> copy_page(Store& store, Scope scope, std::string_view from, 
     return out;
 }
 
-Result<std::string> digest_page(Store& store, Scope scope, std::string_view from,
+Result<std::string> digest_page(Store& store, const FeedView& view, std::string_view from,
                                 std::size_t limit) {
-    const auto page = store.page(from, "", within_limits(limit), scope);
+    const auto page = read_page(store, view, from, "", limit);
     if (!page) return std::unexpected(page.error());
     std::string out;
     RangeDigest digest;
@@ -91,12 +99,12 @@ Result<std::string> digest_page(Store& store, Scope scope, std::string_view from
     return out;
 }
 
-ChangeStream::ChangeStream(Store& store, Scope scope, Cursor since)
-    : store_(store), scope_(scope), position_(std::move(since)) {}
+ChangeStream::ChangeStream(Store& store, FeedView view, Cursor since)
+    : store_(store), view_(std::move(view)), position_(std::move(since)) {}
 
 Result<std::string> ChangeStream::next() {
     std::string out;
-    const auto batch = store_.changes(position_, kStreamLimit, scope_);
+    auto batch = store_.changes(position_, kStreamLimit, view_.sight);
     if (!batch) return std::unexpected(batch.error());
     more_ = batch->more;
     if (batch->standing != Standing::Shared) {
@@ -107,7 +115,8 @@ Result<std::string> ChangeStream::next() {
     const auto terms = store_.history().terms;
     if (terms != terms_) append_terms(out, terms);
     terms_ = terms;
-    for (const Change& change : batch->changes) {
+    for (Change& change : batch->changes) {
+        if (change.value && view_.rewrite) view_.rewrite(change.key, *change.value);
         if (change.value) {
             append_entry(out, change.key, *change.value, change.revision);
         } else {

@@ -193,6 +193,11 @@ Result<> FollowerSession::take_page_line(PageReply& page, FeedLine line) {
         line);
 }
 
+bool FollowerSession::may_be_here(std::string_view key) const {
+    // The source knows whether a mirror has the right to credentials for delivery.
+    return !forbidden(key, Sight(options_.scope, options_.scope == Scope::Mirror));
+}
+
 Result<> FollowerSession::check_page(const PageReply& page, std::string_view from,
                                      std::string_view to) const {
     std::string_view last;
@@ -203,7 +208,7 @@ Result<> FollowerSession::check_page(const PageReply& page, std::string_view fro
     };
     for (const Entry& entry : page.entries) {
         if (!follows(entry.key)) return nonsense("a page out of order");
-        if (forbidden(entry.key, options_.scope)) return nonsense("more than this node may see");
+        if (!may_be_here(entry.key)) return nonsense("more than this node may see");
     }
     last = {};
     for (const DigestLine& digest : page.digests) {
@@ -250,7 +255,7 @@ Result<> FollowerSession::take_stream_line(FeedLine line) {
 }
 
 Result<> FollowerSession::take_change(Change change) {
-    if (forbidden(change.key, options_.scope)) return nonsense("more than this node may see");
+    if (!may_be_here(change.key)) return nonsense("more than this node may see");
     pending_bytes_ += change.key.size() + (change.value ? change.value->size() : 0);
     pending_.push_back(std::move(change));
     if (pending_.size() > kMaxPending || pending_bytes_ > kMaxPendingBytes) {

@@ -78,6 +78,7 @@ private:
     Result<PageReply> fetch_page(const std::string& target, std::string_view from,
                                  std::string_view to);
     Result<> take_page_line(PageReply& page, FeedLine line);
+    [[nodiscard]] bool may_be_here(std::string_view key) const;
     Result<> check_page(const PageReply& page, std::string_view from, std::string_view to) const;
     /// True: the source has a newer incarnation than the one that was begun with.
     Result<bool> outdated(const Cursor& head) const;

@@ -15,16 +15,25 @@ struct Family {
 
 /// The smallest scope that sees each family of keys (ARCHITECTURE.md, "State").
 constexpr std::array kFamilies{
-    Family{"account", Scope::Relay},        Family{"alias", Scope::Relay},
-    Family{"domain", Scope::Mirror},        Family{"node", Scope::Mirror},
-    Family{"server", Scope::Relay},         Family{"setting", Scope::Relay},
-    Family{"certificate", Scope::Frontend}, Family{"credential", Scope::Frontend},
-    Family{"secret", Scope::Frontend},      Family{"dkim", Scope::Frontend},
-    Family{"key", Scope::Backend},          Family{"shared-acl", Scope::Backend},
-    Family{"admin", Scope::Backend},        Family{"token", Scope::All},
+    Family{"account", Scope::Relay},
+    Family{"alias", Scope::Relay},
+    Family{"domain", Scope::Mirror},
+    Family{"node", Scope::Mirror},
+    Family{"server", Scope::Relay},
+    Family{"setting", Scope::Relay},
+    Family{"certificate", Scope::Frontend},
+    Family{"credential", Scope::Frontend},
+    Family{"delivery", Scope::Frontend},
+    Family{"secret", Scope::Frontend},
+    Family{"dkim", Scope::Frontend},
+    Family{"key", Scope::Backend},
+    Family{"shared-acl", Scope::Backend},
+    Family{"admin", Scope::Backend},
+    Family{"token", Scope::All},
     Family{"issued", Scope::All},
 };
 
+constexpr std::string_view kDelivery = "delivery/";
 constexpr std::array<std::string_view, 5> kNames{"mirror", "relay", "frontend", "backend", "all"};
 
 /// Null: of no family that this version knows.
@@ -33,6 +42,10 @@ const Family* family_of(std::string_view key) {
     if (slash == std::string_view::npos) return nullptr;
     const auto* const found = std::ranges::find(kFamilies, key.substr(0, slash), &Family::name);
     return found == kFamilies.end() ? nullptr : found;
+}
+
+bool sees_delivery(std::string_view key, Sight sight) {
+    return sight.delivery && key.starts_with(kDelivery);
 }
 
 bool is_true(const nlohmann::json& object, const char* field) {
@@ -51,21 +64,21 @@ std::optional<Scope> scope_from(std::string_view text) {
     return std::nullopt;
 }
 
-bool visible(std::string_view key, Scope scope) {
-    if (scope == Scope::All) return true;
+bool visible(std::string_view key, Sight sight) {
+    if (sight.scope == Scope::All || sees_delivery(key, sight)) return true;
     const Family* family = family_of(key);
-    return family != nullptr && family->scope <= scope;
+    return family != nullptr && family->scope <= sight.scope;
 }
 
-bool forbidden(std::string_view key, Scope scope) {
-    if (key.find('/') == std::string_view::npos) return scope != Scope::All;
+bool forbidden(std::string_view key, Sight sight) {
+    if (key.find('/') == std::string_view::npos) return sight.scope != Scope::All;
     const Family* family = family_of(key);
-    return family != nullptr && family->scope > scope;
+    return family != nullptr && family->scope > sight.scope && !sees_delivery(key, sight);
 }
 
-bool visible(std::string_view key, std::string_view value, Scope scope) {
-    if (!visible(key, scope)) return false;
-    if (scope != Scope::Mirror) return true;
+bool visible(std::string_view key, std::string_view value, Sight sight) {
+    if (!visible(key, sight)) return false;
+    if (sight.scope != Scope::Mirror || key.starts_with(kDelivery)) return true;
     const nlohmann::json object = parse_json(value);
     if (!object.is_object()) return false;
     if (key.starts_with("domain/")) {

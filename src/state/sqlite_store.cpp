@@ -80,15 +80,15 @@ public:
         return (*reader)->range(from, to, limit);
     }
     Result<Page> page(std::string_view from, std::string_view to, std::size_t limit,
-                      Scope scope) override {
+                      Sight sight) override {
         auto reader = readers_.take();
         if (!reader) return std::unexpected(reader.error());
-        return (*reader)->page(from, to, limit, scope);
+        return (*reader)->page(from, to, limit, sight);
     }
-    Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Scope scope) override {
+    Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Sight sight) override {
         auto reader = readers_.take();
         if (!reader) return std::unexpected(reader.error());
-        return (*reader)->changes(since, limit, scope);
+        return (*reader)->changes(since, limit, sight);
     }
 
     Cursor head() override { return history().cursor(); }

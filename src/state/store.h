@@ -148,8 +148,8 @@ public:
                                              std::size_t limit) = 0;
     /// The same as a page, of what `scope` may see.
     virtual Result<Page> page(std::string_view from, std::string_view to, std::size_t limit,
-                              Scope scope) = 0;
-    virtual Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Scope scope) = 0;
+                              Sight sight) = 0;
+    virtual Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Sight sight) = 0;
 
     virtual Cursor head() = 0;
     virtual History history() = 0;

@@ -110,20 +110,20 @@ Result<std::vector<Entry>> StoreReader::range(std::string_view from, std::string
 }
 
 Result<Page> StoreReader::page(std::string_view from, std::string_view to, std::size_t limit,
-                               Scope scope) {
+                               Sight sight) {
     Snapshot snapshot(database_);
     if (auto done = snapshot.begin(); !done) return std::unexpected(done.error());
     const auto history = read_history();
     if (!history) return std::unexpected(history.error());
     Page page{.entries = {}, .next = {}, .head = history->cursor()};
-    const auto done = fill_page(page, from, to, limit, scope);
+    const auto done = fill_page(page, from, to, limit, sight);
     scan_.reset();
     if (!done) return std::unexpected(done.error());
     return page;
 }
 
 Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_view to,
-                                std::size_t limit, Scope scope) {
+                                std::size_t limit, Sight sight) {
     std::string start(from);
     std::size_t bytes = 0;
     scan_.bind(1, start);
@@ -133,7 +133,7 @@ Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_v
         if (!*row) return {};
         const std::string_view key = scan_.text(0);
         if (!to.empty() && key >= to) return {};
-        if (!visible(key, scope)) {
+        if (!visible(key, sight)) {
             std::string next = skip_family(key);
             scan_.reset();
             start = std::move(next);
@@ -144,21 +144,21 @@ Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_v
             page.next = key;
             return {};
         }
-        if (!visible(key, scan_.text(1), scope)) continue;
+        if (!visible(key, scan_.text(1), sight)) continue;
         page.entries.push_back({std::string(key), std::string(scan_.text(1)), scan_.number(2)});
         bytes += key.size() + page.entries.back().value.size();
     }
 }
 
-Result<ChangeBatch> StoreReader::changes(const Cursor& since, std::size_t limit, Scope scope) {
+Result<ChangeBatch> StoreReader::changes(const Cursor& since, std::size_t limit, Sight sight) {
     Snapshot snapshot(database_);
     if (auto done = snapshot.begin(); !done) return std::unexpected(done.error());
-    auto batch = read_changes(since, limit, scope);
+    auto batch = read_changes(since, limit, sight);
     log_.reset();
     return batch;
 }
 
-Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t limit, Scope scope) {
+Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t limit, Sight sight) {
     const auto history = read_history();
     if (!history) return std::unexpected(history.error());
     ChangeBatch batch{.standing = standing(*history, since)};
@@ -189,9 +189,9 @@ Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t l
         last = revision;
         ++scanned;
         const std::string_view key = log_.text(1);
-        if (!visible(key, scope)) continue;
+        if (!visible(key, sight)) continue;
         const auto told = batch.changes.size();
-        if (auto done = add_change(batch, revision, key, log_.number(2) != 0, scope); !done) {
+        if (auto done = add_change(batch, revision, key, log_.number(2) != 0, sight); !done) {
             return std::unexpected(done.error());
         }
         if (batch.changes.size() > told && batch.changes.back().value) {
@@ -203,7 +203,7 @@ Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t l
 }
 
 Result<> StoreReader::add_change(ChangeBatch& batch, Revision revision, std::string_view key,
-                                 bool deleted, Scope scope) {
+                                 bool deleted, Sight sight) {
     get_.bind(1, key);
     const auto row = get_.step();
     if (!row) return std::unexpected(row.error());
@@ -214,7 +214,7 @@ Result<> StoreReader::add_change(ChangeBatch& batch, Revision revision, std::str
     // What changed again later is told there.
     if (!deleted && get_.number(1) == revision) {
         std::optional<std::string> value;
-        if (visible(key, get_.text(0), scope)) value = get_.text(0);
+        if (visible(key, get_.text(0), sight)) value = get_.text(0);
         batch.changes.push_back({std::string(key), std::move(value), revision});
     }
     get_.reset();

@@ -24,18 +24,18 @@ public:
     Result<History> history();
     Result<std::optional<Entry>> get(std::string_view key);
     Result<std::vector<Entry>> range(std::string_view from, std::string_view to, std::size_t limit);
-    Result<Page> page(std::string_view from, std::string_view to, std::size_t limit, Scope scope);
-    Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Scope scope);
+    Result<Page> page(std::string_view from, std::string_view to, std::size_t limit, Sight sight);
+    Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Sight sight);
 
 private:
     StoreReader() = default;
     Result<> prepare(const std::filesystem::path& file);
     Result<History> read_history();
     Result<> fill_page(Page& page, std::string_view from, std::string_view to, std::size_t limit,
-                       Scope scope);
-    Result<ChangeBatch> read_changes(const Cursor& since, std::size_t limit, Scope scope);
+                       Sight sight);
+    Result<ChangeBatch> read_changes(const Cursor& since, std::size_t limit, Sight sight);
     Result<> add_change(ChangeBatch& batch, Revision revision, std::string_view key, bool deleted,
-                        Scope scope);
+                        Sight sight);
 
     Database database_;
     Meta meta_;

@@ -257,12 +257,12 @@ public:
         return store_.range(from, to, limit);
     }
     Result<state::Page> page(std::string_view from, std::string_view to, std::size_t limit,
-                             state::Scope scope) override {
-        return store_.page(from, to, limit, scope);
+                             state::Sight sight) override {
+        return store_.page(from, to, limit, sight);
     }
     Result<state::ChangeBatch> changes(const state::Cursor& since, std::size_t limit,
-                                       state::Scope scope) override {
-        return store_.changes(since, limit, scope);
+                                       state::Sight sight) override {
+        return store_.changes(since, limit, sight);
     }
     state::Cursor head() override { return store_.head(); }
     state::History history() override { return store_.history(); }

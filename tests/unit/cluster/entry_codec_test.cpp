@@ -90,6 +90,48 @@ TEST(EntryCodec, HowADomainsMailGoesOut) {
     }
 }
 
+TEST(EntryCodec, WhatHoldsForMailToARemoteDomain) {
+    const std::string remote =
+        R"({"filters":["b","a"],"kind":"remote","limits":{"connections":2,"messages":60,"new":1},)"
+        R"("message_bytes":5000,"retry":{"delay_report_after":0,"expire_after":600,"first":5,)"
+        R"("longest":60,"newer":{"x":[1]}},"unheard_of":true})";
+    const auto domain = decode_domain("r.org", remote);
+    ASSERT_TRUE(domain) << domain.error().detail;
+    EXPECT_EQ(domain->retry.first, 5U);
+    EXPECT_EQ(domain->retry.delay_report_after, 0U);
+    EXPECT_EQ(domain->limits.connections, 2U);
+    EXPECT_EQ(domain->limits.messages, 60U);
+    EXPECT_EQ(domain->message_bytes, 5000U);
+    EXPECT_EQ(domain->filters, (std::vector<std::string>{"b", "a"}));
+    EXPECT_EQ(encode(*domain), remote);
+    EXPECT_EQ(decode_domain("r.org", R"({"kind":"remote"})")->retry, RetryOptions{});
+    for (const char* wrong :
+         {R"({"kind":"shared","retry":{"first":5}})", R"({"kind":"shared","filters":["a"]})",
+          R"({"kind":"shared","message_bytes":5})", R"({"kind":"shared","limits":{"messages":5}})",
+          R"({"kind":"remote","retry":{"first":0}})", R"({"kind":"remote","retry":[5]})",
+          R"({"kind":"remote","retry":{"first":9,"longest":8}})",
+          R"({"kind":"remote","retry":{"longest":604801}})",
+          R"({"kind":"remote","limits":{"messages":-1}})",
+          R"({"kind":"remote","limits":{"connections":1001}})",
+          R"({"kind":"remote","filters":["a/b"]})"}) {
+        EXPECT_FALSE(decode_domain("d.org", wrong)) << wrong;
+    }
+}
+
+TEST(EntryCodec, ACredentialForDeliveryAndTheRightToIt) {
+    const std::string text = R"({"password":"{SEALED}x","unheard_of":1,"user":"u"})";
+    const auto credential = decode_delivery_credential("r.org", text);
+    ASSERT_TRUE(credential);
+    EXPECT_EQ(encode(*credential), text);
+    EXPECT_TRUE(check_entry("delivery/r.org", text));
+    EXPECT_FALSE(check_entry("delivery/R.org", text));
+    EXPECT_FALSE(check_entry("delivery/r.org", R"({"password":"x"})"));
+    const std::string mirror = R"({"credentials":true,"pin":"p","scope":"mirror"})";
+    EXPECT_EQ(encode(*decode_node("n", mirror)), mirror);
+    EXPECT_FALSE(decode_node("n", R"({"scope":"relay","credentials":true})"));
+    EXPECT_TRUE(decode_node("n", R"({"scope":"relay","credentials":false})"));
+}
+
 TEST(EntryCodec, SaysWhatIsWrong) {
     const BadEntry rows[] = {
         {"domain/d.org", "[]", "not a JSON object"},

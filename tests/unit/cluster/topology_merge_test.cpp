@@ -52,6 +52,30 @@ TEST(TopologyMerge, OfOneClusterIsThatCluster) {
     EXPECT_TRUE(merged.networks[0].filled);
 }
 
+TEST(TopologyMerge, ALoginBelongsToTheDomainOfItsOwnDirectory) {
+    const auto with = [](const std::string& user, const std::vector<std::string>& domains) {
+        TopologyParts parts;
+        for (const std::string& name : domains) {
+            parts.domains.push_back(domain(name, DomainKind::Remote));
+            parts.deliveries.push_back({DomainName(name), user, "", {}});
+        }
+        parts.deliveries.push_back({DomainName("nobodys.org"), user, "", {}});
+        return parts;
+    };
+    const auto merged = merge({own(with("own", {"a.org"})), relay("r", with("relay", {"b.org"})),
+                               mirror("m", with("mirror", {"a.org", "b.org"}))});
+    ASSERT_EQ(merged.deliveries.size(), 2U);
+    EXPECT_EQ(merged.deliveries[0].user, "own");
+    EXPECT_EQ(merged.deliveries[0].directory, 0U);
+    EXPECT_EQ(merged.deliveries[1].domain.text, "b.org");
+    EXPECT_EQ(merged.deliveries[1].user, "mirror");
+    EXPECT_EQ(merged.deliveries[1].directory, 2U);
+    HealthTable health;
+    const Topology topology(merged, health);
+    EXPECT_EQ(topology.delivery("a.org")->user, "own");
+    EXPECT_EQ(topology.delivery("nobodys.org"), nullptr);
+}
+
 TEST(TopologyMerge, OfARelayedNetworkItsOwnDomainsAreTakenAndOfAMirroredOneTheRemote) {
     TopologyParts both;
     both.domains = {domain("shared.org"), domain("local.org", DomainKind::Local),

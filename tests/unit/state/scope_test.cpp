@@ -20,6 +20,7 @@ TEST(Scope, EachFamilyHasItsLeastScope) {
              Case{"setting/x", Scope::Relay},
              Case{"certificate/c", Scope::Frontend},
              Case{"credential/sv9", Scope::Frontend},
+             Case{"delivery/far.dom", Scope::Frontend},
              Case{"secret/tickets", Scope::Frontend},
              Case{"dkim/domain1.dom/s1", Scope::Frontend},
              Case{"key/ABC", Scope::Backend},
@@ -76,6 +77,15 @@ TEST(Scope, FamiliesOfALaterVersionAreTheSendersToJudge) {
     }
     EXPECT_FALSE(forbidden("key/K", Scope::Backend));
     EXPECT_TRUE(forbidden("token/T", Scope::Backend));
+}
+
+TEST(Scope, CredentialsForDeliveryAreARightOfTheirOwn) {
+    constexpr std::string_view kKey = "delivery/far.dom";
+    EXPECT_FALSE(visible(kKey, R"({"user":"u"})", Scope::Mirror));
+    EXPECT_TRUE(visible(kKey, R"({"user":"u"})", Sight(Scope::Mirror, true)));
+    for (const char* other : {"credential/sv1", "certificate/c", "delivery", "deliveries/x"}) {
+        EXPECT_FALSE(visible(other, Sight(Scope::Mirror, true))) << other;
+    }
 }
 
 TEST(Scope, AllIsNoFollowersScope) {
