@@ -27,10 +27,21 @@ void put_off(QueuePlan& plan, std::uint32_t recipient, const char* cause, Recipi
     plan.left.push_back({cause, queue::GroupResult::Kind::Deferred});
 }
 
+constexpr std::string_view kHosts = "host:";
+
+bool is_remote(const cluster::Domain* domain) {
+    return domain != nullptr && domain->kind == cluster::DomainKind::Remote;
+}
+
+bool has_own(const DomainTerms& terms) {
+    return terms.retry || terms.connections != 0 || terms.messages != 0 || terms.login;
+}
+
 }  // namespace
 
 QueuePlan QueueRoutes::plan(const queue::QueuedMessage& message) {
     QueuePlan plan;
+    plan.message_bytes = message.content->size();
     for (std::uint32_t i = 0; i < message.states.size(); ++i) {
         if (message.states[i].kind != queue::RecipientState::Kind::Open) continue;
         plan_recipient(plan, i, message.envelope.recipients[i]);
@@ -82,10 +93,33 @@ void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t number,
 }
 
 void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient,
-                      bool forwarded) const {
+                      bool forwarded) {
     RecipientGroup group;
     if (target.home.empty()) {
-        group = to_world(target);
+        if (const auto* domain = target.domain; is_remote(domain)) {
+            if (domain->message_bytes != 0 && plan.message_bytes > domain->message_bytes) {
+                plan.findings.emplace_back(
+                    recipient, own_result(Outcome::Refused, 552, {5, 3, 4},
+                                          "Too large: " + domain->name.text + " takes " +
+                                              std::to_string(domain->message_bytes) + " bytes"));
+                return;
+            }
+            group.terms = terms_of(*domain);
+            auto login = login_of(*domain);
+            if (!login) {
+                return put_off(plan, recipient, "credential",
+                               own_result(Outcome::Deferred, 451, {4, 7, 0},
+                                          "The credential of " + domain->name.text +
+                                              " cannot be used: " + login.error().detail));
+            }
+            group.terms.login = std::move(*login);
+        }
+        RecipientGroup way = to_world(target);
+        way.terms = std::move(group.terms);
+        if (has_own(way.terms) && way.destination.starts_with(kHosts)) {
+            way.destination += '/' + target.domain->name.text;
+        }
+        group = std::move(way);
     } else {
         group.home = target.home;
         group.destination = "server:" + target.home.text;
@@ -113,7 +147,7 @@ RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
         }
     }
     if (!group.remote.empty()) {
-        group.destination = "host:" + text_of(group.remote);
+        group.destination = std::string(kHosts) + text_of(group.remote);
         return group;
     }
     const std::string domain = target.address.substr(target.address.rfind('@') + 1);
@@ -125,6 +159,42 @@ RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
         group.remote.push_back(std::move(*parsed));
     }
     return group;
+}
+
+DomainTerms QueueRoutes::terms_of(const cluster::Domain& domain) const {
+    using std::chrono::seconds;
+    DomainTerms terms{.connections = domain.limits.connections, .messages = domain.limits.messages};
+    const cluster::RetryOptions& own = domain.retry;
+    if (!own.first && !own.longest && !own.expire_after && !own.delay_report_after) return terms;
+    queue::RetrySettings retry = settings_.retry;
+    if ((own.first || own.longest) && !retry.delays.empty()) {
+        queue::milliseconds first = retry.delays.front();
+        queue::milliseconds longest = retry.delays.back();
+        if (own.first) first = seconds(*own.first);
+        if (own.longest) longest = seconds(*own.longest);
+        if (!own.first) first = std::min(first, longest);
+        if (!own.longest) longest = std::max(first, longest);
+        retry.delays = queue::retry_delays(first, longest);
+        retry.destination_first = first;
+        retry.destination_most = longest;
+    }
+    if (own.expire_after) retry.expire_after = seconds(*own.expire_after);
+    if (own.delay_report_after) retry.delay_notice_after = seconds(*own.delay_report_after);
+    terms.own_expiry = own.expire_after.has_value();
+    terms.retry = std::make_shared<const queue::RetrySettings>(std::move(retry));
+    return terms;
+}
+
+Result<std::optional<MailLogin>> QueueRoutes::login_of(const cluster::Domain& domain) {
+    if (domain.route.empty()) return std::nullopt;
+    const auto topology = directory_.topology();
+    const cluster::DeliveryCredential* const credential = topology->delivery(domain.name.text);
+    if (credential == nullptr) return std::nullopt;
+    if (!settings_.open_password) return fail(ErrorKind::Refused, "nobody opens it here");
+    auto password = settings_.open_password(*credential);
+    if (!password) return std::unexpected(password.error());
+    if (password->empty()) return fail(ErrorKind::Refused, "it has no password");
+    return MailLogin{credential->user, std::move(*password)};
 }
 
 OutgoingIdentity QueueRoutes::identity(std::string_view sender) const {

@@ -69,6 +69,53 @@ std::vector<queue::RecipientResult> with_outcomes(
     return found;
 }
 
+RouteSettings with_retry(RouteSettings settings, const queue::RetrySettings& retry) {
+    settings.retry = retry;
+    return settings;
+}
+
+/// By recipient; of one who is in several groups the latest.
+struct Deadlines {
+    std::vector<queue::Time> expires;
+    std::vector<queue::Time> notices;
+};
+
+Deadlines deadlines_of(const queue::QueuedMessage& message, const QueuePlan& plan,
+                       const queue::RetrySettings& usual) {
+    const queue::Envelope& envelope = message.envelope;
+    const std::size_t count = message.states.size();
+    Deadlines found{.expires = std::vector<queue::Time>(count),
+                    .notices = std::vector<queue::Time>(count)};
+    const auto take = [&found](std::uint32_t one, queue::Time expires, queue::Time notice) {
+        found.expires[one] = std::max(found.expires[one], expires);
+        found.notices[one] = std::max(found.notices[one], notice);
+    };
+    for (const RecipientGroup& group : plan.groups) {
+        const DomainTerms& terms = group.terms;
+        const queue::Time expires =
+            terms.own_expiry ? envelope.arrived + terms.retry->expire_after : envelope.expires;
+        const queue::Time notice =
+            notice_time(terms.retry ? *terms.retry : usual, envelope.arrived);
+        for (const std::uint32_t recipient : group.recipients) take(recipient, expires, notice);
+    }
+    for (const auto& [recipient, result] : plan.findings) {
+        take(recipient, envelope.expires, notice_time(usual, envelope.arrived));
+    }
+    return found;
+}
+
+/// Takes the recipient out.
+void forget(QueuePlan& plan, std::uint32_t recipient) {
+    std::erase_if(plan.findings, [&](const auto& each) { return each.first == recipient; });
+    for (RecipientGroup& group : plan.groups) {
+        for (std::size_t i = group.recipients.size(); i-- > 0;) {
+            if (group.recipients[i] != recipient) continue;
+            group.recipients.erase(group.recipients.begin() + static_cast<std::ptrdiff_t>(i));
+            group.addresses.erase(group.addresses.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+}
+
 }  // namespace
 
 QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
@@ -82,7 +129,7 @@ QueueRunner::QueueRunner(RunnerSettings settings, queue::Spool& spool,
       cache_({.per_target = settings_.tries_of_destination}),
       client_(loop_, cache_),
       homes_(targets_, hosts, settings_.routes.host_name),
-      routes_(directory_, settings_.routes),
+      routes_(directory_, with_retry(settings_.routes, spool_.schedule().settings())),
       reports_(loop_, spool_, settings_.routes.host_name),
       traffic_(loop_, spool_.schedule(), settings_.tries_of_destination),
       resolver_(resolver) {
@@ -213,10 +260,8 @@ Task<void> QueueRunner::attempt(queue::QueueId id) {
 }
 
 Task<void> QueueRunner::deliver(Try& each) {
-    if (queue::expired(each.message.envelope.expires, queue::now())) {
-        co_return fail_all(each, "4.4.7", "Could not be delivered in time");
-    }
     QueuePlan plan = routes_.plan(each.message);
+    fail_expired(each, plan);
     for (const auto& [recipient, result] : plan.findings) {
         each.results.find(noted(each, recipient, result, {}));
     }
@@ -234,18 +279,39 @@ Task<void> QueueRunner::deliver(Try& each) {
     }
 }
 
-void QueueRunner::fail_all(Try& each, const char* status, std::string_view text) {
+void QueueRunner::fail_expired(Try& each, QueuePlan& plan) {
+    const queue::Time now = queue::now();
+    Deadlines deadlines = deadlines_of(each.message, plan, spool_.schedule().settings());
+    queue::Time expires = queue::Time::max();
+    queue::Time notice = queue::Time::max();
     for (std::uint32_t i = 0; i < each.message.states.size(); ++i) {
-        const queue::RecipientState& state = each.message.states[i];
-        if (!is_open(state)) continue;
-        std::string why(text);
-        if (!state.last.text.empty()) why += "; the last answer was: " + state.last.text;
-        each.results.find({.recipient = i,
-                           .outcome = queue::Outcome::Failed,
-                           .status = status,
-                           .server = state.last.server,
-                           .text = std::move(why)});
+        if (!is_open(each.message.states[i])) continue;
+        if (queue::expired(deadlines.expires[i], now)) {
+            fail_recipient(each, i, "4.4.7", "Could not be delivered in time");
+            forget(plan, i);
+            continue;
+        }
+        expires = std::min(expires, deadlines.expires[i]);
+        notice = std::min(notice, deadlines.notices[i]);
     }
+    std::erase_if(plan.groups,
+                  [](const RecipientGroup& group) { return group.recipients.empty(); });
+    each.notices = std::move(deadlines.notices);
+    if (expires == queue::Time::max()) return;  // nobody is left
+    each.message.envelope.expires = expires;    // what reports say of those that wait
+    spool_.schedule().set_deadlines(each.message.id, expires, notice);
+}
+
+void QueueRunner::fail_recipient(Try& each, std::uint32_t recipient, const char* status,
+                                 std::string_view text) {
+    const queue::RecipientState& state = each.message.states[recipient];
+    std::string why(text);
+    if (!state.last.text.empty()) why += "; the last answer was: " + state.last.text;
+    each.results.find({.recipient = recipient,
+                       .outcome = queue::Outcome::Failed,
+                       .status = status,
+                       .server = state.last.server,
+                       .text = std::move(why)});
 }
 
 queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipient,
@@ -269,9 +335,17 @@ queue::RecipientResult QueueRunner::noted(const Try& each, std::uint32_t recipie
             .in_mailbox = from.has_mailboxes};
 }
 
+bool QueueRunner::has_place(const RecipientGroup& group) {
+    if (group.terms.messages == 0) return true;
+    const auto free = pace_.take(group.destination, group.terms.messages, queue::now());
+    if (!free) return true;
+    spool_.schedule().rest(group.destination, "It takes no more messages in this minute", *free);
+    return false;
+}
+
 Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
     queue::Schedule& schedule = spool_.schedule();
-    if (!traffic_.come(group.destination)) {
+    if (!traffic_.come(group.destination, group.terms.connections)) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Busy});
         co_return;
     }
@@ -281,7 +355,7 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
         co_return traffic_.leave(group.destination);
     }
     // Only now: those before it may have found that nobody is there.
-    if (schedule.held_until(group.destination, queue::now())) {
+    if (schedule.held_until(group.destination, queue::now()) || !has_place(group)) {
         each.left.push_back({group.destination, queue::GroupResult::Kind::Held});
         co_return traffic_.leave(group.destination);
     }
@@ -301,7 +375,7 @@ Task<void> QueueRunner::deliver_group(Try& each, const RecipientGroup& group) {
         spool_.record(each.message.id, each.results.take_untold(each.message.envelope));
     }
     traffic_.leave(group.destination);
-    if (left) each.left.push_back({group.destination, *left});
+    if (left) each.left.push_back({group.destination, *left, group.terms.retry});
 }
 
 std::optional<queue::GroupResult::Kind> QueueRunner::take(Try& each, const RecipientGroup& group,
@@ -325,7 +399,8 @@ std::optional<queue::GroupResult::Kind> QueueRunner::take(Try& each, const Recip
     if (!any_left) return std::nullopt;
     if (any_unknown) return queue::GroupResult::Kind::Held;
     if (done.reached) return queue::GroupResult::Kind::Deferred;
-    schedule.unreachable(group.destination, done.recipients.front().text, queue::now());
+    schedule.unreachable(group.destination, done.recipients.front().text, queue::now(),
+                         group.terms.retry.get());
     return queue::GroupResult::Kind::Unreachable;
 }
 
@@ -409,6 +484,10 @@ Task<TransactionResult> QueueRunner::send_out(const RecipientGroup& group, Trans
         // A password is for the right one alone.
         if (route.tls == TlsSetting::Automatic) route.tls = TlsSetting::Verified;
     }
+    if (group.terms.login) {
+        route.login = group.terms.login;
+        route.tls = TlsSetting::Verified;  // whatever the domain's tls says
+    }
     for (const Destination& destination : group.remote) {
         if (!world_ || stopping_) co_return last;
         route.destination = destination;
@@ -440,16 +519,22 @@ Task<void> QueueRunner::finish(Try& each) {
     }
     if (std::ranges::none_of(states, is_open)) co_return remove(id);
     spool_.record(id, std::move(fresh));
-    const bool is_late =
-        !stopping_ &&
-        queue::delay_notice_due(spool_.schedule().settings(), each.message.envelope.arrived,
-                                each.message.delay_notice, queue::now());
+    const bool is_late = !stopping_ && !each.message.delay_notice &&
+                         queue::expired(first_notice(each), queue::now());
     if (is_late && co_await reports_.report(each.message, delays(each))) {
         spool_.record_delay_notice(id);
     } else if (known.empty() && !queue::counts_as_try(each.left)) {
         co_return spool_.pass_over(id, each.left);
     }
     spool_.settle(id, each.left);
+}
+
+queue::Time QueueRunner::first_notice(const Try& each) {
+    queue::Time first = queue::Time::max();
+    for (std::size_t i = 0; i < each.message.states.size(); ++i) {
+        if (is_open(each.message.states[i])) first = std::min(first, each.notices[i]);
+    }
+    return first;
 }
 
 void QueueRunner::unreported(Try& each, std::vector<queue::RecipientResult> fresh) {
@@ -468,7 +553,7 @@ std::vector<queue::RecipientResult> QueueRunner::delays(const Try& each) {
     std::vector<queue::RecipientResult> found;
     for (std::uint32_t i = 0; i < each.message.states.size(); ++i) {
         const queue::RecipientState& state = each.message.states[i];
-        if (!is_open(state)) continue;
+        if (!is_open(state) || each.notices[i] == queue::Time::max()) continue;
         queue::RecipientResult result = state.last;
         if (result.status.empty()) {  // nobody has ever tried
             const auto group = std::ranges::find_if(each.groups, [i](const RecipientGroup& one) {

@@ -13,6 +13,7 @@
 #include "delivery/connection_cache.h"
 #include "delivery/home_targets.h"
 #include "delivery/mail_client.h"
+#include "delivery/pace.h"
 #include "delivery/queue_routes.h"
 #include "delivery/sender_reports.h"
 #include "delivery/traffic.h"
@@ -62,6 +63,7 @@ private:
         TryResults results{};
         std::vector<RecipientGroup> groups{};
         std::vector<queue::GroupResult> left{};
+        std::vector<queue::Time> notices{};  ///< when to tell of a delay of each recipient
     };
 
     /// Who gave the results of a group.
@@ -85,13 +87,21 @@ private:
     void unreported(Try& each, std::vector<queue::RecipientResult> fresh);
     /// What is known last of those that wait.
     [[nodiscard]] std::vector<queue::RecipientResult> delays(const Try& each);
+    /// When the first of those that wait is late; max: none will be.
+    static queue::Time first_notice(const Try& each);
     void remove(const queue::QueueId& id);
 
-    void fail_all(Try& each, const char* status, std::string_view text);
+    /// Those whose time is over, each by its domain's options or the envelope, fail and leave the
+    /// plan; the queue is told when the next one's is.
+    void fail_expired(Try& each, QueuePlan& plan);
+    void fail_recipient(Try& each, std::uint32_t recipient, const char* status,
+                        std::string_view text);
     /// A recipient's result as the queue keeps it; the log hears of it, too.
     static queue::RecipientResult noted(const Try& each, std::uint32_t recipient,
                                         const RecipientResult& result, const Answerer& from);
 
+    /// Whether its destination takes one more in this minute; if not it rests until it does.
+    bool has_place(const RecipientGroup& group);
     Task<void> deliver_group(Try& each, const RecipientGroup& group);
     /// Takes what came of a transaction; what the group is left with, if anything.
     std::optional<queue::GroupResult::Kind> take(Try& each, const RecipientGroup& group,
@@ -117,6 +127,7 @@ private:
     QueueRoutes routes_;
     SenderReports reports_;
     Traffic traffic_;
+    Pace pace_;
     net::Clock::time_point swept_{};
     net::Resolver* const resolver_;
     net::BlockingPool fetching_{2};  ///< MTA-STS policies

@@ -2,10 +2,11 @@
 
 namespace muster::delivery {
 
-bool Traffic::come(const std::string& destination) {
+bool Traffic::come(const std::string& destination, std::size_t own_most) {
     Way& way = ways_[destination];
+    way.most = own_most == 0 ? most_ : std::min(own_most, most_);
     if (way.coming > 0) --way.coming;
-    return way.under_way < most_ || way.waiting.size() < most_waiting_;
+    return way.under_way < way.most || way.waiting.size() < most_waiting(way);
 }
 
 void Traffic::leave(const std::string& destination) {
@@ -14,10 +15,12 @@ void Traffic::leave(const std::string& destination) {
     // The last one does not trust the count: what was released may have gone elsewhere.
     if (way.under_way == 1) way.coming = 0;
     const std::size_t expected = waiting + way.coming;
-    if (expected <= most_waiting_ / 2) {
-        way.coming += schedule_.release_parked(destination, most_waiting_ - expected, queue::now());
+    if (expected <= most_waiting(way) / 2) {
+        way.coming +=
+            schedule_.release_parked(destination, most_waiting(way) - expected, queue::now());
     }
-    if (waiting == 0) {
+    // Fewer are to be at once than there are: this one's turn goes to nobody.
+    if (waiting == 0 || way.under_way > way.most) {
         if (--way.under_way == 0) ways_.erase(destination);
         return;
     }

@@ -18,23 +18,21 @@ class Traffic {
     struct Way {
         std::size_t under_way = 0;
         std::size_t coming = 0;  ///< were released to it and have not come yet, as far as known
+        std::size_t most = 0;    ///< as its last comer said
         std::deque<std::coroutine_handle<>> waiting;
     };
 
 public:
-    /// At most `most` turns of a destination at once.
+    /// At most `most` turns of a destination at once, if it does not say less.
     Traffic(net::Loop& loop, queue::Schedule& schedule, std::size_t most)
-        : loop_(loop),
-          schedule_(schedule),
-          most_(most),
-          most_waiting_(std::max<std::size_t>(most / 2, 1)) {}
+        : loop_(loop), schedule_(schedule), most_(most) {}
 
     /// `co_await`ed: a turn, which leave() ends.
     class Turn {
     public:
-        Turn(Way& way, std::size_t most) : way_(way), most_(most) {}
+        explicit Turn(Way& way) : way_(way) {}
         [[nodiscard]] bool await_ready() const {
-            if (way_.under_way >= most_) return false;
+            if (way_.under_way >= way_.most) return false;
             ++way_.under_way;
             return true;
         }
@@ -43,13 +41,12 @@ public:
 
     private:
         Way& way_;
-        std::size_t most_;
     };
 
-    /// Somebody comes to a destination. False: so many wait there that he goes back to the queue,
-    /// as Busy; else he awaits turn().
-    bool come(const std::string& destination);
-    [[nodiscard]] Turn turn(const std::string& destination) { return {ways_[destination], most_}; }
+    /// Somebody comes to a destination that takes so many at once; 0: as many as any. False: so
+    /// many wait there that he goes back to the queue, as Busy; else he awaits turn().
+    bool come(const std::string& destination, std::size_t own_most = 0);
+    [[nodiscard]] Turn turn(const std::string& destination) { return Turn(ways_[destination]); }
     /// The turn goes to the one that has waited longest. When most of them had theirs, as many more
     /// are released from the queue.
     void leave(const std::string& destination);
@@ -57,9 +54,12 @@ public:
 private:
     net::Loop& loop_;
     queue::Schedule& schedule_;
-    const std::size_t most_;
     /// In memory; few, so that slow destinations do not take the tries of all others.
-    const std::size_t most_waiting_;
+    [[nodiscard]] static std::size_t most_waiting(const Way& way) {
+        return std::max<std::size_t>(way.most / 2, 1);
+    }
+
+    const std::size_t most_;
     std::map<std::string, Way> ways_;
 };
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/seal.h"
+
 namespace muster::delivery {
 namespace {
 
@@ -21,11 +23,16 @@ bool allows_domain(const TlsPolicy& policy, bool mx_secure) {
 }
 
 /// Everything in which targets for one address may differ.
+/// A connection is for those who logged in with the same password.
+std::string login_key(const std::optional<MailLogin>& login) {
+    return login ? login->user + '\0' + sha256(login->password) : std::string();
+}
+
 std::string key_of(const std::string& name, const WorldRoute& route, const TlsPolicy& policy,
                    const DaneFacts& dane, bool mx_secure, const std::optional<IpAddress>& source) {
     std::string key = name + '/' + std::to_string(static_cast<int>(policy.mode)) +
                       std::to_string(static_cast<int>(policy.verify)) + '/' + route.helo + '/' +
-                      (source ? source->text() : "") + '/' + (route.login ? route.login->user : "");
+                      (source ? source->text() : "") + '/' + login_key(route.login);
     for (const net::TlsaRecord& record : dane.records) {
         key += {'/', static_cast<char>(record.usage), static_cast<char>(record.selector),
                 static_cast<char>(record.matching)};

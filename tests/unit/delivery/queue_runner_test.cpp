@@ -115,13 +115,15 @@ protected:
         spool_ = std::move(*queue::Spool::open(spool));
         spool_->wait_loaded();
     }
-    void remote(const std::string& name, const std::vector<std::string>& route) {
+    void remote(const std::string& name, const std::vector<std::string>& route,
+                const std::function<void(cluster::Domain&)>& options = {}) {
         cluster::Domain domain;
         domain.name = DomainName(name);
         domain.kind = cluster::DomainKind::Remote;
         for (const std::string& host : route) {
             domain.route.push_back(*cluster::MailHost::parse(host));
         }
+        if (options) options(domain);
         ASSERT_TRUE(writer_.put(domain));
     }
     void start() {
@@ -382,6 +384,104 @@ TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {
     server.end();
     EXPECT_EQ(server.accepted(), 1U);
     EXPECT_TRUE(server.heard().contains("RCPT TO:<a@one.test>\r\nRCPT TO:<b@two.test>\r\n"));
+}
+
+TEST_F(QueueRunnerTest, ADomainsOwnTimesEndItsMailAlone) {
+    const SilentServer sender;
+    std::string nobody;
+    {
+        const SilentServer gone;
+        nobody = gone.text();
+    }
+    remote("else.test", {sender.text()});
+    remote("slow.test", {nobody});
+    remote("quick.test", {nobody}, [](cluster::Domain& domain) {
+        domain.retry.expire_after = 60;
+        domain.retry.delay_report_after = 0;
+    });
+    queue::Envelope envelope;
+    envelope.sender = "s@else.test";
+    envelope.arrived = queue::now() - 61s;
+    envelope.expires = queue::now() + 5h;
+    envelope.recipients = {{.address = "a@slow.test"}, {.address = "b@quick.test"}};
+    const auto id = put_envelope(envelope);
+    start();
+    const std::string text = report();
+    EXPECT_TRUE(text.contains("b@quick.test")) << text;
+    EXPECT_TRUE(text.contains("Status: 4.4.7")) << text;
+    EXPECT_FALSE(text.contains("a@slow.test")) << text;
+    wait_parked(id);
+    EXPECT_EQ(states(id)[0].kind, State::Open);
+    EXPECT_EQ(states(id)[1].kind, State::Failed);
+    EXPECT_EQ(spool_->schedule().find(id)->expires, spool_->read(id)->envelope.expires);
+}
+
+TEST_F(QueueRunnerTest, ADomainMayGiveMoreTimeThanTheNode) {
+    std::string nobody;
+    {
+        const SilentServer gone;
+        nobody = gone.text();
+    }
+    remote("patient.test", {nobody},
+           [](cluster::Domain& domain) { domain.retry.expire_after = 3600; });
+    queue::Envelope envelope;
+    envelope.arrived = queue::now() - 10min;
+    envelope.expires = queue::now() - 5min;
+    envelope.recipients = {{.address = "a@patient.test"}};
+    const auto id = put_envelope(envelope);
+    start();
+    wait_parked(id);
+    const auto found = spool_->schedule().find(id);
+    EXPECT_EQ(found->expires, found->arrived + 1h);
+    EXPECT_EQ(found->destinations, std::vector<std::string>{"host:" + nobody + "/patient.test"});
+}
+
+TEST_F(QueueRunnerTest, WhatIsTooLargeForADomainFails) {
+    TalkingServer server({kDelivers});
+    remote("small.test", {server.text()},
+           [](cluster::Domain& domain) { domain.message_bytes = 9; });
+    remote("else.test", {server.text()});
+    start();
+    put({"a@small.test"});
+    wait_empty();  // and the report is with its reader
+    runner_->stop();
+    server.end();
+    EXPECT_TRUE(server.heard().contains("RCPT TO:<s@else.test>")) << server.heard();
+    EXPECT_TRUE(server.heard().contains("5.3.4")) << server.heard();
+}
+
+TEST_F(QueueRunnerTest, NoMoreMessagesInAMinuteThanTheDomainTakes) {
+    TalkingServer server({kDelivers, kDelivers});
+    remote("paced.test", {server.text()},
+           [](cluster::Domain& domain) { domain.limits.messages = 1; });
+    start();
+    const auto first = put({"a@paced.test"});
+    wait_gone(first);
+    const auto second = put({"b@paced.test"});
+    wait_parked(second);
+    const auto found = spool_->schedule().find(second);
+    EXPECT_EQ(found->tries, 0U);
+    EXPECT_GT(found->next_try, queue::now() + 30s);
+    runner_->stop();
+    server.end();
+    EXPECT_FALSE(server.heard().contains("b@paced.test"));
+}
+
+TEST_F(QueueRunnerTest, ALoginThatCannotBeOpenedSendsNothing) {
+    const SilentServer server;
+    remote("login.test", {server.text()});
+    cluster::DeliveryCredential credential;
+    credential.domain = DomainName("login.test");
+    credential.user = "u";
+    credential.password = "sealed";
+    ASSERT_TRUE(writer_.put(credential));
+    settings_.routes.open_password = [](const cluster::DeliveryCredential&) -> Result<std::string> {
+        return fail(ErrorKind::Refused, "not for this node");
+    };
+    start();
+    const auto id = put({"a@login.test"});
+    wait_put_off(id);
+    EXPECT_TRUE(states(id)[0].last.text.contains("not for this node"));
 }
 
 TEST_F(QueueRunnerTest, VeryManyTransactionsOfOneMessageFollowEachOtherAtOnce) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "delivery/pace.h"
+
 namespace muster::delivery {
 namespace {
 
@@ -40,6 +42,35 @@ TEST(Traffic, OneAtATimeMayCome) {
     EXPECT_TRUE(traffic.turn("host:a").await_ready());
     EXPECT_TRUE(traffic.come("host:a"));
     EXPECT_TRUE(traffic.come("host:b"));
+}
+
+TEST(Traffic, ADestinationMayTakeFewer) {
+    net::Loop loop;
+    queue::Schedule schedule{queue::RetrySettings{}};
+    Traffic traffic(loop, schedule, 50);
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_TRUE(traffic.come("host:a/one.test", 2));
+        EXPECT_TRUE(traffic.turn("host:a/one.test").await_ready());
+    }
+    EXPECT_TRUE(traffic.come("host:a/one.test", 2));
+    EXPECT_FALSE(traffic.turn("host:a/one.test").await_ready());
+    EXPECT_TRUE(traffic.come("host:a/one.test", 3));  // it was told of another limit
+    EXPECT_TRUE(traffic.turn("host:a/one.test").await_ready());
+    EXPECT_TRUE(traffic.come("host:b"));
+}
+
+TEST(Traffic, NoMoreInAMinuteThanSaid) {
+    using namespace std::chrono_literals;
+    constexpr queue::Time kStart = queue::Time{} + 1000h;
+    Pace pace;
+    unsigned gone = 0;
+    for (auto at = 0s; at < 60s; at += 1s) {
+        if (!pace.take("a", 20, kStart + at)) ++gone;
+        EXPECT_EQ(pace.take("b", 600, kStart + at), std::nullopt);
+    }
+    EXPECT_EQ(gone, 20U);
+    EXPECT_EQ(pace.take("a", 20, kStart + 58s), kStart + 60s);
+    EXPECT_EQ(pace.take("a", 20, kStart - 5h), std::nullopt);  // the clock was set back
 }
 
 }  // namespace
