@@ -133,6 +133,9 @@ constexpr std::array kKinds{
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
     ObjectKind{"credentials", cluster::kCredentialPrefix, plain_name,
                put_decoded<cluster::decode_credential>, remove_entry<cluster::kCredentialPrefix>},
+    ObjectKind{"delivery", cluster::kDeliveryPrefix, domain_name,
+               put_decoded<cluster::decode_delivery_credential>,
+               remove_entry<cluster::kDeliveryPrefix>},
     ObjectKind{"administrators", cluster::kAdminPrefix, plain_name,
                put_decoded<cluster::decode_administrator>, remove_entry<cluster::kAdminPrefix>},
     ObjectKind{"aliases", cluster::kAliasPrefix, alias_name, put_alias, remove_alias},
@@ -176,6 +179,7 @@ void decorate(const ObjectKind& kind, const json& observed, json& object) {
         object.emplace("master", false);
         object.emplace("eligible", false);
         object.emplace("revoked", false);
+        if (object.value("scope", "") == "mirror") object.emplace("credentials", false);
     }
     if (kind.path == "nodes") {
         const std::string name = object.value("name", "");
@@ -265,8 +269,8 @@ Result<> prepare_secrets(const NodeContext& node, const ObjectKind& kind, json& 
 }
 
 /// What is shown of objects and does not stand in the state.
-constexpr std::array kDerived{"name", "observed",  "state",   "network",
-                              "here", "inherited", "also_in", "misfit"};
+constexpr std::array kDerived{"name",      "observed", "state",  "network",   "here",
+                              "inherited", "also_in",  "misfit", "credential"};
 
 struct Existing {
     json value;
@@ -365,6 +369,7 @@ constexpr std::array kRoutes{
     MUSTER_OBJECT_ROUTES("settings", "setting", AnyNode, Short),
     MUSTER_OBJECT_ROUTES("certificates", "certificate", AnyNode, Short),
     MUSTER_OBJECT_ROUTES("credentials", "credential", Master, Short),
+    MUSTER_OBJECT_ROUTES("delivery", "delivery credential", Master, Short),
     MUSTER_OBJECT_ROUTES("administrators", "administrator", Master, Short),
     MUSTER_OBJECT_ROUTES("aliases", "alias", AnyNode, Short),
     ApiRoute{"GET", "/v1/exceptions", RunsOn::AnyNode, "", list_exceptions},

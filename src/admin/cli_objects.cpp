@@ -6,6 +6,7 @@
 #include "admin/commands.h"
 #include "admin/field_values.h"
 #include "admin/files.h"
+#include "admin/password_file.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -323,6 +324,34 @@ void add_credential_commands(Commands& commands) {
     add_remove_verb(commands, group, "credential", "/v1/credentials/");
 }
 
+/// Logins at the hosts of remote domains' routes.
+void add_delivery_credential_commands(Commands& commands, CLI::App* domain) {
+    CLI::App* group = domain->add_subcommand("credential", "Logins for mail to remote domains");
+    group->require_subcommand(1);
+    const std::string path = "/v1/delivery/";
+    add_reading_verbs(commands, group, path, "delivery", {{"DOMAIN", "name"}, {"USER", "user"}});
+    struct Arguments {
+        std::string domain;
+        std::string user;
+        std::string file;
+    };
+    const auto arguments = std::make_shared<Arguments>();
+    CLI::App* set = commands.verb(
+        group, "set", "Set user and password", [&commands, arguments, path]() -> Result<> {
+            const auto password = arguments->file.empty()
+                                      ? commands.new_password("Password of " + arguments->user)
+                                      : read_password_file(arguments->file);
+            if (!password) return std::unexpected(password.error());
+            return commands.change("PUT", path_of(path, arguments->domain),
+                                   {{"user", arguments->user}, {"password", *password}},
+                                   "credential for " + arguments->domain + " set");
+        });
+    set->add_option("domain", arguments->domain, "Remote domain with a route")->required();
+    set->add_option("login", arguments->user, "Name to log in with at its hosts")->required();
+    set->add_option("--password-file", arguments->file, "File with the password in its first line");
+    add_remove_verb(commands, group, "credential for", path);
+}
+
 void add_certificate_commands(Commands& commands) {
     CLI::App* group = commands.group("certificate", "Certificates that all front ends show");
     add_reading_verbs(commands, group, "/v1/certificates/", "certificates",
@@ -359,6 +388,7 @@ void add_object_commands(Commands& commands) {
         CLI::App* group = commands.group(verbs.noun, verbs.text);
         if (std::string(verbs.noun) == "domain") {
             add_domain_reading_verbs(commands, group, verbs);
+            add_delivery_credential_commands(commands, group);
         } else {
             add_reading_verbs(commands, group, verbs.path, verbs.list, verbs.columns);
         }

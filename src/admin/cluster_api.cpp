@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "admin/administrators.h"
+#include "admin/delivery_seal.h"
 #include "admin/join.h"
 #include "admin/leadership.h"
 #include "admin/presence.h"
@@ -94,6 +95,12 @@ state::Scope scope_for(const cluster::Node& member, const net::HttpRequest& requ
     return asked ? std::min(most, *asked) : most;
 }
 
+/// The same with its right to credentials for delivery.
+state::Sight sight_for(const cluster::Node& member, const net::HttpRequest& request) {
+    return sight_of(member, scope_for(member, request),
+                    request.header("x-muster-delivery") == "sealed");
+}
+
 /// Of another network: it reads what it may see, and nothing else.
 bool is_follower(const cluster::Node& member) { return member.scope <= cluster::NodeScope::Relay; }
 
@@ -128,7 +135,8 @@ bool ClusterApi::is_member_still(const cluster::Node& member) const {
     const auto entry = node_.directory->get(cluster::node_key(member.name));
     if (!entry || !*entry) return false;
     const auto now = cluster::decode_node(member.name.view(), (*entry)->value);
-    return now && !now->revoked && now->pin == member.pin && scope_of(*now) == scope_of(member);
+    return now && !now->revoked && now->pin == member.pin && scope_of(*now) == scope_of(member) &&
+           now->credentials == member.credentials;
 }
 
 Result<> ClusterApi::is_source() const {
@@ -217,7 +225,8 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
     if (!source) co_return co_await exchange.respond(error_response(source.error()));
     if (co_await turn_away_twin(exchange, member)) co_return;
     node_.leadership->cursor_seen(member, query->since);
-    state::ChangeStream stream(*node_.directory, scope_for(member, exchange.request()),
+    const state::Sight sight = sight_for(member, exchange.request());
+    state::ChangeStream stream(*node_.directory, view_for(member, sight, node_.identity),
                                query->since);
     bool begun = false;
     bool compares = false;  // what the follower holds with what it may see
@@ -266,7 +275,7 @@ Task<void> ClusterApi::stream_changes(net::HttpExchange& exchange, cluster::Node
 }
 
 Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node member) {
-    const state::Scope scope = scope_for(member, exchange.request());
+    const state::Sight sight = sight_for(member, exchange.request());
     const auto query = state::parse_feed_query(exchange.request().query);
     if (!query) co_return co_await exchange.respond(error_response(query.error()));
     if (node_.directory == nullptr) {
@@ -276,9 +285,10 @@ Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node memb
     if (co_await turn_away_twin(exchange, member)) co_return;
     const bool digests = exchange.request().path == "/v1/digests";
     const auto page = co_await net::Blocking(*node_.control, node_.pools->calls, [&] {
-        return digests ? state::digest_page(*node_.directory, scope, query->from, query->limit)
-                       : state::copy_page(*node_.directory, scope, query->from, query->to,
-                                          query->limit);
+        const auto view = view_for(member, sight, node_.identity);
+        return digests
+                   ? state::digest_page(*node_.directory, view, query->from, query->limit)
+                   : state::copy_page(*node_.directory, view, query->from, query->to, query->limit);
     });
     if (!page) co_return co_await exchange.respond(error_response(page.error()));
     net::HttpResponse response;
@@ -313,6 +323,8 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
                         : proves ? password_joins_.finish(wish, caller)
                                  : accept_node(node_, wish, caller);
         if (begins && accepted) return accepted;
+        // Everybody could read it on the way.
+        if (in_clear && accepted) (*accepted)["secret"] = "";
         // It comes at once, and is no stranger then.
         if (accepted) (void)node_.topology->refresh();
         return audited(wish, pin, at, std::move(accepted));

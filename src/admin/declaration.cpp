@@ -21,6 +21,7 @@ constexpr std::array kSections{
     DeclaredSection{"shared_acl", "shared-acl/", false},
     DeclaredSection{"certificates", "certificate/", true},
     DeclaredSection{"credentials", "credential/", true},
+    DeclaredSection{"delivery", "delivery/", true},
     DeclaredSection{"secrets", "secret/", true},
     DeclaredSection{"dkim", "dkim/", true},
     DeclaredSection{"passwords", "key/", true},
@@ -131,6 +132,8 @@ public:
             check_id(key, text_of(value, "id"));
         } else if (key.starts_with("alias/")) {
             need(key, "domain/" + domain_part(key));
+        } else if (key.starts_with("delivery/")) {
+            need(key, "domain/" + key.substr(key.find('/') + 1));
         } else if (key.starts_with("domain/")) {
             check_servers(key, value);
         } else if (key.starts_with("server/") && !text_of(value, "node").empty()) {

@@ -70,12 +70,13 @@ public:
         return {};
     }
 
-    json shown(const std::string& name, const Found& found, bool with_inherited) const {
+    json shown(const std::string& name, const Found& found, bool with_inherited) {
         const json stored = object_of(found.text);
         json object = stored;
         const json patch = node_.exceptions->of(name);
         if (patch.is_object()) apply(name, found.text, patch, object);
         object["name"] = name;
+        if (has_credential(name, found.directory)) object["credential"] = "set";
         const std::string& network = sources()[found.directory].name;
         if (!network.empty()) object["network"] = network;
         if (object.contains("here") && with_inherited) {
@@ -110,6 +111,12 @@ private:
         if (!row) return std::unexpected(row.error());
         if (!*row) return std::nullopt;
         return Found{std::string((*row)->value), directory};
+    }
+
+    /// Of what is shown of it that is all: whether this node has one for the domain.
+    bool has_credential(const std::string& name, std::size_t directory) {
+        const auto row = reader(directory).find(std::string(cluster::kDeliveryPrefix) + name);
+        return row && *row;
     }
 
     static json object_of(const std::string& text) {

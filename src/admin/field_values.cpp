@@ -28,6 +28,18 @@ constexpr std::array kDomain{
     Field{"route", List, "HOST[:PORT] of a remote domain, in order; empty: its MX"},
     Field{"tls", Text,
           "towards a remote domain: automatic, none, opportunistic, encrypted or verified"},
+    Field{"retry.first", Number,
+          "seconds after a first failed try of mail for a remote domain; else as the node's file "
+          "says"},
+    Field{"retry.longest", Number, "seconds between tries in the end"},
+    Field{"retry.expire_after", Number, "age in seconds at which such mail is given up"},
+    Field{"retry.delay_report_after", Number,
+          "age in seconds at which its sender is told of the delay; 0: never"},
+    Field{"limits.connections", Number,
+          "messages on their way to a remote domain's hosts at a time; 0: the node's limit"},
+    Field{"limits.messages", Number, "messages a minute to it; 0: no limit"},
+    Field{"message_bytes", Number, "largest message for a remote domain; 0: no limit of its own"},
+    Field{"filters", List, "names of filters for a remote domain; kept, and not used yet"},
     Field{"source", List, "local addresses from which its accounts' mail goes to the world"},
     Field{"helo", Text, "the name said there; empty: the node's"},
 };
@@ -60,6 +72,8 @@ constexpr std::array kNode{
     Field{"smtp", List, "HOST:PORT of its SMTP listeners; the node itself says them"},
     Field{"admin", Text, "up or drain"},
     Field{"revoked", Switch, "no longer believed"},
+    Field{"credentials", Switch,
+          "a mirror: it gets the credentials for delivery, sealed for it alone; else none"},
 };
 
 constexpr std::array kAccount{
@@ -76,6 +90,12 @@ struct Word {
 
 std::string with_underscores(std::string text) {
     std::ranges::replace(text, '-', '_');
+    return text;
+}
+
+/// "retry.first" as one also types it.
+std::string without_dots(std::string text) {
+    std::ranges::replace(text, '.', '_');
     return text;
 }
 
@@ -126,7 +146,7 @@ Result<Match> find(std::span<const Field> known, const std::string& name) {
         }
         const std::size_t dot = path.find('.');
         const bool short_name = dot != std::string::npos && path.substr(dot + 1) == name;
-        if (path != name && !short_name) continue;
+        if (path != name && !short_name && without_dots(path) != name) continue;
         std::string pointer = "/" + path;
         std::ranges::replace(pointer, '.', '/');
         return Match{&field, pointer};

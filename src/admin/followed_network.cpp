@@ -207,6 +207,8 @@ std::vector<std::unique_ptr<state::Source>> FollowedNetwork::sources(
             {"x-muster-version", MUSTER_VERSION},
             {"x-muster-interval", std::to_string(settings_.update_interval.count())},
             {"x-muster-scope", settings_.mode}};
+        // What is sealed for this node is of use to it.
+        if (!identity.secret.empty()) introduction.push_back({"x-muster-delivery", "sealed"});
         made.push_back(std::make_unique<HttpSource>(std::move(target), std::move(introduction)));
     }
     return made;

@@ -1,6 +1,7 @@
 #include "admin/join.h"
 
 #include "admin/api.h"
+#include "admin/delivery_seal.h"
 #include "admin/files.h"
 #include "admin/join_proof.h"
 #include "admin/password_file.h"
@@ -139,6 +140,7 @@ Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& 
         if (known && !known->revoked) {  // it comes again
             entry = *known;
             entry.scope = wanted.scope;
+            if (wanted.scope != cluster::NodeScope::Mirror) entry.credentials = false;
             entry.eligible = wanted.eligible;
             entry.cluster = wanted.cluster;
         }
@@ -162,9 +164,14 @@ json welcome(const NodeContext& node, const cluster::Node& wanted) {
             {{"name", other.name.text}, {"cluster", other.cluster}, {"pin", other.pin}});
     }
     const bool sees_secrets = wanted.scope >= cluster::NodeScope::Frontend;
+    // A mirror's own: it opens nothing but what is sealed for it, if it ever has that right.
+    const std::string secret = sees_secrets ? node.identity.secret
+                               : wanted.scope == cluster::NodeScope::Mirror
+                                   ? follower_key(node.identity.secret, wanted.name, wanted.pin)
+                                   : std::string();
     json answer{{"cluster", node.identity.cluster_id},
                 {"authority", node.identity.authority},
-                {"secret", sees_secrets ? base64_encode(node.identity.secret) : ""},
+                {"secret", base64_encode(secret)},
                 {"masters", masters}};
     if (wanted.eligible && node.identity.authority_key) {
         answer["authority_key"] = *node.identity.authority_key;

@@ -1,5 +1,6 @@
 #include "admin/mail_system.h"
 
+#include "admin/delivery_seal.h"
 #include "admin/mail_settings.h"
 #include "base/log.h"
 
@@ -33,6 +34,7 @@ Result<std::unique_ptr<MailSystem>> MailSystem::open(
     if (!resolver) return std::unexpected(resolver.error());
     system->resolver_ = std::move(*resolver);
     system->runner_settings_ = std::move(*runner);
+    system->runner_settings_.routes.open_password = delivery_opener(context);
     system->runner_settings_.routes.rewriting = rewriting.get();
     system->rewriting_ = std::move(rewriting);
     return system;

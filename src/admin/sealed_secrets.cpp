@@ -70,7 +70,7 @@ Result<> seal_secrets(std::string_view key, json& object, const json& before,
         return fail(ErrorKind::Refused,
                     "this node has not got the cluster's secret: join it again");
     }
-    if (key.starts_with(cluster::kCredentialPrefix)) {
+    if (key.starts_with(cluster::kCredentialPrefix) || key.starts_with(cluster::kDeliveryPrefix)) {
         return seal_text(object, "password", before, secret);
     }
     if (key.starts_with(cluster::kCertificatePrefix)) return seal_key(object, before, secret);
