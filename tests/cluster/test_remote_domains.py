@@ -273,8 +273,13 @@ class RemoteDomains(unittest.TestCase):
         self.master.do("domain", "credential", "set", "far.test", USER, "--password-stdin",
                        stdin="wrong\n")
         wait_for(lambda: test_followed_networks.rows(branch.node)["delivery/far.test"] != before, 1)
-        branch.send(sender="")
-        wait_for(lambda: "authentication failed" in self.hosts[0].log())
+
+        def is_refused():
+            marker = branch.send()
+            wait_for(lambda: "authentication failed" in self.hosts[0].log()
+                     or self.hosts[0].delivered(marker))  # in the moment before it was known
+            return "authentication failed" in self.hosts[0].log()
+        wait_for(is_refused)
         self.master.do("domain", "credential", "set", "far.test", USER, "--password-stdin",
                        stdin=PASSWORD + "\n")
         wait_for(lambda: test_followed_networks.rows(branch.node)["delivery/far.test"] == before, 1)
