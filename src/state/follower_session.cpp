@@ -59,6 +59,9 @@ Result<> FollowerSession::step() {
 
 Result<> FollowerSession::copy() {
     enter(FollowerPhase::Copying);
+    if (writer_.position().stage == Stage::Copying) {
+        if (auto known = count_what_was_copied(); !known) return known;
+    }
     while (true) {
         const bool resumed = writer_.position().stage == Stage::Copying;
         const std::string from = resumed ? writer_.position().next : "";
@@ -70,6 +73,7 @@ Result<> FollowerSession::copy() {
         if (!anew) return std::unexpected(anew.error());
         if (*anew) {
             if (auto done = writer_.begin_copy(page->head); !done) return done;
+            report_([](FollowerStatus& status) { status.entries = 0; });
             if (!from.empty()) continue;
         }
         if (auto done = writer_.add_page(page->entries, page->next, page->head); !done) return done;
@@ -349,6 +353,13 @@ void FollowerSession::goes_well() {
         status.trouble.clear();
         status.refused = false;
     });
+}
+
+Result<> FollowerSession::count_what_was_copied() {
+    const auto entries = writer_.count_entries();
+    if (!entries) return std::unexpected(entries.error());
+    report_([&](FollowerStatus& status) { status.entries = *entries; });
+    return {};
 }
 
 void FollowerSession::count(std::size_t entries) {

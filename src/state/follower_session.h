@@ -94,6 +94,8 @@ private:
     /// Something was taken in: what stood in the way does no longer.
     void goes_well();
     void count(std::size_t entries);
+    /// A copy that was interrupted goes on, and so does its count.
+    Result<> count_what_was_copied();
 
     Replica& replica_;
     ReplicaWriter& writer_;

@@ -456,6 +456,15 @@ Result<bool> ReplicaWriter::holds_entries() {
     return row;
 }
 
+Result<std::uint64_t> ReplicaWriter::count_entries() {
+    auto counted = database_.prepare("SELECT count(*) FROM entry");
+    if (!counted) return std::unexpected(counted.error());
+    const auto row = counted->step();
+    if (row) return counted->number(0);
+    if (row.error().kind == ErrorKind::Corrupt) replica_->report_damage(row.error().detail);
+    return std::unexpected(row.error());
+}
+
 Result<RangeDigest> ReplicaWriter::digest(std::string_view from, std::string_view to) {
     RangeDigest digest;
     scan_.bind(1, from);

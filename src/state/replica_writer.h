@@ -62,6 +62,8 @@ public:
     /// Without a cursor: as soon as a source answers.
     Result<> begin_repair(const Cursor& start);
     [[nodiscard]] Result<bool> holds_entries();
+    /// Reads all keys.
+    [[nodiscard]] Result<std::uint64_t> count_entries();
     /// Makes the range [from, to) exactly `entries`; an empty `to` has no end.
     Result<> replace_range(std::string_view from, std::string_view to,
                            const std::vector<Entry>& entries, const Cursor& seen);

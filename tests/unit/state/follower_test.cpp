@@ -171,6 +171,10 @@ TEST_F(FollowerTest, AnInterruptedCopyGoesOnWhereItStopped) {
     start();
     EXPECT_EQ(writer_->position().stage, ReplicaPosition::Stage::Copying);
     EXPECT_EQ(writer_->position().next, "account/a120");
+    wire_->budget = 50;
+    status_ = {};
+    sync();
+    EXPECT_EQ(status_.entries, 20U);  // what was copied by then, although the process is another
     wire_->budget = std::numeric_limits<std::size_t>::max();
     wire_->targets.clear();
     sync();
