@@ -2,6 +2,7 @@
 follows the network, a front end that is a member). The link is slow, is cut without anybody being told,
 and one end stalls. Real processes in network namespaces."""
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -33,8 +34,8 @@ def held(node):
     """How many accounts stand in the copies of network hq, whole or not, by file."""
     found = {}
     for file in (node.state / "networks/hq").glob("replica-*.db"):
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store, \
-                contextlib.suppress(sqlite3.Error):  # it is only being made
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(  # it is being made, or goes
+                sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
             (found[file.name],) = store.execute(
                 "select count(*) from entry where cast(key as text) like 'account/%'").fetchone()
     return found
@@ -208,18 +209,26 @@ class Copies(Sites):
     def second_copy(self, relay, rcpt, one_copy):
         """Its copy is damaged: what can be read of it serves until the next is whole."""
         relay.stop()
-        (file,) = (relay.state / "networks/hq").glob("replica-*.db")
-        with open(file, "r+b") as damaged:  # the last tenth
-            size = os.stat(file).st_size
-            damaged.seek(size - size // 10)
-            damaged.write(os.urandom(size // 10))
+        folder = relay.state / "networks/hq"
+        (file,) = folder.glob("replica-*.db")
+        size = os.stat(file).st_size
+        with open(file, "r+b") as damaged:  # accounts stand there, in the order of their names
+            damaged.seek(size // 2)
+            damaged.write(os.urandom(size // 5))
         self.branch.slow(f"{one_copy * 8 // 4 // 1000}kbit")
         relay.start()
-        wait_for(lambda: "event=replica_damaged" in relay.log.read_text(), 20)
-        wait_for(lambda: len(held(relay)) == 2, 20)
-        self.assertRegex(rcpt("kate@hq.dom") + rcpt("user1@big.dom"), "250|45")
+        looked = itertools.count(500)
+
+        def noticed():
+            self.assertRegex(rcpt(f"user{next(looked) * 97 % COPIED}@big.dom"), "^(250|45)")
+            return "event=replica_damaged" in relay.log.read_text()
+        wait_for(noticed, 20)
+        wait_for(lambda: len(list(folder.glob("replica-*.db"))) == 2, 20)
+        self.assertRegex(rcpt("kate@hq.dom"), "^250")
         self.branch.cut()
         wait_for(lambda: network(relay).get("trouble"), 20)
+        self.assertRegex(rcpt("kate@hq.dom"), "^250")
+        self.assertIn("a new copy is made", relay.alarms("network hq"))
         self.branch.mend()
         self.branch.fast()
         wait_for(lambda: in_step(relay), 60)
