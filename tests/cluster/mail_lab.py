@@ -143,10 +143,11 @@ class Sink:
     """A mail server that keeps all it gets. `answers` maps a verb (or "." for the message) to the
     answer that it gives instead of 250; it may be changed at any time."""
 
-    def __init__(self, answers=None):
+    def __init__(self, answers=None, address=("127.0.0.1", 0)):
         self.answers = answers or {}
         self.messages = []  # (sender, recipients, text as bytes)
-        self.listening = socket.create_server(("127.0.0.1", 0))
+        self.sessions = []
+        self.listening = socket.create_server(address)
         self.port = self.listening.getsockname()[1]
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
@@ -156,6 +157,7 @@ class Sink:
             while True:
                 sock, _ = self.listening.accept()
                 sock.settimeout(60)
+                self.sessions.append(sock)
                 threading.Thread(target=self.serve, args=(sock,), daemon=True).start()
 
     def serve(self, sock):
@@ -200,6 +202,10 @@ class Sink:
         return [each for each in self.messages if marker.encode() in each[2]]
 
     def close(self):
+        """As if that server died: its port is closed, and sessions end."""
+        for sock in (self.listening, *self.sessions):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
         self.listening.close()
 
 

@@ -1,0 +1,206 @@
+"""Machines with an address of their own on one wire: namespaces in which pages can be followed to the letter, with their
+paths, ports and addresses. Root only."""
+import contextlib
+import ctypes
+import os
+import pathlib
+import pty
+import re
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+
+import harness
+from harness import wait_for
+from nodes_lab import MUSTER
+
+PARTS = ("etc", "var/lib", "var/mail")  # what stays when a machine is switched off
+libc = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET = 0x40000000
+
+
+def on_terminal(command, answers=(), typed=""):
+    """Runs a command at a terminal of its own: `typed` stands there from the beginning, and each question gets the next
+    of `answers`. Returns its exit status and what it said."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvp(command[0], command)
+    said, asked, end, answers = "", 0, time.monotonic() + 30, list(answers)
+    os.write(terminal, typed.encode())
+    while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
+        try:
+            said += os.read(terminal, 4096).decode(errors="replace").replace("\r\n", "\n")
+        except OSError:  # nobody has it open any more
+            break
+        if answers and re.search(r"[:?\]] ?$", said[asked:]):
+            asked = len(said)
+            os.write(terminal, (answers.pop(0) + "\n").encode())
+    else:
+        os.kill(pid, signal.SIGKILL)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+
+
+class Namespace:
+    """Its first process reads from us until the end: when we are gone, so is everything in it."""
+
+    def __init__(self, commands="true"):
+        self.outer = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc",
+             "sh", "-ec", f"ip link set lo up; {commands}; echo ready; exec cat >/dev/null"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        if self.outer.stdout.readline() != b"ready\n":
+            self.close()
+            raise AssertionError("no namespace")
+        (self.pid,) = harness.children_of(self.outer.pid)
+
+    def inside(self, *command):
+        return ["nsenter", f"--target={self.pid}", "--net", "--mount", "--uts", "--pid", "--",
+                *map(str, command)]
+
+    def link(self, *words):
+        subprocess.run(["nsenter", f"--target={self.pid}", "--net", "ip", *map(str, words)],
+                       check=True)
+
+    @contextlib.contextmanager
+    def network(self):
+        """Sockets that this thread makes meanwhile are of this machine."""
+        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
+        try:
+            enter(there)
+            yield
+        finally:
+            enter(before)
+            os.close(there)
+            os.close(before)
+
+    def close(self):
+        self.outer.stdin.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.outer.kill()
+        self.outer.wait()
+        self.outer.stdout.close()
+
+
+def enter(namespace):
+    if libc.setns(namespace, CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+class Machine:
+    """`addresses`: the first is the one it speaks from."""
+
+    def __init__(self, wire, name, *addresses):
+        self.wire, self.name, self.addresses = wire, name, addresses
+        self.folder = wire.folder / name
+        for part in PARTS:
+            (self.folder / part).mkdir(parents=True)
+        subprocess.run(["cp", "-a", "/etc/.", self.folder / "etc"], check=True)
+        (self.folder / "etc/muster").mkdir()
+        self.services = {}
+        self.space = None
+        self.switch_on()
+
+    def switch_on(self):
+        binds = "; ".join(f"mount --bind {self.folder}/{part} /{part}" for part in PARTS)
+        self.space = Namespace(f"{binds}; mount -t tmpfs none /run; hostname {self.name}")
+        self.wire.plug(self.space, self.addresses)
+
+    def switch_off(self):
+        """As a power cut does."""
+        if self.space:
+            self.space.close()
+            self.space = None
+        for process in self.services.values():
+            process.wait(20)
+        self.services = {}
+
+    def write(self, path, text):
+        (self.folder / path.lstrip("/")).write_text(text)
+
+    def read(self, path):
+        return (self.folder / path.lstrip("/")).read_text(errors="replace")
+
+    def run(self, line, *answers, typed="", fails=False):
+        """A line of shell, typed at a terminal of this machine; returns what was said."""
+        service = re.match(r"systemctl (enable --now|restart|stop|start) (\w+)", line)
+        if service:
+            return self.systemctl(service[1], service[2])
+        search = f"PATH={self.wire.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        code, said = on_terminal(self.space.inside(
+            "env", "-u", "MUSTER_API", search, "bash", "-c", line), answers, typed)
+        if (code != 0) != fails:
+            raise AssertionError(f"{self.name}: {line}: {code}\n{said}\n{self.log()[-3000:]}")
+        return said
+
+    def systemctl(self, verb, service):
+        if verb in ("stop", "restart"):
+            self.stop(service)
+        if verb != "stop":
+            self.start(service, f"exec muster serve --config /etc/muster/muster.toml",
+                       lambda log: "event=started" in log)
+
+    def start(self, service, line, is_ready=lambda log: True):
+        path = self.folder / f"{service}.log"
+        before = len(self.log(service))
+        search = f"PATH={self.wire.folder}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        with open(path, "ab") as log:
+            self.services[service] = process = subprocess.Popen(
+                self.space.inside("env", search, "bash", "-c", line),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+        def ready():
+            if process.poll() is not None:
+                raise AssertionError(f"{self.name}: {service} ended: {self.log(service)[before:]}")
+            return is_ready(self.log(service)[before:])
+        wait_for(ready, f"{service} of {self.name}")
+
+    def stop(self, service):
+        process = self.services.pop(service)
+        for pid in harness.children_of(process.pid):
+            os.kill(pid, signal.SIGTERM)
+        process.wait(30)
+
+    def log(self, service="muster"):
+        path = self.folder / f"{service}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+
+class Wire:
+    """All machines see each other; 10.0.0.0/8 is one network. Everything ends with close()."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="muster-wire-", dir="/tmp"))
+        self.folder.chmod(0o755)
+        (self.folder / "bin").mkdir()
+        (self.folder / "bin/muster").symlink_to(pathlib.Path(MUSTER).resolve())
+        self.machines, self.count = [], 0
+        self.hub = Namespace("ip link add hub type bridge; ip link set hub up")
+
+    def machine(self, name, *addresses):
+        machine = Machine(self, name, *addresses)
+        self.machines.append(machine)
+        return machine
+
+    def plug(self, space, addresses):
+        """A machine that is switched on again has the hardware address that others remember."""
+        self.count += 1
+        port, last = f"port{self.count}", addresses[0].split(".")[1:]
+        space.link("link", "add", "eth0", "address", "02:00:00:" + ":".join(f"{int(each):02x}" for each in last),
+                   "type", "veth", "peer", "name", port, "netns", self.hub.pid)
+        self.hub.link("link", "set", port, "master", "hub", "up")
+        for address in addresses:
+            space.link("address", "add", f"{address}/8", "dev", "eth0")
+        space.link("link", "set", "eth0", "up")
+
+    def close(self):
+        for machine in self.machines:
+            machine.switch_off()
+        self.hub.close()
+        if not os.environ.get("MUSTER_KEEP_LAB"):
+            shutil.rmtree(self.folder, ignore_errors=True)
