@@ -1,5 +1,6 @@
 """The three networks of docs/networks.md, set up by the very lines that stand there, on machines with the very addresses."""
 import contextlib
+import imaplib
 import os
 import pathlib
 import re
@@ -130,6 +131,181 @@ class BranchRelays(Recipe):
         self.assertIn("muster queue adopt FOLDER", self.text)
         self.branch.run(f"muster queue adopt {self.branch.folder}/lost/queue", "yes")
         wait_for(lambda: self.sinks["10.0.0.202"].with_marker(marker), "the mail that waited")
+
+
+CUSTOMER1 = """
+[node]
+name = "customer1"
+roles = ["master", "backend"]
+[backend]
+config = "/etc/dovecot/muster/dovecot.conf"
+dict_socket_group = "dovecot"
+mail_root = "/var/mail/muster"
+mail_uid = 5000
+mail_gid = 5000
+"""
+USER = ("groupadd -g 5000 vmail; useradd -u 5000 -g 5000 -M -d /var/mail/muster -s /usr/sbin/nologin vmail;"
+        "install -d -o vmail -g vmail -m 700 /var/mail/muster")
+SERVER = ("muster server add customer1 kind=dovecot node=customer1 host=10.2.0.1 introduce=xclient "
+          "imap.port=143 lmtp.port=24 lmtp.tls=none")
+CUSTOMER2 = """
+[node]
+name = "customer2"
+roles = ["master", "frontend"]
+[[listener]]
+protocol = "smtp"
+address = "10.3.0.1:25"
+tls = "none"
+[mail]
+xclient_from = ["10.9.0.0/24"]
+"""
+
+
+class IspFrontEnds(Recipe):
+    section = "2. "
+
+    def test_customers_keep_their_servers_and_the_isp_has_the_addresses(self):
+        self.customer1 = self.wire.machine("customer1", "10.2.0.1")
+        self.customer2 = self.wire.machine("customer2", "10.3.0.1", "10.3.0.5")
+        self.world = self.wire.machine("world", "10.99.0.1")
+        self.front_ends = {}
+        self.set_up_customer1()
+        self.set_up_customer2()
+        for name, address in (("mx1", "10.9.0.1"), ("mx2", "10.9.0.2")):
+            self.set_up_front_end(name, address)
+        self.proof()
+        self.mail_to_both()
+        self.two_claim_one_domain()
+        self.without_a_mail_server()
+        self.without_a_customers_master()
+        self.a_front_end_is_lost()
+
+    def open(self, customer):
+        self.follow(customer, self.lines(0), PASSWORD)
+
+    def set_up_customer1(self):
+        self.customer1.write("/etc/muster/muster.toml", CUSTOMER1)
+        for line in (USER, "muster cluster init --administrator postmaster", "systemctl start muster"):
+            self.customer1.run(line, PASSWORD, PASSWORD)
+        self.open(self.customer1)
+        for line in (SERVER, "muster domain add customer1.example servers=customer1",
+                     "muster certificate issue customer1 --names 10.2.0.1 --out /etc/muster"):
+            self.customer1.run(line)
+        config = "muster backend dovecot-config --front-ends 10.9.0.1 --front-ends 10.9.0.2"
+        self.assertIn(f"`{config}`", self.text.replace("\n", " "))
+        self.customer1.run(f"{config} --certificate /etc/muster/customer1.crt --key /etc/muster/customer1.key "
+                           "--out /etc/dovecot/muster")
+        self.run_dovecot()
+
+    def set_up_customer2(self):
+        with self.customer2.space.network():
+            self.sink = mail_lab.Sink(address=("10.3.0.5", 25))
+        self.addCleanup(self.sink.close)
+        self.customer2.write("/etc/muster/muster.toml", CUSTOMER2)
+        for line in ("muster cluster init --administrator postmaster", "systemctl start muster"):
+            self.customer2.run(line, PASSWORD, PASSWORD)
+        self.open(self.customer2)
+        for line in ("muster server add sv1 kind=foreign host=10.3.0.5 smtp.port=25 smtp.tls=none",
+                     "muster domain add customer2.example servers=sv1",
+                     "muster account add kate@customer2.example --no-password"):
+            self.customer2.run(line)
+
+    def set_up_front_end(self, name, address):
+        machine = self.wire.machine(name, address)
+        machine.write("/etc/muster/muster.toml", self.node_file(0).replace("mx1", name).replace(
+            "10.9.0.1", address))
+        look = self.lines(1)[-1]
+        self.follow(machine, self.lines(1), PASSWORD)
+        wait_for(lambda: machine.run(look).count(" following ") == 2, f"{name} to follow")
+        self.front_ends[name] = machine
+
+    def smtp(self, address="10.9.0.1"):
+        with self.world.space.network():
+            return mail_lab.Smtp(f"{address}:25")
+
+    def rcpt(self, recipient):
+        with self.smtp() as smtp:
+            return smtp.envelope("someone@elsewhere.example", recipient)[0]
+
+    def proof(self):
+        self.assertRegex(self.rcpt("new@customer1.example"), "^550")
+        self.inline(self.customer1, "muster account add new@customer1.example", PASSWORD, PASSWORD)
+        wait_for(lambda: self.rcpt("new@customer1.example").startswith("250"), "the account at mx1", 5)
+        self.assertIn("INBOX", self.inline(
+            self.world, "curl -u new@customer1.example imap://10.9.0.1/", PASSWORD))
+        said = self.inline(self.customer1, "muster status")
+        for name in ("mx1", "mx2"):
+            self.assertRegex(said, rf"(?m)^{name} +relay ")
+
+    def send(self, *recipients):
+        marker = mail_lab.new_marker()
+        with self.smtp() as smtp:
+            self.assertRegex(smtp.send("a@elsewhere.example", recipients, mail_lab.text_of(marker)), "^250 ")
+        return marker
+
+    def fetched(self, marker):
+        """Read at the front end, as the account's owner does."""
+        with self.world.space.network(), imaplib.IMAP4("10.9.0.2", timeout=40) as imap:
+            imap.login("new@customer1.example", PASSWORD)
+            imap.select()
+            return imap.search(None, "SUBJECT", marker)[1] != [b""]
+
+    def mail_to_both(self):
+        marker = self.send("new@customer1.example", "kate@customer2.example")
+        wait_for(lambda: self.fetched(marker), "mail at customer1")
+        ((_, _, text),) = wait_for(lambda: self.sink.with_marker(marker), "mail at customer2")
+        theirs = [field for field in text.split(b"Received:") if b"by customer2" in field]
+        self.assertIn(b"10.99.0.1", theirs[0])  # the front end said who the client is
+
+    def two_claim_one_domain(self):
+        mx1 = self.front_ends["mx1"]
+        self.customer2.run("muster domain add customer1.example servers=sv1")
+        wait_for(lambda: re.search(r"customer1.example .* customer1 +customer2\b", self.inline(
+            mx1, "muster domain list")), "both names")
+        wait_for(lambda: "is taken from network customer1 and is in network customer2" in
+                 mx1.run("muster status"), "the alarm")
+        self.customer2.run("muster domain remove customer1.example --yes")
+        wait_for(lambda: "no alarms" in mx1.run("muster status"), "no alarm any more")
+
+    def without_a_mail_server(self):
+        self.customer1.stop("dovecot")
+        waiting = self.send("new@customer1.example", "kate@customer2.example")
+        wait_for(lambda: self.sink.with_marker(waiting), "the other customer's mail")
+        with self.assertRaisesRegex(imaplib.IMAP4.error, "UNAVAILABLE"):
+            self.fetched(waiting)
+        self.assertRegex(self.front_ends["mx1"].run("muster queue list"), "new@customer1.example")
+        self.run_dovecot()
+        wait_for(self.logs_in, "logins again")
+        wait_for(lambda: self.fetched(waiting), "the mail that waited")
+
+    def logs_in(self):
+        with contextlib.suppress(imaplib.IMAP4.error):
+            self.fetched("nothing")
+            return True
+
+    def run_dovecot(self):
+        self.customer1.start("dovecot", "exec dovecot -F -c /etc/dovecot/muster/dovecot.conf")
+
+    def without_a_customers_master(self):
+        self.customer1.run("systemctl stop muster")
+        self.assertRegex(self.rcpt("new@customer1.example"), "^250")
+        self.front_ends["mx1"].run("systemctl restart muster")
+        self.assertRegex(self.rcpt("new@customer1.example"), "^250")
+        self.assertRegex(self.rcpt("nobody@customer1.example"), "^450")
+        self.customer1.run("systemctl start muster")
+        wait_for(lambda: self.rcpt("nobody@customer1.example").startswith("550"), "the master")
+
+    def a_front_end_is_lost(self):
+        mx1, mx2 = self.front_ends["mx1"], self.front_ends["mx2"]
+        self.customer1.stop("dovecot")
+        marker = self.send("new@customer1.example")
+        mx1.switch_off()
+        for customer in (self.customer1, self.customer2):
+            self.inline(customer, "muster node remove mx1", "yes")
+        self.run_dovecot()
+        print(mx2.run(f"muster queue adopt {mx1.folder}/var/lib/muster/queue", "yes"))
+        wait_for(self.logs_in, "logins again")
+        wait_for(lambda: self.fetched(marker), "the mail of the lost one")
 
 
 if __name__ == "__main__":
