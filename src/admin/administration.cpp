@@ -54,6 +54,7 @@ net::HttpHeaders introduction(const NodeContext& node) {
     return {{"x-muster-instance", node.instance},
             {"x-muster-version", MUSTER_VERSION},
             {"x-muster-interval", std::to_string(node.config.cluster.update_interval.count())},
+            {"x-muster-scope", std::string(name(node.scope()))},
             {"x-muster-smtp", told_smtp_listeners(node.config)}};
 }
 

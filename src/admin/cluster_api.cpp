@@ -97,8 +97,11 @@ state::Scope scope_for(const cluster::Node& member, const net::HttpRequest& requ
 
 /// The same with its right to credentials for delivery.
 state::Sight sight_for(const cluster::Node& member, const net::HttpRequest& request) {
-    return sight_of(member, scope_for(member, request),
-                    request.header("x-muster-delivery") == "sealed");
+    state::Sight sight = sight_of(member, scope_for(member, request),
+                                  request.header("x-muster-delivery") == "sealed");
+    // Who says his scope keeps families that he does not know.
+    sight.only_first_families = request.header("x-muster-scope").empty();
+    return sight;
 }
 
 /// Of another network: it reads what it may see, and nothing else.

@@ -11,6 +11,7 @@ namespace {
 struct Family {
     std::string_view name;
     Scope scope;
+    bool came_later = false;  ///< than the first version
 };
 
 /// The smallest scope that sees each family of keys (ARCHITECTURE.md, "State").
@@ -23,9 +24,9 @@ constexpr std::array kFamilies{
     Family{"setting", Scope::Relay},
     Family{"certificate", Scope::Frontend},
     Family{"credential", Scope::Frontend},
-    Family{"delivery", Scope::Frontend},
-    Family{"secret", Scope::Frontend},
-    Family{"dkim", Scope::Frontend},
+    Family{"delivery", Scope::Frontend, true},
+    Family{"secret", Scope::Frontend, true},
+    Family{"dkim", Scope::Frontend, true},
     Family{"key", Scope::Backend},
     Family{"shared-acl", Scope::Backend},
     Family{"admin", Scope::Backend},
@@ -67,7 +68,8 @@ std::optional<Scope> scope_from(std::string_view text) {
 bool visible(std::string_view key, Sight sight) {
     if (sight.scope == Scope::All || sees_delivery(key, sight)) return true;
     const Family* family = family_of(key);
-    return family != nullptr && family->scope <= sight.scope;
+    return family != nullptr && family->scope <= sight.scope &&
+           !(family->came_later && sight.only_first_families);
 }
 
 bool forbidden(std::string_view key, Sight sight) {

@@ -20,6 +20,8 @@ struct Sight {
     Scope scope = Scope::Mirror;
     /// Credentials for delivery to third parties: a right of their own below Frontend.
     bool delivery = false;
+    /// A reader of the first version, to which families that came later are a fault of its source.
+    bool only_first_families = false;
 
     // Most readers have no more than a scope.
     // NOLINTNEXTLINE(google-explicit-constructor)

@@ -195,6 +195,11 @@ def stranger_status(address):
 def cluster_status(address, method, path, body=None, member=None, user=None, client=None):
     """The status a call gets at a cluster port; `member` lends its key, and says it passes the
     call on for `client`."""
+    return cluster_answer(address, method, path, body, member, user, client)[0]
+
+
+def cluster_answer(address, method, path, body=None, member=None, user=None, client=None, headers=()):
+    """The same with the text of the answer."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -206,9 +211,11 @@ def cluster_status(address, method, path, body=None, member=None, user=None, cli
         call.add_header("Authorization", "Basic " + base64.b64encode(user.encode()).decode())
     if client:
         call.add_header("X-Muster-Client", client)
+    for name, value in headers:
+        call.add_header(name, value)
     try:
         with urllib.request.urlopen(call, context=context, timeout=10) as answer:
-            return answer.status
+            return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
-            return error.code
+            return error.code, error.read().decode()

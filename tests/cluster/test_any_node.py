@@ -2,7 +2,7 @@
 import json
 import unittest
 
-from nodes_lab import Lab, cluster_status, wait_for
+from nodes_lab import Lab, cluster_answer, cluster_status, wait_for
 from test_administration import set_up_directory
 
 ROWS = 20_000
@@ -86,6 +86,19 @@ class Named(AnyNode):
         # A member that names a third node is answered by the one that it asked.
         self.assertEqual(cluster_status(self.back_end.cluster, "GET", "/v1/status",
                                         member=self.front_end), 200)
+
+
+class Versions(AnyNode):
+    def families(self, *headers):
+        _, text = cluster_answer(self.master.cluster, "GET", "/v1/copy", member=self.front_end,
+                                 headers=headers)
+        return {json.loads(line)["key"].split("/")[0] for line in text.splitlines()
+                if line.startswith('{"key"')}
+
+    def test_a_follower_of_the_first_version_is_sent_nothing_that_it_does_not_know(self):
+        wait_for(lambda: "secret" in self.families(("X-Muster-Scope", "frontend")))
+        self.assertNotIn("secret", self.families())
+        self.assertIn("domain", self.families())
 
 
 class LargeBodies(AnyNode):

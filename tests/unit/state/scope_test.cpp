@@ -79,6 +79,17 @@ TEST(Scope, FamiliesOfALaterVersionAreTheSendersToJudge) {
     EXPECT_TRUE(forbidden("token/T", Scope::Backend));
 }
 
+TEST(Scope, AReaderOfTheFirstVersionIsSentFirstFamiliesOnly) {
+    Sight sight = Scope::Frontend;
+    EXPECT_TRUE(visible("secret/tickets", sight));
+    sight.only_first_families = true;
+    EXPECT_FALSE(visible("secret/tickets", sight));
+    EXPECT_FALSE(visible("dkim/a.dom/x", sight));
+    EXPECT_FALSE(visible("delivery/a.dom", sight));
+    EXPECT_TRUE(visible("credential/sv1", sight));
+    EXPECT_TRUE(visible("account/a@b.c", sight));
+}
+
 TEST(Scope, CredentialsForDeliveryAreARightOfTheirOwn) {
     constexpr std::string_view kKey = "delivery/far.dom";
     EXPECT_FALSE(visible(kKey, R"({"user":"u"})", Scope::Mirror));
