@@ -228,7 +228,10 @@ class Modes(unittest.TestCase):
             self.assertIn("event=network_joined network=hq", node.log.read_text())
             self.assertEqual(holds(node.folder, "rootpass"), [])
             kept = json.loads((node.state / "networks/hq/cluster.json").read_text())
-            self.assertEqual(kept["secret"], "")
+            # A mirror's is its own: nothing but what is sealed for it opens with it.
+            network = json.loads((self.master.state / "cluster.json").read_text())["secret"]
+            self.assertEqual(kept["secret"] != "", mode == "mirror")
+            self.assertNotEqual(kept["secret"], network)
             entry = self.master.ask("node", "show", mode)
             self.assertEqual((entry["scope"], entry.get("cluster", "")), (mode, ""))
         self.assertEqual(holds(self.master.folder, "rootpass"), [])

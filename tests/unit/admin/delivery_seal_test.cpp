@@ -42,6 +42,7 @@ TEST(DeliverySeal, EachFollowersKeyIsItsOwn) {
 TEST(DeliverySeal, AFollowerWithTheRightGetsWhatItAloneOpensAndTheSameEachTime) {
     const state::TemporaryFolder folder;
     const auto store = *state::SqliteStore::open(folder.file("directory.db"));
+    const state::Cursor start = store->head();
     ASSERT_TRUE(store->commit(state::Transaction()
                                   .put("delivery/far.dom", entry())
                                   .put("domain/far.dom", R"({"kind":"remote"})")));
@@ -62,7 +63,7 @@ TEST(DeliverySeal, AFollowerWithTheRightGetsWhatItAloneOpensAndTheSameEachTime) 
     EXPECT_EQ(cluster::opened_password(sealed, own).value(), "open sesame");
     EXPECT_FALSE(cluster::opened_password(sealed, SealSecret::key(kSecret)));
     // A stream tells the same, and digests are of it.
-    state::ChangeStream stream(*store, view, {});
+    state::ChangeStream stream(*store, view, start);
     EXPECT_TRUE(stream.next()->contains(sealed));
     const auto digests = state::digest_page(*store, view, "", 100);
     state::RangeDigest digest;
