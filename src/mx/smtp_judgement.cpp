@@ -1,6 +1,7 @@
 // Who may send, and to whom: what an SMTP session answers to MAIL and RCPT.
 #include <algorithm>
 
+#include "mx/answers.h"
 #include "mx/mail_service.h"
 #include "mx/smtp_session.h"
 #include "wire/ascii.h"
@@ -125,6 +126,10 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
         return kUnknownRecipient;
     }
     if (const auto refusal = judge_route(*route)) return refusal;
+    if (route->domain && route->domain->message_bytes != 0 &&
+        transaction_->mail.size.value_or(0) > route->domain->message_bytes) {
+        return kTooLarge;
+    }
     if (!login_.empty() && !service_.shared().rates.take_recipient(login_)) return kTooMuch;
     // Quoting is only known here.
     const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||

@@ -224,6 +224,10 @@ class RemoteDomains(unittest.TestCase):
         self.assertEqual(self.hosts[0].delivered(too_large), [])
         self.assertIn("Too large: far.test takes 2000 bytes", branch.node.log.read_text())
 
+        with mail_lab.Smtp(branch.smtp, source=harness.new_source()) as smtp:
+            said = smtp.envelope("", "ann@far.test", options=" SIZE=2001")[0]
+        self.assertRegex(said, "^552 5.3.4 ")
+
         second = f"second.far.test:{self.hosts[1].port}"
         branch.node.do("domain", "set", "far.test", f"route={second}", "--here")
         self.assertEqual(branch.domain()["here"], ["route"])
