@@ -246,8 +246,11 @@ Task<bool> serve_stream(NodeContext& node, net::HttpExchange& exchange, const Ca
     if (route == kStreams.end()) co_return false;
     const bool keys = flag(request, "keys");
     if (!node.is_master()) {
+        // A caller that is cut off while it sends would not hear why.
+        auto unwanted = BodyFile::open(node.config.node.state_dir);
+        if (caller.is_node && unwanted) (void)co_await receive(node, exchange, **unwanted);
         const Error error{ErrorKind::Refused, std::string(state::kMasterChanging),
-                          "not a master: ask a master"};
+                          "not a master: ask a master (nothing was changed)"};
         co_await exchange.respond(error_response(error));
     } else if (caller.is_node && !(route->is_for_members && caller.may_write)) {
         // Whole directories, password keys and the authority's key are for people, whatever a

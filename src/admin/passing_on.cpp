@@ -120,32 +120,6 @@ net::HttpCall call_to(const net::HttpRequest& request, const Caller& caller,
     return call;
 }
 
-/// Asks one after the other until one answers that it leads, or anything but that it does not.
-/// Blocks. What somebody else than the last says of that is not passed on.
-Result<net::HttpReply> ask_in_turn(const Peers& peers, const std::vector<PeerAddress>& all,
-                                   const net::HttpCall& call, const std::shared_ptr<BodyFile>& body,
-                                   const net::HttpClient::Sink& sink) {
-    Result<net::HttpReply> reply = fail(ErrorKind::Unavailable, "nobody was asked");
-    for (const PeerAddress& peer : all) {
-        if (body) {
-            if (auto rewound = body->rewind(); !rewound) return std::unexpected(rewound.error());
-        }
-        std::string refusal;
-        reply = peers.stream(peer, call, kBounds, [&](int status, std::string_view bytes) {
-            if (status < 400) return sink(status, bytes);
-            refusal.append(bytes.substr(0, kAhead - std::min(kAhead, refusal.size())));
-            return true;
-        });
-        if (!reply && reply.error().kind == ErrorKind::Unavailable) continue;
-        if (!reply) return reply;
-        reply->body = refusal;
-        if (is_not_leading(*reply) && &peer != &all.back()) continue;
-        if (reply->status >= 400) sink(reply->status, refusal);
-        return reply;
-    }
-    return reply;
-}
-
 // An exchange and the node outlive the handlers of the exchange.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 
@@ -198,11 +172,15 @@ Task<bool> pass_on(NodeContext& node, net::HttpExchange& exchange, const Caller&
     const std::unique_ptr<Passage, decltype(leave)> left(passage.get(), leave);
     const std::shared_ptr<BodyFile> kept = has_body ? std::move(*body) : nullptr;
     const net::HttpCall call = call_to(exchange.request(), caller, kept);
-    node.pools->passing.submit([&peers = *node.peers, to = *to, call, kept, passage] {
-        Passage::end(passage,
-                     ask_in_turn(peers, to, call, kept, [&](int status, std::string_view bytes) {
-                         return Passage::take(passage, status, bytes);
-                     }));
+    const bool is_for_master = is_stream(exchange.request());
+    node.pools->passing.submit([&peers = *node.peers, to = to->front(), call, kept, passage,
+                                is_for_master] {
+        const auto take = [&](int status, std::string_view bytes) {
+            return Passage::take(passage, status, bytes);
+        };
+        const auto rewind = [&] { return kept ? kept->rewind() : Result<>(); };
+        Passage::end(passage, is_for_master ? peers.stream_to_master(call, kBounds, rewind, take)
+                                            : peers.stream(to, call, kBounds, take));
     });
     co_await deliver(node, exchange, *passage);
     co_return true;

@@ -3,6 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
 #include <utility>
 
 #include "state/json_value.h"
@@ -13,6 +16,9 @@ namespace {
 // A master may wait for all other nodes itself before it answers.
 constexpr CallBounds kMasterBounds{std::chrono::milliseconds(120'000), std::size_t{64} << 20};
 constexpr std::size_t kLongestRefusal = 1'000;
+constexpr std::size_t kLongestAnswer = 65'536;
+constexpr std::chrono::seconds kChangePatience{10};
+constexpr std::chrono::milliseconds kChangePause{100};
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
 
@@ -121,6 +127,11 @@ Result<net::HttpReply> Peers::run(net::HttpClient& client,
     return reply;
 }
 
+bool Peers::stopped() const {
+    const std::scoped_lock lock(mutex_);
+    return stopped_;
+}
+
 void Peers::stop() {
     const std::scoped_lock lock(mutex_);
     stopped_ = true;
@@ -138,6 +149,42 @@ Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
     const std::string why = first ? first->error().detail : "no master is known";
     return fail(ErrorKind::Unavailable,
                 "the master cannot be reached, nothing was changed (" + why + ")");
+}
+
+Result<net::HttpReply> Peers::stream_to_master(const net::HttpCall& call, const CallBounds& bounds,
+                                               const std::function<Result<>()>& rewind,
+                                               const net::HttpClient::Sink& sink) const {
+    const auto until = std::chrono::steady_clock::now() + kChangePatience;
+    for (;;) {
+        std::optional<Result<net::HttpReply>> first;
+        bool all_answered = true;
+        for (const PeerAddress& master : masters()) {
+            if (auto ready = rewind(); !ready) return std::unexpected(ready.error());
+            std::string refusal;
+            bool begun = false;
+            auto reply = stream(master, call, bounds, [&](int status, std::string_view bytes) {
+                begun = status < 400;
+                if (begun) return sink(status, bytes);
+                refusal.append(bytes.substr(0, kLongestAnswer - refusal.size()));
+                return true;
+            });
+            if (reply) reply->body = std::move(refusal);
+            if (begun) return reply;
+            if (reply && !is_not_leading(*reply)) {
+                if (reply->status >= 400) (void)sink(reply->status, reply->body);
+                return reply;
+            }
+            all_answered = all_answered && reply;
+            if (!first || !*first) first = std::move(reply);
+        }
+        if (!first) return fail(ErrorKind::Unavailable, "no master is known, nothing was changed");
+        // It is not known what one did that answered nothing.
+        if (!all_answered || stopped() || std::chrono::steady_clock::now() >= until) {
+            if (*first) (void)sink((*first)->status, (*first)->body);
+            return std::move(*first);
+        }
+        std::this_thread::sleep_for(kChangePause);
+    }
 }
 
 std::vector<std::unique_ptr<state::Source>> Peers::sources() const {

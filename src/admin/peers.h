@@ -59,6 +59,13 @@ public:
     /// answer, which says so; Unavailable with a text for the operator when it does not answer.
     [[nodiscard]] Result<net::HttpReply> call_master(const net::HttpCall& call) const;
 
+    /// The same for large bodies: `rewind` makes the call's body begin again, and while the master
+    /// changes it is asked for some seconds who leads by now. `sink` gets one answer.
+    [[nodiscard]] Result<net::HttpReply> stream_to_master(const net::HttpCall& call,
+                                                          const CallBounds& bounds,
+                                                          const std::function<Result<>()>& rewind,
+                                                          const net::HttpClient::Sink& sink) const;
+
     /// Ends the calls that run; later ones fail at once.
     void stop();
 
@@ -67,6 +74,7 @@ public:
     [[nodiscard]] std::vector<std::unique_ptr<state::Source>> sources() const;
 
 private:
+    [[nodiscard]] bool stopped() const;
     Result<net::HttpReply> run(net::HttpClient& client,
                                const std::function<Result<net::HttpReply>()>& call) const;
 
