@@ -34,7 +34,10 @@ class SitePromotion(unittest.TestCase):
                    "imap.tls=none", "smtp.port=25", "smtp.tls=none")
         self.m1.do("domain", "add", "big.dom", "--servers", "sv1")
         self.m2 = lab.member_at("second", self.m1, "m2", ["master"], "master")
-        self.back_end = lab.member_at("hq", self.m1, "be1", ["backend"], "backend")
+        self.back_end = lab.member_at(  # its file names m1 for good, which is asked first
+            "hq", self.m1, "be1", ["backend"], "backend",
+            before_start=lambda node: node.change_file(
+                "[cluster]\n", f'[cluster]\nmasters = ["{self.m1.cluster}"]\n'))
         self.near = lab.member_at("second", self.m1, "fe1", ["frontend"], "frontend")
         self.far = lab.member_at("branch", self.m1, "fe2", ["frontend"], "frontend")
         port = lab.sites["branch"].free_port()
