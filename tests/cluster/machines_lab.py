@@ -87,6 +87,11 @@ class Namespace:
         self.outer.stdout.close()
 
 
+def descendants(pid):
+    found = harness.children_of(pid)
+    return found + [each for child in found for each in descendants(child)]
+
+
 def enter(namespace):
     if libc.setns(namespace, CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "setns")
@@ -102,6 +107,7 @@ class Machine:
             (self.folder / part).mkdir(parents=True)
         subprocess.run(["cp", "-a", "/etc/.", self.folder / "etc"], check=True)
         (self.folder / "etc/muster").mkdir()
+        self.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")  # nobody answers, at once
         self.services = {}
         self.space = None
         self.switch_on()
@@ -161,10 +167,14 @@ class Machine:
         wait_for(ready, f"{service} of {self.name}")
 
     def stop(self, service):
+        """Asks it to end, and ends what is left of it, as systemd does."""
         process = self.services.pop(service)
-        for pid in harness.children_of(process.pid):
-            os.kill(pid, signal.SIGTERM)
+        first, *others = descendants(process.pid)
+        os.kill(first, signal.SIGTERM)
         process.wait(30)
+        for pid in others:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def log(self, service="muster"):
         path = self.folder / f"{service}.log"

@@ -275,7 +275,7 @@ class IspFrontEnds(Recipe):
             self.fetched(waiting)
         self.assertRegex(self.front_ends["mx1"].run("muster queue list"), "new@customer1.example")
         self.run_dovecot()
-        wait_for(self.logs_in, "logins again")
+        wait_for(self.logs_in, "logins again", 40)
         wait_for(lambda: self.fetched(waiting), "the mail that waited")
 
     def logs_in(self):
@@ -303,9 +303,143 @@ class IspFrontEnds(Recipe):
         for customer in (self.customer1, self.customer2):
             self.inline(customer, "muster node remove mx1", "yes")
         self.run_dovecot()
-        print(mx2.run(f"muster queue adopt {mx1.folder}/var/lib/muster/queue", "yes"))
-        wait_for(self.logs_in, "logins again")
+        mx2.run(f"muster queue adopt {mx1.folder}/var/lib/muster/queue", "yes")
+        wait_for(self.logs_in, "logins again", 40)
         wait_for(lambda: self.fetched(marker), "the mail of the lost one")
+
+
+GUIDE = (pathlib.Path(__file__).resolve().parents[2] / "docs/operator-guide.md").read_text()
+MAIL_IN = """
+[[listener]]
+protocol = "smtp"
+address = "10.0.0.11:25"
+tls = "none"
+
+[[listener]]
+protocol = "imap"
+address = "10.0.0.11:1143"
+tls = "none"
+"""
+
+
+class FullCluster(Recipe):
+    section = "3. "
+
+    def test_a_stand_in_takes_over_and_gives_the_lead_back(self):
+        self.sv1 = self.wire.machine("sv1", "10.0.0.1")
+        self.sv2 = self.wire.machine("sv2", "10.0.0.2")
+        self.fe1 = self.wire.machine("fe1", "10.0.0.11")
+        self.m2 = self.wire.machine("m2", "10.0.0.3")
+        self.world = self.wire.machine("world", "10.99.0.1")
+        self.first_cluster()
+        self.stand_in()
+        self.proof()
+        self.another_address()
+        self.one_less()
+
+    def first_cluster(self):
+        """What the page says is there: the operator guide's three machines, accounts on sv2 alone."""
+        steps = re.split("^### ", GUIDE[GUIDE.index("## A first cluster"):GUIDE.index("## Other shapes")], flags=re.M)
+        back_end, front_end = re.findall(r"^```toml\n(.*?)^```", steps[1], re.M | re.S)
+        self.sv1.write("/etc/muster/muster.toml", back_end)
+        self.sv2.write("/etc/muster/muster.toml", back_end.replace("sv1", "sv2").replace(
+            "10.0.0.1", "10.0.0.2").replace('["master", "backend"]', '["backend"]'))
+        self.fe1.write("/etc/muster/muster.toml", front_end + MAIL_IN)
+        self.sv1.run(USER)
+        self.sv2.run(USER)
+        self.sv1.run("muster cluster init --administrator postmaster", PASSWORD, PASSWORD)
+        self.sv1.run("systemctl enable --now muster")
+        for machine, scope in ((self.sv2, "backend"), (self.fe1, "frontend")):
+            self.join(machine, f"muster token add --name {machine.name} --scope {scope}",
+                      "muster cluster join --master 10.0.0.1:7700")
+            machine.run("systemctl enable --now muster")
+        for line in ("muster server add sv2 kind=dovecot node=sv2 host=10.0.0.2 introduce=xclient "
+                     "imap.port=143 lmtp.port=24 lmtp.tls=none",
+                     "muster domain add example.org servers=sv2"):
+            self.sv1.run(line)
+        for line in ("muster certificate issue sv2 --names sv2.example.org,10.0.0.2 --out /etc/muster",
+                     "muster backend dovecot-config --certificate /etc/muster/sv2.crt "
+                     "--key /etc/muster/sv2.key --front-ends 10.0.0.11 --out /etc/dovecot/muster"):
+            self.sv2.run(line)
+        self.sv2.start("dovecot", "exec dovecot -F -c /etc/dovecot/muster/dovecot.conf")
+        self.sv1.run("muster account add kate@example.org", PASSWORD, PASSWORD)
+
+    def join(self, machine, token_line, join_line):
+        said = self.sv1.run(token_line)
+        token = re.search(r"^[a-z2-7]{32}$", said, re.M)[0]
+        shown = machine.run(join_line, "yes", token)
+        self.assertIn(re.search(r"sha256//\S+", said)[0], shown)
+
+    def stand_in(self):
+        self.m2.write("/etc/muster/muster.toml", self.node_file(0))
+        (token,), (join, start, masters) = self.lines(0), self.lines(1)
+        self.join(self.m2, token, join)
+        self.m2.run(start)
+        wait_for(lambda: re.search(r"(?m)^m2 +yes +no +yes ", self.m2.run(masters)), "m2 to be a stand-in")
+
+    def proof(self):
+        wait_for(self.logs_in, "a login")
+        self.mail_arrives()
+        self.inline(self.sv1, "systemctl stop muster")
+        wait_for(lambda: "10.0.0.3:7700" in self.inline(self.fe1, "muster status"), "fe1 to follow m2", 40)
+        self.fe1.run("systemctl restart muster")
+        self.mail_arrives()
+        self.add(self.m2, "early", fails=True)
+        self.inline(self.m2, "muster cluster promote m2 --force", "yes")
+        self.add(self.m2, "new")
+        self.sv1.run("systemctl start muster")
+        self.inline(self.sv1, "muster cluster masters")
+        wait_for(lambda: re.search(r"(?m)^sv1 +yes +no +yes ", self.sv1.run("muster cluster masters")), "stand-in")
+        self.mail_arrives()
+        self.inline(self.m2, "muster cluster promote sv1", "yes")
+        self.add(self.sv1, "newer")
+        for name in ("new", "newer"):
+            wait_for(lambda each=name: "home: sv2" in self.fe1.run(
+                f"muster account locate {each}@example.org || true"), name)
+
+    def another_address(self):
+        for machine, old, new in ((self.m2, "10.0.0.3", "10.0.0.4"), (self.sv1, "10.0.0.1", "10.0.0.5")):
+            name = machine.name
+            machine.space.link("address", "add", f"{new}/8", "dev", "eth0")
+            machine.write("/etc/muster/muster.toml", machine.read("/etc/muster/muster.toml").replace(
+                f'"{old}:7700"', f'"{new}:7700"').replace(f'source_address = "{old}"', f'source_address = "{new}"'))
+            machine.run("systemctl restart muster")
+            self.sv1.run(f"muster node set {name} cluster={new}:7700")
+            machine.space.link("address", "del", f"{old}/8", "dev", "eth0")
+            try:
+                wait_for(lambda: re.search(rf"(?m)^{name} +yes ", self.fe1.run("muster cluster masters")), name)
+            finally:
+                print(self.fe1.run("muster cluster masters"), self.sv1.run("muster cluster masters"), self.m2.run("muster cluster masters"))
+            self.add(self.sv1, f"at-{name}")
+            wait_for(lambda: "home: sv2" in self.fe1.run(f"muster account locate at-{name}@example.org || true"), name)
+
+    def one_less(self):
+        print(self.sv1.run("muster node drain fe1"))
+        print(self.sv1.run("muster status"))
+        self.fe1.run("systemctl stop muster")
+        print(self.sv1.run("muster node remove fe1", "yes"))
+
+    def add(self, machine, name, **options):
+        print(machine.run(f"muster account add {name}@example.org --no-password", **options))
+
+    def imap(self):
+        return imaplib.IMAP4("10.0.0.11", 1143, timeout=40)
+
+    def logs_in(self):
+        with contextlib.suppress(imaplib.IMAP4.error), self.world.space.network(), self.imap() as imap:
+            return imap.login("kate@example.org", PASSWORD)[0] == "OK"
+
+    def mail_arrives(self):
+        marker = mail_lab.new_marker()
+        with self.world.space.network(), smtplib.SMTP("10.0.0.11", 25, timeout=30) as smtp:
+            smtp.sendmail("a@elsewhere.example", ["kate@example.org"], mail_lab.text_of(marker))
+        with self.world.space.network(), self.imap() as imap:
+            imap.login("kate@example.org", PASSWORD)
+
+            def found():
+                imap.select()
+                return imap.search(None, "SUBJECT", marker)[1] != [b""]
+            wait_for(found, "mail")
 
 
 if __name__ == "__main__":
