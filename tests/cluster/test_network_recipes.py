@@ -400,27 +400,35 @@ class FullCluster(Recipe):
     def another_address(self):
         for machine, old, new in ((self.m2, "10.0.0.3", "10.0.0.4"), (self.sv1, "10.0.0.1", "10.0.0.5")):
             name = machine.name
+            self.in_step()
+            self.assertIn("first `muster node set NAME cluster=NEW:7700` at the master", self.text)
+            self.sv1.run(f"muster node set {name} cluster={new}:7700")
+            for other in (self.fe1, self.m2, self.sv2):
+                wait_for(lambda each=other: f"{new}:7700" in each.run(f"muster node show {name}"), other.name)
+            machine.space.link("address", "del", f"{old}/8", "dev", "eth0")
             machine.space.link("address", "add", f"{new}/8", "dev", "eth0")
             machine.write("/etc/muster/muster.toml", machine.read("/etc/muster/muster.toml").replace(
                 f'"{old}:7700"', f'"{new}:7700"').replace(f'source_address = "{old}"', f'source_address = "{new}"'))
             machine.run("systemctl restart muster")
-            self.sv1.run(f"muster node set {name} cluster={new}:7700")
-            machine.space.link("address", "del", f"{old}/8", "dev", "eth0")
-            try:
-                wait_for(lambda: re.search(rf"(?m)^{name} +yes ", self.fe1.run("muster cluster masters")), name)
-            finally:
-                print(self.fe1.run("muster cluster masters"), self.sv1.run("muster cluster masters"), self.m2.run("muster cluster masters"))
+            self.in_step()
             self.add(self.sv1, f"at-{name}")
             wait_for(lambda: "home: sv2" in self.fe1.run(f"muster account locate at-{name}@example.org || true"), name)
 
+    def in_step(self):
+        """Both masters answer, neither is behind, on every node."""
+        for machine in (self.fe1, self.m2, self.sv1):
+            wait_for(lambda each=machine: len(re.findall(r"(?m)^(?:sv1|m2) +yes .* 0 +-$", each.run("muster cluster masters"))) == 2,
+                     f"both masters at {machine.name}", 40)
+
     def one_less(self):
-        print(self.sv1.run("muster node drain fe1"))
-        print(self.sv1.run("muster status"))
+        self.assertIn("`muster node drain NAME`, wait for 0 sessions in `muster status`", self.text)
+        self.sv1.run("muster node drain fe1")
+        wait_for(lambda: re.search(r"(?m)^fe1 +frontend +yes +drain +0 ", self.sv1.run("muster status")), "0 sessions")
         self.fe1.run("systemctl stop muster")
-        print(self.sv1.run("muster node remove fe1", "yes"))
+        self.sv1.run("muster node remove fe1", "yes")
 
     def add(self, machine, name, **options):
-        print(machine.run(f"muster account add {name}@example.org --no-password", **options))
+        machine.run(f"muster account add {name}@example.org --no-password", **options)
 
     def imap(self):
         return imaplib.IMAP4("10.0.0.11", 1143, timeout=40)
