@@ -19,6 +19,9 @@ from harness import wait_for
 from nodes_lab import MUSTER
 
 PARTS = ("etc", "var/lib", "var/mail")  # what stays when a machine is switched off
+FROM_ETC = [f"/etc/{each}" for each in (
+    "passwd", "group", "shadow", "gshadow", "login.defs", "default", "pam.d", "security", "nsswitch.conf", "ld.so.cache",
+    "dovecot", "ssl/openssl.cnf", "ssl/certs/ca-certificates.crt")]
 libc = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 
@@ -104,8 +107,10 @@ class Machine:
         self.wire, self.name, self.addresses = wire, name, addresses
         self.folder = wire.folder / name
         for part in PARTS:
-            (self.folder / part).mkdir(parents=True)
-        subprocess.run(["cp", "-a", "/etc/.", self.folder / "etc"], check=True)
+            (self.folder / part).mkdir(parents=True, exist_ok=True)
+        for part in filter(os.path.exists, FROM_ETC):
+            (self.folder / part[1:]).parent.mkdir(parents=True, exist_ok=True)
+            (shutil.copytree if os.path.isdir(part) else shutil.copy2)(part, self.folder / part[1:])
         (self.folder / "etc/muster").mkdir()
         self.write("/etc/resolv.conf", "nameserver 127.0.0.1\n")  # nobody answers, at once
         self.services = {}
@@ -209,6 +214,9 @@ class Wire:
         space.link("link", "set", "eth0", "up")
 
     def close(self):
+        for machine in self.machines:
+            if machine.space:
+                machine.space.outer.kill()  # all at once, then each is waited for
         for machine in self.machines:
             machine.switch_off()
         self.hub.close()

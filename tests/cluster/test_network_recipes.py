@@ -13,6 +13,7 @@ from machines_lab import Wire
 
 PAGE = (pathlib.Path(__file__).resolve().parents[2] / "docs/networks.md").read_text()
 PASSWORD = "correct horse"
+M2 = re.search(r'^```toml\n(# m2:.*?)^```', PAGE, re.M | re.S)[1]
 
 
 @unittest.skipUnless(os.geteuid() == 0, "namespaces need root")
@@ -63,6 +64,7 @@ class BranchRelays(Recipe):
         self.proof()
         self.without_the_head_office()
         self.a_branch_is_lost()
+        self.a_stand_in_of_the_head_office()
 
     def set_up_the_branch(self):
         # A dead line is noticed sooner than by default.
@@ -130,7 +132,22 @@ class BranchRelays(Recipe):
         self.sinks["10.0.0.202"] = self.sink("10.0.0.202")
         self.assertIn("muster queue adopt FOLDER", self.text)
         self.branch.run(f"muster queue adopt {self.branch.folder}/lost/queue", "yes")
+        self.inline(self.branch, "muster queue flush --all")
         wait_for(lambda: self.sinks["10.0.0.202"].with_marker(marker), "the mail that waited")
+
+    def a_stand_in_of_the_head_office(self):
+        m2 = self.wire.machine("m2", "10.0.0.3")
+        m2.write("/etc/muster/muster.toml", M2.replace("10.0.0.0/24", "10.0.0.0/8"))
+        token = re.search(r"^[a-z2-7]{32}$", self.hq.run("muster token add --scope master --name m2"), re.M)[0]
+        m2.run("muster cluster join --master 10.0.0.1:7700", "yes", token)
+        m2.run("systemctl start muster")
+        wait_for(lambda: re.search(r"(?m)^m2 +yes +no +yes .* 0 +-$", m2.run("muster cluster masters")), "a stand-in")
+        wait_for(lambda: b"10.0.0.3:7700" in b"".join(map(
+            pathlib.Path.read_bytes, self.branch.folder.glob("var/lib/muster/networks/hq/replica-*"))), "it is heard of")
+        self.hq.run("systemctl stop muster")
+        m2.run("muster cluster promote m2 --force", "yes")
+        m2.run("muster domain set partner.example route=10.1.0.201")
+        wait_for(lambda: re.search(r"route: +10.1.0.201\b", self.shown()), "what the new head office says", 40)
 
 
 CUSTOMER1 = """
@@ -176,9 +193,8 @@ class IspFrontEnds(Recipe):
         self.proof()
         self.mail_to_both()
         self.two_claim_one_domain()
-        self.without_a_mail_server()
         self.without_a_customers_master()
-        self.a_front_end_is_lost()
+        self.without_a_mail_server()
 
     def open(self, customer):
         self.follow(customer, self.lines(0), PASSWORD)
@@ -237,9 +253,9 @@ class IspFrontEnds(Recipe):
         for name in ("mx1", "mx2"):
             self.assertRegex(said, rf"(?m)^{name} +relay ")
 
-    def send(self, *recipients):
+    def send(self, *recipients, at="10.9.0.1"):
         marker = mail_lab.new_marker()
-        with self.smtp() as smtp:
+        with self.smtp(at) as smtp:
             self.assertRegex(smtp.send("a@elsewhere.example", recipients, mail_lab.text_of(marker)), "^250 ")
         return marker
 
@@ -268,20 +284,35 @@ class IspFrontEnds(Recipe):
         wait_for(lambda: "no alarms" in mx1.run("muster status"), "no alarm any more")
 
     def without_a_mail_server(self):
+        """And one of the front ends is lost meanwhile, with what its queue holds."""
+        mx1, mx2 = self.front_ends["mx1"], self.front_ends["mx2"]
         self.customer1.stop("dovecot")
-        waiting = self.send("new@customer1.example", "kate@customer2.example")
+        waiting = self.send("new@customer1.example", "kate@customer2.example", at="10.9.0.2")
+        left = self.send("new@customer1.example")
         wait_for(lambda: self.sink.with_marker(waiting), "the other customer's mail")
         with self.assertRaisesRegex(imaplib.IMAP4.error, "UNAVAILABLE"):
             self.fetched(waiting)
-        self.assertRegex(self.front_ends["mx1"].run("muster queue list"), "new@customer1.example")
+        for each in (mx1, mx2):
+            self.assertRegex(each.run("muster queue list"), "new@customer1.example")
+        self.sees_it_down(mx2)
+        mx1.switch_off()
         self.run_dovecot()
         wait_for(self.logs_in, "logins again", 40)
         wait_for(lambda: self.fetched(waiting), "the mail that waited")
+        for customer in (self.customer1, self.customer2):
+            self.inline(customer, "muster node remove mx1", "yes")
+        mx2.run(f"muster queue adopt {mx1.folder}/var/lib/muster/queue", "yes")
+        mx2.run("muster queue flush --all")
+        wait_for(lambda: self.fetched(left), "the mail of the lost one")
 
     def logs_in(self):
         with contextlib.suppress(imaplib.IMAP4.error):
             self.fetched("nothing")
             return True
+
+    @staticmethod
+    def sees_it_down(machine):
+        wait_for(lambda: re.search(r"customer1@customer1 .*down", machine.run("muster status")), "it is down")
 
     def run_dovecot(self):
         self.customer1.start("dovecot", "exec dovecot -F -c /etc/dovecot/muster/dovecot.conf")
@@ -294,18 +325,6 @@ class IspFrontEnds(Recipe):
         self.assertRegex(self.rcpt("nobody@customer1.example"), "^450")
         self.customer1.run("systemctl start muster")
         wait_for(lambda: self.rcpt("nobody@customer1.example").startswith("550"), "the master")
-
-    def a_front_end_is_lost(self):
-        mx1, mx2 = self.front_ends["mx1"], self.front_ends["mx2"]
-        self.customer1.stop("dovecot")
-        marker = self.send("new@customer1.example")
-        mx1.switch_off()
-        for customer in (self.customer1, self.customer2):
-            self.inline(customer, "muster node remove mx1", "yes")
-        self.run_dovecot()
-        mx2.run(f"muster queue adopt {mx1.folder}/var/lib/muster/queue", "yes")
-        wait_for(self.logs_in, "logins again", 40)
-        wait_for(lambda: self.fetched(marker), "the mail of the lost one")
 
 
 GUIDE = (pathlib.Path(__file__).resolve().parents[2] / "docs/operator-guide.md").read_text()
@@ -398,21 +417,20 @@ class FullCluster(Recipe):
                 f"muster account locate {each}@example.org || true"), name)
 
     def another_address(self):
-        for machine, old, new in ((self.m2, "10.0.0.3", "10.0.0.4"), (self.sv1, "10.0.0.1", "10.0.0.5")):
-            name = machine.name
-            self.in_step()
-            self.assertIn("first `muster node set NAME cluster=NEW:7700` at the master", self.text)
-            self.sv1.run(f"muster node set {name} cluster={new}:7700")
-            for other in (self.fe1, self.m2, self.sv2):
-                wait_for(lambda each=other: f"{new}:7700" in each.run(f"muster node show {name}"), other.name)
-            machine.space.link("address", "del", f"{old}/8", "dev", "eth0")
-            machine.space.link("address", "add", f"{new}/8", "dev", "eth0")
-            machine.write("/etc/muster/muster.toml", machine.read("/etc/muster/muster.toml").replace(
-                f'"{old}:7700"', f'"{new}:7700"').replace(f'source_address = "{old}"', f'source_address = "{new}"'))
-            machine.run("systemctl restart muster")
-            self.in_step()
-            self.add(self.sv1, f"at-{name}")
-            wait_for(lambda: "home: sv2" in self.fe1.run(f"muster account locate at-{name}@example.org || true"), name)
+        """Of the node whose address all others need: the master."""
+        self.in_step()
+        self.assertIn("first `muster node set NAME cluster=NEW:7700` at the master", self.text)
+        self.sv1.run("muster node set sv1 cluster=10.0.0.5:7700")
+        for other in (self.fe1, self.m2, self.sv2):
+            wait_for(lambda each=other: "10.0.0.5:7700" in each.run("muster node show sv1"), other.name)
+        self.sv1.space.link("address", "del", "10.0.0.1/8", "dev", "eth0")
+        self.sv1.space.link("address", "add", "10.0.0.5/8", "dev", "eth0")
+        file = "/etc/muster/muster.toml"
+        self.sv1.write(file, re.sub(r'"10.0.0.1(:7700)?"', r'"10.0.0.5\1"', self.sv1.read(file)))
+        self.sv1.run("systemctl restart muster")
+        self.in_step()
+        self.add(self.sv1, "moved")
+        wait_for(lambda: "home: sv2" in self.fe1.run("muster account locate moved@example.org || true"), "moved")
 
     def in_step(self):
         """Both masters answer, neither is behind, on every node."""
