@@ -286,6 +286,7 @@ Task<void> Administration::watch() {
             co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
                 note_presence();
                 remember_masters();
+                if (node_.hooks.try_again) node_.hooks.try_again();
                 alarms_.look(node_);
             });
         }

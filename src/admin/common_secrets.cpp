@@ -9,8 +9,12 @@
 namespace muster::admin {
 namespace {
 
-void log_unusable(std::string_view name, const Error& error) {
-    log::error("secret-unusable", {{"secret", name}, {"reason", error.detail}});
+constexpr const char* kTickets = "secret tickets";
+constexpr const char* kRewriting = "secret srs";
+constexpr const char* kDkim = "DKIM keys";
+
+std::string cannot_be_opened(const Error& error) {
+    return "cannot be opened, the keys from before are used: " + error.detail;
 }
 
 std::string dkim_dir(const NodeConfig& config) {
@@ -39,9 +43,10 @@ void CommonSecrets::follow(const cluster::Topology& topology) {
 void CommonSecrets::follow_tickets(const cluster::Topology& topology) {
     const cluster::SharedSecret* secret = topology.secret(cluster::kTicketSecret);
     if (secret == nullptr || (ticket_secret_ && *ticket_secret_ == *secret)) return;
-    ticket_secret_ = *secret;
     const auto keys = opened_keys(*secret, node_.identity.seal_secret());
-    if (!keys) return log_unusable(secret->name, keys.error());
+    note(kTickets, keys ? "" : cannot_be_opened(keys.error()));
+    if (!keys) return;
+    ticket_secret_ = *secret;
     std::vector<net::TicketKey> derived;
     derived.reserve(keys->size());
     for (const std::string& key : *keys) derived.push_back(net::TicketKey::from_secret(key));
@@ -52,40 +57,64 @@ void CommonSecrets::follow_tickets(const cluster::Topology& topology) {
 void CommonSecrets::follow_rewriting(const cluster::Topology& topology) {
     const cluster::SharedSecret* secret = topology.secret(cluster::kSrsSecret);
     const std::string setting = topology.setting_text("srs_domain", {});
-    const bool same_secret =
-        secret == nullptr ? !srs_secret_ : srs_secret_ && *srs_secret_ == *secret;
+    const bool same_secret = secret == nullptr || (srs_secret_ && *srs_secret_ == *secret);
     if (same_secret && setting == srs_setting_) return;
-    srs_setting_ = setting;
-    if (secret != nullptr) srs_secret_ = *secret;
-    delivery::SenderRewriting::Rules rules{.domain = parsed_domain(setting)};
-    if (srs_secret_) {
-        auto keys = opened_keys(*srs_secret_, node_.identity.seal_secret());
-        if (!keys) return log_unusable(cluster::kSrsSecret, keys.error());
+    std::optional<cluster::SharedSecret> next = srs_secret_;
+    if (secret != nullptr) next = *secret;
+    delivery::SenderRewriting::Rules rules;
+    if (next) {
+        auto keys = opened_keys(*next, node_.identity.seal_secret());
+        note(kRewriting, keys ? "" : cannot_be_opened(keys.error()));
+        if (!keys) return;
         rules.keys = std::move(*keys);
     }
+    rules.domain = parsed_domain(setting);
+    srs_setting_ = setting;
+    srs_secret_ = std::move(next);
     const std::string shown = rules.domain.empty() ? "none" : rules.domain;
     rewriting_->use(std::move(rules));
     log::info("sender-rewriting",
               {{"domain", shown}, {"current", srs_secret_ ? srs_secret_->current.id : "none"}});
 }
 
-bool CommonSecrets::dkim_keys_changed(const cluster::Topology& topology) const {
+bool CommonSecrets::begin_dkim_keys(const cluster::Topology& topology) {
     if (!node_.replica->filled()) return false;
     const std::scoped_lock lock(mutex_);
-    return !written_ || *written_ != topology.dkim_keys();
+    if (written_ && *written_ == topology.dkim_keys()) return false;
+    return !std::exchange(is_writing_, true);
 }
 
 void CommonSecrets::write_dkim_keys() {
-    const std::scoped_lock lock(mutex_);
-    const auto topology = node_.topology->current();
-    const auto held = dkim_folder_.hold(topology->dkim_keys(), node_.identity.seal_secret());
-    if (!held) {
-        log::error("dkim-keys-unwritten", {{"reason", held.error().detail}});
-        return;
+    while (true) {
+        const auto keys = node_.topology->current()->dkim_keys();
+        const auto held = dkim_folder_.hold(keys, node_.identity.seal_secret());
+        note(kDkim, held ? "" : "cannot be written: " + held.error().detail);
+        if (held && !keys.empty()) log::info("dkim-keys", {{"files", keys.size()}});
+        const std::scoped_lock lock(mutex_);
+        written_.reset();
+        if (held) written_ = keys;
+        // What changed meanwhile found a writer at work.
+        is_writing_ = held && node_.topology->current()->dkim_keys() != keys;
+        if (!is_writing_) return;
     }
-    const bool had_none = !written_ || written_->empty();
-    written_ = topology->dkim_keys();
-    if (!had_none || !written_->empty()) log::info("dkim-keys", {{"files", written_->size()}});
+}
+
+void CommonSecrets::note(const std::string& about, const std::string& trouble) {
+    const std::scoped_lock lock(mutex_);
+    std::string& known = troubles_[about];
+    if (known != trouble && !trouble.empty()) {
+        log::error("secret-unusable", {{"secret", about}, {"reason", trouble}});
+    }
+    known = trouble;
+}
+
+std::vector<Alarm> CommonSecrets::alarms() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<Alarm> alarms;
+    for (const auto& [about, trouble] : troubles_) {
+        if (!trouble.empty()) alarms.push_back({about, trouble, true});
+    }
+    return alarms;
 }
 
 }  // namespace muster::admin

@@ -1,26 +1,24 @@
 #include "admin/dkim_folder.h"
 
 #include <grp.h>
+#include <nlohmann/json.hpp>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <filesystem>
-#include <set>
 #include <utility>
 
 #include "admin/files.h"
 #include "base/base64.h"
-#include "base/log.h"
 #include "cluster/credential_seal.h"
 #include "net/pki.h"
+#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
-
-namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = ".key";
 constexpr int kSmallestRsa = 1024;
@@ -45,10 +43,15 @@ std::string file_name(const cluster::DkimKey& key) {
     return key.domain.text + '.' + key.selector + std::string(kSuffix);
 }
 
+/// Whatever a list says: nothing but such a file is ever removed.
+bool is_key_name(const std::string& name) {
+    return name.ends_with(kSuffix) && !name.contains('/') && !name.contains('\0');
+}
+
 }  // namespace
 
 DkimFolder::DkimFolder(std::string path, std::string group)
-    : path_(std::move(path)), group_(std::move(group)) {}
+    : path_(std::move(path)), group_(std::move(group)), list_(path_ + "/.muster-keys") {}
 
 /// A folder that gives its group to what is made in it (setgid) is left so: then this process need
 /// not be in the group.
@@ -69,14 +72,47 @@ Result<> DkimFolder::give(const std::string& path, unsigned mode) const {
     return {};
 }
 
-Result<> DkimFolder::prepare() const {
-    if (auto made = make_folder(path_, 0700); !made) return made;
-    return give(path_, group_.empty() ? 0700 : 0750);
+Result<DkimFolder::Ours> DkimFolder::read_list() const {
+    Ours ours;
+    if (!exists(list_)) return ours;
+    const auto text = read_file(list_);
+    if (!text) return std::unexpected(text.error());
+    const auto list = state::parse_json(*text);
+    const auto files = list.is_object() ? list.find("files") : list.end();
+    if (files == list.end() || !files->is_array()) {
+        return fail(ErrorKind::Corrupt, list_ + " is damaged: remove it, and what is in " + path_ +
+                                            " of keys that are not in the state");
+    }
+    ours.folder = list.contains("folder") && list["folder"] == true;
+    for (const auto& file : *files) {
+        if (file.is_string() && is_key_name(file)) ours.files.insert(file.get<std::string>());
+    }
+    return ours;
 }
 
-Result<> DkimFolder::write(const std::string& name, const std::string& pem) const {
+Result<> DkimFolder::write_list(const Ours& ours) const {
+    const nlohmann::json list{{"folder", ours.folder}, {"files", ours.files}};
+    return write_file(list_, state::json_line(list) + "\n", 0600);
+}
+
+/// A folder that was there keeps its owner, its group and its mode.
+Result<> DkimFolder::prepare(Ours& ours) const {
+    if (!exists(path_)) {
+        if (auto made = make_folder(path_, 0700); !made) return made;
+        ours.folder = true;
+        if (auto kept = write_list(ours); !kept) return kept;
+    }
+    return ours.folder ? give(path_, group_.empty() ? 0700 : 0750) : Result<>();
+}
+
+Result<> DkimFolder::write(const std::string& name, const std::string& pem, bool is_ours) const {
     const std::string place = path_ + '/' + name;
     const auto there = read_file(place);
+    if (!is_ours && exists(place)) {
+        if (there && *there == pem) return {};
+        return fail(ErrorKind::Conflict,
+                    place + " is there and was not written by Muster: move it away");
+    }
     if (there && *there == pem) return give(place, group_.empty() ? 0600 : 0640);
     const std::string beside = place + ".tmp";
     if (auto written = write_file(beside, pem, 0600); !written) return written;
@@ -89,26 +125,47 @@ Result<> DkimFolder::write(const std::string& name, const std::string& pem) cons
 }
 
 Result<> DkimFolder::hold(const std::vector<cluster::DkimKey>& keys, const SealSecret& seal) {
-    const std::scoped_lock lock(mutex_);
-    if (keys.empty() && !exists(path_)) return {};
-    if (auto ready = prepare(); !ready) return ready;
+    auto ours = read_list();
+    if (!ours) return std::unexpected(ours.error());
+    if (keys.empty() && ours->files.empty()) return {};
+    if (auto ready = prepare(*ours); !ready) return ready;
+    const std::set<std::string> before = ours->files;
     std::set<std::string> wanted;
     for (const cluster::DkimKey& key : keys) {
         const std::string name = file_name(key);
         wanted.insert(name);
+        if (!exists(path_ + '/' + name)) ours->files.insert(name);
+    }
+    // Listed before it is written: a crash in between leaves no key behind for ever.
+    if (ours->files != before) {
+        if (auto kept = write_list(*ours); !kept) return kept;
+    }
+    Result<> all;
+    for (const cluster::DkimKey& key : keys) {
+        const std::string name = file_name(key);
         const auto pem = cluster::opened_password(key.key, seal);
-        if (!pem) {
-            log::error("dkim-key-unusable", {{"key", name}, {"reason", pem.error().detail}});
-        } else if (auto written = write(name, *pem); !written) {
-            return written;
-        }
+        auto written = pem ? write(name, *pem, ours->files.contains(name))
+                           : fail(pem.error().kind, name + ": " + pem.error().detail);
+        if (!written && all) all = std::move(written);
     }
-    std::error_code error;
-    for (const fs::directory_entry& entry : fs::directory_iterator(path_, error)) {
-        const std::string name = entry.path().filename().string();
-        if (name.ends_with(kSuffix) && !wanted.contains(name)) fs::remove(entry.path(), error);
+    if (auto removed = remove_others(*ours, wanted); !removed && all) all = std::move(removed);
+    return all;
+}
+
+Result<> DkimFolder::remove_others(Ours& ours, const std::set<std::string>& wanted) const {
+    Result<> all;
+    const auto listed = ours.files.size();
+    std::erase_if(ours.files, [&](const std::string& name) {
+        if (wanted.contains(name)) return false;
+        const std::string place = path_ + '/' + name;
+        if (::unlink(place.c_str()) == 0 || errno == ENOENT) return true;
+        all = io_error(place);
+        return false;
+    });
+    if (ours.files.size() != listed) {
+        if (auto kept = write_list(ours); !kept && all) all = std::move(kept);
     }
-    return {};
+    return all;
 }
 
 std::string dns_line(const cluster::DkimKey& key) {

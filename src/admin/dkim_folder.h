@@ -1,7 +1,7 @@
 #pragma once
 // The keys that sign mail, as files for the filter that does so: rspamd, OpenDKIM.
 
-#include <mutex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -11,28 +11,40 @@
 
 namespace muster::admin {
 
-/// A folder that is Muster's own: it holds `DOMAIN.SELECTOR.key` for each key of the state and no
-/// other `.key` file. Each is written beside its place and renamed, readable by its owner and, if
-/// there is a group, by that one. Thread-safe; blocks.
+/// A folder with `DOMAIN.SELECTOR.key` for each key of the state. Each is written beside its place
+/// and renamed, readable by its owner and, if there is a group, by that one. What else is there is
+/// none of ours: `.muster-keys` in the folder lists what Muster wrote, and only that is replaced or
+/// removed; the owner and mode of a folder that Muster did not make stay. One caller at a time;
+/// blocks.
 class DkimFolder {
 public:
     /// `group`: name of a system group that this process, or the folder's setgid bit, gives to
-    /// files; empty: none. Nothing is made before
-    /// there is a key.
+    /// files; empty: none. Nothing is made or changed before there is a key.
     DkimFolder(std::string path, std::string group);
 
-    /// Makes the folder hold exactly these. A key that cannot be opened is logged and left as it
-    /// stands. Errors: Io, NotFound (the group), Refused (this process may not give to the group).
+    /// Makes the folder hold these, and none that Muster wrote before. One that cannot be written
+    /// keeps no other back and stays as it is; the first such error is the answer: Io, NotFound
+    /// (the group), Refused (this process may not give to the group, or cannot open the key),
+    /// Conflict (somebody else's file is there), Corrupt.
     Result<> hold(const std::vector<cluster::DkimKey>& keys, const SealSecret& seal);
 
 private:
-    Result<> write(const std::string& name, const std::string& pem) const;
-    Result<> prepare() const;
+    /// What Muster wrote.
+    struct Ours {
+        bool folder = false;  ///< Muster made it
+        std::set<std::string> files{};
+    };
+    [[nodiscard]] Result<Ours> read_list() const;
+    [[nodiscard]] Result<> write_list(const Ours& ours) const;
+    Result<> prepare(Ours& ours) const;
+    [[nodiscard]] Result<> write(const std::string& name, const std::string& pem,
+                                 bool is_ours) const;
+    Result<> remove_others(Ours& ours, const std::set<std::string>& wanted) const;
     [[nodiscard]] Result<> give(const std::string& path, unsigned mode) const;
 
     const std::string path_;
     const std::string group_;
-    std::mutex mutex_;
+    const std::string list_;
 };
 
 /// `SELECTOR._domainkey.DOMAIN. IN TXT ( "…" )`, in pieces of at most 255 characters.

@@ -208,7 +208,7 @@ void Node::follow_secrets() {
     if (stopping_) return;
     const auto topology = topology_->current();
     common_secrets_->follow(*topology);
-    if (!common_secrets_->dkim_keys_changed(*topology)) return;
+    if (!common_secrets_->begin_dkim_keys(*topology)) return;
     pools_.calls.submit([this] { common_secrets_->write_dkim_keys(); });
 }
 
@@ -256,6 +256,8 @@ void Node::offer_hooks() {
         return net::run_on<Result<json>>(loop_, [this] { return reload_here(); });
     };
     if (!front_end_) return;
+    hooks.try_again = [this] { loop_.post([this] { follow_secrets(); }); };
+    hooks.alarms = [this] { return common_secrets_->alarms(); };
     hooks.kick = [this](const cluster::SessionFilter& filter, const std::string& reason) {
         return front_end_->kick(filter, reason);
     };

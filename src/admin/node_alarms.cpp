@@ -173,6 +173,9 @@ std::vector<Alarm> node_alarms(const NodeContext& node) {
     if (node.networks != nullptr) {
         for (Alarm& alarm : node.networks->alarms()) alarms.push_back(std::move(alarm));
     }
+    if (node.hooks.alarms) {
+        for (Alarm& alarm : node.hooks.alarms()) alarms.push_back(std::move(alarm));
+    }
     if (node.queue != nullptr) {
         for (Alarm& alarm : queue_alarms(queue_state(*node.queue))) {
             alarms.push_back(std::move(alarm));

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/alarms.h"
 #include "admin/audit_log.h"
 #include "admin/node_file.h"
 #include "admin/node_identity.h"
@@ -56,6 +57,10 @@ struct NodeHooks {
     std::function<Result<nlohmann::json>()> reload;
     /// Stops taking new sessions, or takes them again.
     std::function<void(bool draining)> drain;
+    /// Tries anew what of the state could not be put to use; called now and then, does not block.
+    std::function<void()> try_again;
+    /// What of the state is not in use as it should be; does not block.
+    std::function<std::vector<Alarm>()> alarms;
     /// Brings the metrics of the queue up to date; does not block.
     std::function<void()> measure_queue;
     /// A master says whether this node is a member. Called on the follower's thread, quick.

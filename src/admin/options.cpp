@@ -243,7 +243,7 @@ constexpr std::array kOptions{
            "Resolvers to ask; empty: those of the system."},
     Option{"mail", "dkim_dir", Path, R"("")", "", "",
            "Folder into which the cluster's DKIM keys are written, as DOMAIN.SELECTOR.key, for the "
-           "filter that signs mail; it is Muster's own. Empty: dkim in state_dir."},
+           "filter that signs mail; what else is there stays. Empty: dkim in state_dir."},
     Option{"mail", "dkim_group", Text, R"("")", "", "",
            "System group that may read them, such as the filter's; Muster's user must be in it, or "
            "the folder must pass its group on (setgid). Empty: their owner alone."},

@@ -56,8 +56,10 @@ TEST_F(DkimFolderTest, HoldsExactlyTheKeysThatThereAre) {
 
 TEST_F(DkimFolderTest, AKeyThatCannotBeOpenedTakesNoOtherAwayAndKeepsItsFile) {
     ASSERT_TRUE(keys_.hold({key("a.test", "s1", "one")}, kSeal));
-    ASSERT_TRUE(
-        keys_.hold({key("a.test", "s1", "other", kOther), key("b.test", "s1", "two")}, kSeal));
+    const auto held =
+        keys_.hold({key("a.test", "s1", "other", kOther), key("b.test", "s1", "two")}, kSeal);
+    ASSERT_FALSE(held) << "it is said";
+    EXPECT_TRUE(held.error().detail.starts_with("a.test.s1.key: ")) << held.error().detail;
     EXPECT_EQ(read_file(place_ / "a.test.s1.key").value(), "one");
     EXPECT_EQ(read_file(place_ / "b.test.s1.key").value(), "two");
 }
@@ -68,6 +70,43 @@ TEST_F(DkimFolderTest, WhoeverLoosenedAFileHasItPutRight) {
     ASSERT_EQ(::chmod((place_ / "a.test.s1.key").c_str(), 0644), 0);
     ASSERT_TRUE(keys_.hold(keys, kSeal));
     EXPECT_EQ(mode_of(place_ / "a.test.s1.key"), 0600u);
+}
+
+TEST_F(DkimFolderTest, WhatSomebodyElsePutThereStays) {
+    fs::create_directory(place_);
+    ASSERT_EQ(::chmod(place_.c_str(), 0751), 0);
+    std::ofstream(place_ / "mail.key") << "the operator's";
+    std::ofstream(place_ / "a.test.s1.key") << "also";
+    std::ofstream(place_ / "c.test.s1.key") << "three";
+    ASSERT_TRUE(keys_.hold({}, kSeal));
+    EXPECT_EQ(std::distance(fs::directory_iterator(place_), {}), 3) << "untouched without keys";
+    const auto held = keys_.hold(
+        {key("a.test", "s1", "one"), key("b.test", "s1", "two"), key("c.test", "s1", "three")},
+        kSeal);
+    ASSERT_FALSE(held);
+    EXPECT_EQ(held.error().kind, ErrorKind::Conflict);
+    EXPECT_EQ(read_file(place_ / "a.test.s1.key").value(), "also");
+    EXPECT_EQ(read_file(place_ / "b.test.s1.key").value(), "two");
+    EXPECT_EQ(mode_of(place_), 0751u);
+    // After a restart, too, and when there are no keys any more.
+    ASSERT_TRUE(DkimFolder(place_.string(), "").hold({}, kSeal));
+    EXPECT_EQ(read_file(place_ / "mail.key").value(), "the operator's");
+    EXPECT_EQ(read_file(place_ / "a.test.s1.key").value(), "also");
+    EXPECT_EQ(read_file(place_ / "c.test.s1.key").value(), "three");
+    EXPECT_FALSE(fs::exists(place_ / "b.test.s1.key"));
+    EXPECT_EQ(mode_of(place_), 0751u);
+}
+
+TEST_F(DkimFolderTest, AListThatSomebodyWroteNamesNothingOutsideTheFolder) {
+    ASSERT_TRUE(keys_.hold({key("a.test", "s1", "one")}, kSeal));
+    std::ofstream(folder_.file("other.key")) << "kept";
+    std::ofstream(place_ / ".muster-keys") << R"({"files":["../other.key", "README", 7]})";
+    std::ofstream(place_ / "README") << "kept";
+    ASSERT_TRUE(keys_.hold({}, kSeal));
+    EXPECT_TRUE(fs::exists(folder_.file("other.key")));
+    EXPECT_TRUE(fs::exists(place_ / "README"));
+    std::ofstream(place_ / ".muster-keys") << "?";
+    EXPECT_EQ(keys_.hold({}, kSeal).error().kind, ErrorKind::Corrupt);
 }
 
 TEST_F(DkimFolderTest, AGroupThatIsNotThereLeavesNothingReadable) {
