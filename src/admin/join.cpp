@@ -52,6 +52,8 @@ Result<cluster::Node> wanted_node(const json& request, const JoinCaller& caller)
     const auto name = cluster::parse_plain_name(text(request, "name"));
     if (!name) return std::unexpected(name.error());
     auto wanted = cluster::decode_node(*name, state::json_line(entry));
+    // Nobody of this cluster calls a follower.
+    if (wanted && wanted->scope <= cluster::NodeScope::Relay) wanted->cluster.clear();
     // A member is told the cluster's secret.
     if (wanted && caller.in_clear &&
         (wanted->scope > cluster::NodeScope::Relay || wanted->eligible)) {

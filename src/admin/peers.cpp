@@ -22,6 +22,12 @@ constexpr std::chrono::milliseconds kChangePause{100};
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
 
+/// A follower belongs to another network: an address in its entry is what it said itself, and calls
+/// to members carry administrators' passwords.
+bool is_callable(const cluster::Node& node) {
+    return node.scope > cluster::NodeScope::Relay && !node.revoked && !node.cluster.empty();
+}
+
 /// Masters that the node file names by address only must have the key of one that is known.
 std::string pins_of(const std::vector<PeerAddress>& peers) {
     std::string pins;
@@ -41,7 +47,7 @@ std::vector<PeerAddress> Peers::others() const {
     std::vector<PeerAddress> found;
     const auto topology = topology_.current();
     for (const cluster::Node& node : topology->parts().nodes) {
-        if (node.name == config_.node.name || node.revoked || node.cluster.empty()) continue;
+        if (node.name == config_.node.name || !is_callable(node)) continue;
         found.push_back(address_of(node));
     }
     return found;
@@ -53,8 +59,8 @@ std::vector<PeerAddress> Peers::masters_in_state() const {
     for (const bool leads : {true, false}) {
         for (const cluster::Node& node : topology->parts().nodes) {  // by name
             const bool fits = leads ? node.master : node.eligible && !node.master;
-            if (!fits || node.revoked || node.name == config_.node.name) continue;
-            if (!node.cluster.empty()) found.push_back(address_of(node));
+            if (!fits || node.name == config_.node.name || !is_callable(node)) continue;
+            found.push_back(address_of(node));
         }
     }
     return found;
@@ -81,7 +87,7 @@ std::vector<PeerAddress> Peers::masters() const {
 std::optional<PeerAddress> Peers::find(const NodeName& name) const {
     const auto topology = topology_.current();
     const cluster::Node* node = topology->node(name.text);
-    if (node == nullptr || node->revoked || node->cluster.empty()) return std::nullopt;
+    if (node == nullptr || !is_callable(*node)) return std::nullopt;
     return address_of(*node);
 }
 

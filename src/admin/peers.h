@@ -28,7 +28,8 @@ bool is_not_leading(const net::HttpReply& reply);
 /// Told on the follower's thread what a master says of this node: it is a member, or was revoked.
 using Membership = std::function<void(bool member)>;
 
-/// Thread-safe; calls block.
+/// Members of the cluster; followers of it (scope relay or mirror) are never called. Thread-safe;
+/// calls block.
 class Peers {
 public:
     Peers(const NodeConfig& config, const NodeIdentity& identity,

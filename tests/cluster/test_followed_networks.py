@@ -336,6 +336,34 @@ class Pretenders(Case):
         self.assertNotIn("smtp", master.ask("node", "show", "br1"))
 
 
+    def test_a_follower_is_never_called_so_no_password_comes_to_it(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1", section("hq", master.cluster))
+        heard = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(heard.close)
+        heard.setblocking(False)
+        address = "127.0.0.1:%d" % heard.getsockname()[1]
+        token = master.ask("token", "add", "--scope", "relay")["token"]
+        status, text = member_call(node, master.cluster, "POST", "/v1/join",
+                                   {"name": "br1", "scope": "relay", "cluster": address,
+                                    "token": token})
+        self.assertEqual(status, 200, text)
+        self.assertEqual(master.ask("node", "show", "br1").get("cluster", ""), "")
+        password = password_file(node)
+        verbs = (("session", "kick", "--account", "kate@hq.dom"), ("queue", "flush", "--all"),
+                 ("cluster", "promote", "br1", "--force"), ("--node", "br1", "status"))
+        for entry in (("node", "set", "br1", "smtp=" + address),
+                      ("node", "set", "br1", "cluster=" + address)):  # by mistake, or of before
+            master.do(*entry)
+            for verb in verbs:
+                code, _, err = master.cli("--api", "http://" + master.admin, "--user", "root",
+                                          "--user-password-file", str(password), *verb)
+                self.assertNotIn("wrong", err)
+                self.assertEqual(code == 0, verb[0] == "session", (verb, err))
+            with self.assertRaises(BlockingIOError, msg=entry):
+                heard.accept()
+
+
 class Narrowed(Case):
     def test_a_scope_that_is_narrowed_or_widened_is_so_at_once(self):
         lab, master = self.lab_with_master()

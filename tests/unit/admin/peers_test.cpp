@@ -18,8 +18,10 @@ protected:
         config_.node.name = NodeName("fe1");
         identity_.masters = {{NodeName("joined"), "joined:7700", "pin"}};
     }
-    void node(const std::string& name, bool master, bool eligible, bool revoked = false) {
+    void node(const std::string& name, bool master, bool eligible, bool revoked = false,
+              cluster::NodeScope scope = cluster::NodeScope::Backend) {
         cluster::Node entry;
+        entry.scope = scope;
         entry.name = NodeName(name);
         entry.master = master;
         entry.eligible = eligible;
@@ -70,6 +72,21 @@ TEST_F(PeersTest, WhatTheNodeFileNamesComesFirst) {
     node("m2", false, true);
     config_.cluster.masters = {"m2.example.com:7700", "elsewhere:7700"};
     EXPECT_EQ(masters(), (Names{"m2", "master", "m1"}));
+}
+
+TEST_F(PeersTest, FollowersAreNeverCalled) {
+    node("m1", true, false);
+    node("fe2", false, false, false, cluster::NodeScope::Frontend);
+    node("mirror", false, false, false, cluster::NodeScope::Mirror);
+    node("relay", false, false, false, cluster::NodeScope::Relay);
+    const Peers peers(config_, identity_, *topology_, {}, {});
+    Names others;
+    for (const PeerAddress& peer : peers.others()) others.push_back(peer.name.text);
+    EXPECT_EQ(others, (Names{"fe2", "m1"}));
+    EXPECT_TRUE(peers.find(NodeName("fe2")));
+    EXPECT_FALSE(peers.find(NodeName("relay")));
+    EXPECT_FALSE(peers.find(NodeName("mirror")));
+    EXPECT_EQ(masters(), Names{"m1"});
 }
 
 }  // namespace
