@@ -3,6 +3,7 @@
 #include <array>
 
 #include "admin/api.h"
+#include "admin/ask_standing.h"
 #include "admin/fan_out.h"
 #include "admin/leadership.h"
 #include "admin/peers.h"
@@ -13,7 +14,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr CallBounds kStandingBounds{std::chrono::milliseconds(3'000)};
 constexpr CallBounds kTakeOverBounds{std::chrono::milliseconds(60'000)};
 
 NodeStanding standing_here(const NodeContext& node) {
@@ -40,10 +40,9 @@ ApiResult masters(NodeContext& node, ApiCall&) {
         rows.push_back(shown(node.config.node.name.text, standing_here(node)));
     }
     for (const PeerAddress& peer : node.peers->masters()) {
-        const auto answer =
-            ask(*node.peers, peer, {"GET", "/v1/standing"}, kStandingBounds, tells_standing);
+        const auto answer = ask_standing(*node.peers, peer).standing;
         if (answer) {
-            const NodeStanding theirs = *standing_from(*answer);
+            const NodeStanding& theirs = *answer;
             rows.push_back(shown(theirs.name.empty() ? peer.name.text : theirs.name, theirs));
         } else {
             rows.push_back({{"name", peer.name.text},
@@ -115,7 +114,7 @@ ApiResult call_off(NodeContext& node, ApiCall& call) {
     const auto id = text_field(call.body, "id");
     if (!id) return std::unexpected(id.error());
     call.audit.object = node.config.node.name.text;
-    return node.leadership->call_off(NodeName(call.caller.member), *id);
+    return node.leadership->answer_call_off(NodeName(call.caller.member), *id);
 }
 
 constexpr std::array kRoutes{

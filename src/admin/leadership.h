@@ -62,14 +62,17 @@ public:
     /// The other side of hand_over(): `from` asks this node to lead with exactly its history.
     Result<nlohmann::json> lead_for(const NodeName& from, const std::string& id,
                                     const state::Cursor& cursor);
-    /// `from` goes on by itself, unless this node leads by now.
-    Result<nlohmann::json> call_off(const NodeName& from, const std::string& id);
+    /// `from` goes on by itself, unless this node leads by now: "leads" says which.
+    Result<nlohmann::json> answer_call_off(const NodeName& from, const std::string& id);
 
     /// A member asks for what follows `cursor`. Quick.
     void cursor_seen(const cluster::Node& member, const state::Cursor& cursor);
     [[nodiscard]] std::vector<Alarm> alarms() const;
 
 private:
+    /// With changes that run, before others are refused.
+    static constexpr std::chrono::milliseconds kPatienceWithWrites{10'000};
+
     struct Rival {
         PeerAddress peer;
         NodeStanding standing;
@@ -79,7 +82,9 @@ private:
         std::string id;
     };
 
-    Result<> lead(bool promoted);
+    /// What a node that leads begins in its history.
+    enum class Begins : std::uint8_t { Run, Mastership };
+    Result<> begin_to_lead(Begins what);
     /// The entries of the nodes say who leads and who may.
     Result<> claim();
     Result<> follow(const PeerAddress& leader);
@@ -94,8 +99,9 @@ private:
     Result<PeerAddress> successor(const NodeName& to) const;
     Result<> wait_for(const PeerAddress& peer, Revision distance) const;
     Result<nlohmann::json> hand_over_to(const PeerAddress& peer, const HandOver& plan);
-    /// Whether the other one leads; an error when it cannot be reached.
-    Result<bool> called_off(const PeerAddress& peer, const HandOver& plan) const;
+    /// Asks the other one not to lead by this plan any more: whether it leads already. An error
+    /// when it cannot be reached.
+    Result<bool> leads_after_all(const PeerAddress& peer, const HandOver& plan) const;
     void resolve_hand_over();
     Result<> stop_writes(std::string text, const std::string& why);
     void look_around(const std::stop_token& stop);

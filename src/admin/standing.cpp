@@ -68,8 +68,6 @@ std::optional<NodeStanding> standing_from(const json& answer) {
                                     .head = answer["revision"].get<Revision>()}};
 }
 
-bool tells_standing(const json& answer) { return standing_from(answer).has_value(); }
-
 Rivalry judge(const state::History& ours, const state::History& theirs) {
     if (ours.incarnation != theirs.incarnation) {
         return theirs.incarnation > ours.incarnation ? Rivalry::Theirs : Rivalry::Ours;

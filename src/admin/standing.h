@@ -22,8 +22,6 @@ struct NodeStanding {
 nlohmann::json to_json(const NodeStanding& standing);
 /// Nothing for nonsense.
 std::optional<NodeStanding> standing_from(const nlohmann::json& answer);
-/// See admin/fan_out.h.
-bool tells_standing(const nlohmann::json& answer);
 
 /// Of two masters that both believe they lead.
 enum class Rivalry : std::uint8_t {

@@ -44,7 +44,7 @@ TEST(Standing, NonsenseIsNone) {
           R"({"leads":true,"terms":[[1]],"revision":1})",
           R"({"leads":true,"terms":[[1,-1]],"revision":1})",
           R"({"leads":true,"terms":{"a":1},"revision":1})"}) {
-        EXPECT_FALSE(tells_standing(json::parse(text))) << text;
+        EXPECT_FALSE(standing_from(json::parse(text))) << text;
     }
 }
 
