@@ -7,6 +7,7 @@
 #include "admin/administrators.h"
 #include "admin/agent_hooks.h"
 #include "admin/common_secrets.h"
+#include "admin/leadership.h"
 #include "admin/passing_on.h"
 #include "admin/peers.h"
 #include "base/log.h"
@@ -245,7 +246,8 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
             return error_response({ErrorKind::Refused, std::string(state::kMasterChanging),
                                    "not a master: ask a master"});
         }
-        return forward(node, call);
+        const auto put_out = node.leadership == nullptr ? std::nullopt : node.leadership->put_out();
+        return put_out ? error_response(*put_out) : forward(node, call);
     }
     const ApiResult result = guarded((*route)->run, node, call);
     const bool waits = !result && result.error().public_text == state::kMasterChanging;

@@ -11,10 +11,12 @@
 #include "admin/leadership.h"
 #include "admin/presence.h"
 #include "admin/smtp_listeners.h"
+#include "admin/standing.h"
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/short_sleep.h"
+#include "state/directory_store.h"
 #include "state/feed.h"
 #include "state/json_value.h"
 
@@ -171,19 +173,23 @@ Task<void> ClusterApi::serve_in_clear(net::HttpExchange& exchange) {
 
 Task<void> ClusterApi::refuse_stranger(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
+    // Whoever may lead shows what it knows; the others are asked by nobody who leads.
+    const auto history = co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
+        return node_.directory == nullptr ? state::History{} : node_.directory->history();
+    });
+    const bool copies = node_.directory != nullptr && history.incarnation.empty();
+    if (copies || !node_.replica->filled() || node_.topology->version() == 0) {
+        const Error error{ErrorKind::Unavailable, std::string(state::kMasterChanging),
+                          "this node is not ready: it has no whole copy of the state, and does "
+                          "not know yet who is a member"};
+        co_return co_await exchange.respond(error_response(error));
+    }
     if (strangers_.begin(request.peer.address)) {
         log::warning("cluster_stranger",
                      {{"peer", request.peer.text()}, {"pin", request.peer_pin}});
     }
-    if (was_revoked(request.peer_pin)) {
-        co_return co_await exchange.respond(
-            json_response({{"error", "this node was revoked"},
-                           {"kind", name(ErrorKind::Refused)},
-                           {"revoked", true}},
-                          error_response({ErrorKind::Refused, "", ""}).status));
-    }
-    const Error error{ErrorKind::Refused, "", "this key belongs to no member of the cluster"};
-    co_await exchange.respond(error_response(error));
+    co_await exchange.respond(json_response(refusal_of(history, was_revoked(request.peer_pin)),
+                                            error_response({ErrorKind::Refused, "", ""}).status));
 }
 
 Task<void> ClusterApi::serve_member(net::HttpExchange& exchange, cluster::Node member) {

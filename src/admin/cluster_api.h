@@ -42,6 +42,7 @@ private:
     /// been another one. Blocks.
     [[nodiscard]] bool saw_another_scope(const cluster::Node& member,
                                          const state::Cursor& since) const;
+    /// 503 while this node's own copy does not say who is a member.
     Task<void> refuse_stranger(net::HttpExchange& exchange);
     Task<void> serve_member(net::HttpExchange& exchange, cluster::Node member);
     /// A call that another node passes on for somebody.

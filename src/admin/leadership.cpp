@@ -1,7 +1,6 @@
 #include "admin/leadership.h"
 
 #include <algorithm>
-#include <array>
 
 #include "admin/ask_standing.h"
 #include "admin/peers.h"
@@ -21,9 +20,6 @@ using nlohmann::json;
 constexpr std::chrono::seconds kLookInterval{5};
 constexpr int kClaimTries = 5;
 constexpr std::size_t kMostNodes = 100'000;
-/// ClusterApi's words to who is no member, or no longer one.
-constexpr std::array<std::string_view, 2> kPutOut{"this node was revoked",
-                                                  "this key belongs to no member of the cluster"};
 
 bool has_all(const cluster::Node& member) {
     return member.master || member.eligible || member.scope == cluster::NodeScope::Backend;
@@ -185,6 +181,7 @@ Result<> Leadership::follow(const PeerAddress& leader) {
     {
         const std::scoped_lock lock(mutex_);
         set_back_ = false;
+        put_out_ = false;
     }
     note("");
     if (begun_) following_->start();
@@ -192,37 +189,77 @@ Result<> Leadership::follow(const PeerAddress& leader) {
     return {};
 }
 
-std::vector<Leadership::Rival> Leadership::others(bool* revoked) const {
+std::vector<Leadership::Rival> Leadership::others() {
     std::vector<Rival> found;
+    std::set<std::string> put_out_by;
+    const state::History ours = directory_->history();
     for (const PeerAddress& peer : node_.peers->masters()) {
-        const StandingAnswer answer = ask_standing(*node_.peers, peer);
+        StandingAnswer answer = ask_standing(*node_.peers, peer);
+        const bool is_silent = !answer.standing && answer.refusal.is_null();
         if (answer.standing) {
-            found.push_back({peer, *answer.standing});
-        } else if (revoked != nullptr &&
-                   std::ranges::find(kPutOut, answer.standing.error().detail) != kPutOut.end()) {
-            *revoked = true;
+            found.push_back({peer, std::move(*answer.standing)});
+        } else if (is_silent ? put_out_by_.contains(peer.cluster)
+                             : puts_out(answer.refusal, ours)) {
+            put_out_by.insert(peer.cluster);
         }
     }
+    put_out_by_ = std::move(put_out_by);
     return found;
+}
+
+std::string Leadership::who_put_out() const {
+    std::string who;
+    for (const std::string& one : put_out_by_) who += (who.empty() ? "" : ", ") + one;
+    return who;
 }
 
 Result<Rivalry> Leadership::look_at_others() {
     const state::History ours = directory_->history();
-    bool revoked = false;
     Rivalry worst = Rivalry::Ours;
-    for (const Rival& rival : others(&revoked)) {
+    for (const Rival& rival : others()) {
         if (!rival.standing.leads) continue;
         const auto met = face(rival, judge(ours, rival.standing.history));
         if (!met || *met == Rivalry::Theirs) return met;
         if (*met != Rivalry::Ours) worst = *met;
     }
-    looks_put_out_ = revoked ? looks_put_out_ + 1 : 0;
-    // A stand-in that has only just got its copy knows nobody for a moment.
-    if (!revoked || (node_.leads && looks_put_out_ < 2)) return worst;
-    auto stopped = stop_writes("this node was put out of the cluster",
-                               "a stand-in says so, so there must be another master");
+    looks_put_out_ = put_out_by_.empty() ? 0 : looks_put_out_ + 1;
+    if (put_out_by_.empty()) {
+        if (worst == Rivalry::Ours) take_in_again();
+        return worst;
+    }
+    // The other one may be about to hear of this node.
+    if (node_.leads && looks_put_out_ < 2) return worst;
+    auto stopped = stop_writes(kPutOut, who_put_out() +
+                                            " does not know it any more, so there must be another "
+                                            "master (muster cluster masters there). " +
+                                            kJoinAnew);
+    {
+        const std::scoped_lock lock(mutex_);
+        put_out_ = true;
+    }
     if (!stopped) return std::unexpected(stopped.error());
     return Rivalry::Waits;
+}
+
+/// With `changing_` held: whoever put this node out has taken that back.
+void Leadership::take_in_again() {
+    bool is_set_back = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!std::exchange(put_out_, false)) return;
+        is_set_back = set_back_;
+    }
+    note("");
+    log::info("taken_in_again", {});
+    if (node_.leads && !is_set_back) directory_->allow_writes();
+}
+
+std::optional<Error> Leadership::put_out() const {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!put_out_) return std::nullopt;
+    }
+    return directory_->stopped();
 }
 
 Result<Rivalry> Leadership::face(const Rival& rival, Rivalry found) {
@@ -412,7 +449,13 @@ Result<json> Leadership::take_over() {
         return fail(ErrorKind::Refused, name + " leads already");
     }
     if (const auto able = may_take_over(); !able) return std::unexpected(able.error());
-    for (const Rival& other : others()) {
+    const auto rivals = others();
+    if (!put_out_by_.empty()) {
+        return fail(ErrorKind::Refused, name +
+                                            " was put out of the cluster, it cannot be promoted (" +
+                                            who_put_out() + " says so). " + kJoinAnew);
+    }
+    for (const Rival& other : rivals) {
         if (!other.standing.leads || !other.standing.writes) continue;
         // A restored backup is put in the place of what the other one has.
         if (led && other.standing.history.incarnation < directory_->history().incarnation) continue;

@@ -52,6 +52,9 @@ public:
     void stop();
 
     [[nodiscard]] NodeStanding standing() const;
+    /// Set when the cluster does not know this node any more: it changes nothing, and passes
+    /// nothing on.
+    [[nodiscard]] std::optional<Error> put_out() const;
     /// Planned, on the node that leads.
     Result<nlohmann::json> hand_over(const NodeName& to);
     /// Forced, on the node that is to lead.
@@ -89,10 +92,14 @@ private:
     Result<> claim();
     Result<> follow(const PeerAddress& leader);
     Result<> depose(const Rival& rival);
-    /// Those that answer; notes whether one says that this node was revoked.
-    [[nodiscard]] std::vector<Rival> others(bool* revoked = nullptr) const;
+    /// Those that answer; notes who says that this node is no member any more. Who cannot be
+    /// reached has not changed its mind.
+    std::vector<Rival> others();
+    /// Why no changes are passed on; empty unless somebody put this node out. With `changing_`.
+    [[nodiscard]] std::string who_put_out() const;
     /// The worst there is: what this node is to do.
     Result<Rivalry> look_at_others();
+    void take_in_again();
     Result<> look_once();
     Result<Rivalry> face(const Rival& rival, Rivalry found);
     void look_at_cursor();
@@ -114,8 +121,9 @@ private:
     std::shared_ptr<Following> following_;
     std::mutex changing_;  ///< held while what this node is changes
     std::set<std::string> called_off_;
-    std::optional<HandOver> unknown_;  ///< whether that node leads
-    int looks_put_out_ = 0;  ///< in a row, in which somebody said that this node is no member
+    std::optional<HandOver> unknown_;   ///< whether that node leads
+    std::set<std::string> put_out_by_;  ///< addresses of those that say so
+    int looks_put_out_ = 0;             ///< in a row, in which somebody did
     bool begun_ = false;
 
     mutable std::mutex mutex_;  ///< of what follows
@@ -124,6 +132,7 @@ private:
     std::optional<std::pair<std::string, state::Cursor>> seen_;  ///< member, beyond our history
     std::string trouble_;                                        ///< for alarms
     bool set_back_ = false;
+    bool put_out_ = false;  ///< that is what stopped the writes
     std::jthread thread_;
 };
 

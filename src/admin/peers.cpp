@@ -13,6 +13,13 @@
 namespace muster::admin {
 namespace {
 
+using nlohmann::json;
+
+bool is_no_member(const json& refusal) {
+    return refusal.is_object() &&
+           (refusal.value("revoked", json()) == true || refusal.value("stranger", json()) == true);
+}
+
 // A master may wait for all other nodes itself before it answers.
 constexpr CallBounds kMasterBounds{std::chrono::milliseconds(120'000), std::size_t{64} << 20};
 constexpr std::size_t kLongestRefusal = 1'000;
@@ -28,6 +35,18 @@ bool is_callable(const cluster::Node& node) {
     return node.scope > cluster::NodeScope::Relay && !node.revoked && !node.cluster.empty();
 }
 
+/// What a node that does not lead, or does not know this node, answers: another one may do better.
+bool is_for_another(const net::HttpReply& reply) {
+    if (reply.status < 400) return false;
+    const auto body = state::parse_json(reply.body);
+    return body.is_object() && (body.value("not_leading", json()) == true || is_no_member(body));
+}
+
+std::string text_of(const json& body) {
+    const auto error = body.find("error");
+    return error != body.end() && error->is_string() ? error->get<std::string>() : "";
+}
+
 /// Masters that the node file names by address only must have the key of one that is known.
 std::string pins_of(const std::vector<PeerAddress>& peers) {
     std::string pins;
@@ -36,12 +55,6 @@ std::string pins_of(const std::vector<PeerAddress>& peers) {
 }
 
 }  // namespace
-
-bool is_not_leading(const net::HttpReply& reply) {
-    if (reply.status < 400) return false;
-    const auto body = state::parse_json(reply.body);
-    return body.is_object() && body.contains("not_leading") && body["not_leading"] == true;
-}
 
 std::vector<PeerAddress> Peers::others() const {
     std::vector<PeerAddress> found;
@@ -148,10 +161,15 @@ Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
     std::optional<Result<net::HttpReply>> first;
     for (const PeerAddress& master : masters()) {
         auto reply = this->call(master, call, kMasterBounds);
-        if (reply && !is_not_leading(*reply)) return reply;
+        if (reply && !is_for_another(*reply)) return reply;
         if (!first) first = std::move(reply);
     }
-    if (first && *first) return std::move(*first);
+    if (first && *first) {
+        const auto body = state::parse_json((*first)->body);
+        if (!is_no_member(body)) return std::move(*first);
+        return fail(ErrorKind::Refused, std::string(kPutOut) + ", nothing was changed: " +
+                                            text_of(body) + ". " + kJoinAnew);
+    }
     const std::string why = first ? first->error().detail : "no master is known";
     return fail(ErrorKind::Unavailable,
                 "the master cannot be reached, nothing was changed (" + why + ")");
@@ -176,7 +194,7 @@ Result<net::HttpReply> Peers::stream_to_master(const net::HttpCall& call, const 
             });
             if (reply) reply->body = std::move(refusal);
             if (begun) return reply;
-            if (reply && !is_not_leading(*reply)) {
+            if (reply && !is_for_another(*reply)) {
                 if (reply->status >= 400) (void)sink(reply->status, reply->body);
                 return reply;
             }
@@ -223,11 +241,9 @@ Result<> HttpSource::get(const std::string& target, const Sink& sink) {
     const auto kind =
         reply->status == 401 || reply->status == 403 ? ErrorKind::Refused : ErrorKind::Unavailable;
     const auto body = state::parse_json(refusal);
-    const bool revoked = body.is_object() && body.contains("revoked") && body["revoked"] == true;
+    const bool revoked = body.is_object() && body.value("revoked", json()) == true;
     if (revoked && membership_) membership_(false);
-    if (body.is_object() && body.contains("error") && body["error"].is_string()) {
-        refusal = body["error"].get<std::string>();
-    }
+    if (body.is_object() && !text_of(body).empty()) refusal = text_of(body);
     return fail(kind, name() + " answered " + std::to_string(reply->status) + ": " + refusal);
 }
 

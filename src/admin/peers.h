@@ -22,8 +22,10 @@ struct CallBounds {
     std::size_t reply_bytes = std::size_t{1} << 20;
 };
 
-/// Whether a node answers that it does not lead, or is between two masters: nothing was changed.
-bool is_not_leading(const net::HttpReply& reply);
+/// How it is said, and what to do.
+inline constexpr const char* kPutOut = "this node was put out of the cluster";
+inline constexpr const char* kJoinAnew =
+    "To take it in again, empty its state_dir and join it anew (muster cluster join)";
 
 /// Told on the follower's thread what a master says of this node: it is a member, or was revoked.
 using Membership = std::function<void(bool member)>;

@@ -68,6 +68,25 @@ std::optional<NodeStanding> standing_from(const json& answer) {
                                     .head = answer["revision"].get<Revision>()}};
 }
 
+json refusal_of(const state::History& history, bool revoked) {
+    return {{"error",
+             revoked ? "this node was revoked" : "this key belongs to no member of the cluster"},
+            {"kind", name(ErrorKind::Refused)},
+            {revoked ? "revoked" : "stranger", true},
+            {"incarnation", history.incarnation},
+            {"mastership", state::mastership(last_term(history))}};
+}
+
+bool puts_out(const json& refusal, const state::History& ours) {
+    if (!refusal.is_object() || !(flag(refusal, "revoked") || flag(refusal, "stranger"))) {
+        return false;
+    }
+    const std::string incarnation = text(refusal, "incarnation");
+    if (incarnation != ours.incarnation) return incarnation > ours.incarnation;
+    return refusal.contains("mastership") && refusal["mastership"].is_number_unsigned() &&
+           refusal["mastership"].get<std::uint64_t>() >= state::mastership(last_term(ours));
+}
+
 Rivalry judge(const state::History& ours, const state::History& theirs) {
     if (ours.incarnation != theirs.incarnation) {
         return theirs.incarnation > ours.incarnation ? Rivalry::Theirs : Rivalry::Ours;

@@ -23,6 +23,13 @@ nlohmann::json to_json(const NodeStanding& standing);
 /// Nothing for nonsense.
 std::optional<NodeStanding> standing_from(const nlohmann::json& answer);
 
+/// What a node says of itself to a key that belongs to no member of its cluster, or no longer to
+/// one: enough to judge whether it can know. Such an answer tells nothing else.
+nlohmann::json refusal_of(const state::History& history, bool revoked);
+/// Whether that refusal puts a node with this history out: it comes from a node that has heard of
+/// the same mastership, or a later one. One that was away for longer does not know who leads now.
+bool puts_out(const nlohmann::json& refusal, const state::History& ours);
+
 /// Of two masters that both believe they lead.
 enum class Rivalry : std::uint8_t {
     Ours,       ///< this node leads rightly; the other one finds out by itself

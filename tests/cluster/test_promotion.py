@@ -339,7 +339,31 @@ class Promotion(unittest.TestCase):
         lab.m1.start()
         code, _, error = lab.add(lab.m1, "refused")
         self.assertEqual(code, 1)
+        self.assertIn("this node was put out of the cluster, nothing was changed", error)
+        self.assertIn("join it anew", error)
         self.assertTrue(any("put out" in text for text in alarms(lab.m1)), alarms(lab.m1))
+        code, _, error = lab.promote(lab.m1, "m1", "--force")
+        self.assertEqual(code, 1)
+        self.assertIn("m1 was put out of the cluster, it cannot be promoted", error)
+        self.assertTrue(leads(lab.m2))
+
+    def test_a_stand_in_without_a_copy_puts_nobody_out(self):
+        lab = self.lab(front_end=False)
+        self.assertEqual(nodes_lab.cluster_status(lab.m2.cluster, "GET", "/v1/standing",
+                                                  member=lab.m1), 200)
+        lab.m2.stop()
+        for file in lab.m2.state.glob("replica-*"):
+            file.unlink()
+        lab.m1.process.send_signal(signal.SIGSTOP)
+        try:
+            lab.m2.start()
+            self.assertEqual(nodes_lab.cluster_status(lab.m2.cluster, "GET", "/v1/standing",
+                                                      member=lab.m1), 503)
+        finally:
+            lab.m1.process.send_signal(signal.SIGCONT)
+        lab.in_step(lab.m1, lab.m2)
+        self.assertEqual(nodes_lab.stranger_status(lab.m2.cluster), 403)
+        self.assertEqual(lab.add(lab.m1, "fine")[0], 0)
 
     def test_killed_while_the_master_changes(self):
         """Whoever is killed at whatever moment: all start again, one leads, nothing is lost."""

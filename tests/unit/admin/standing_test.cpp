@@ -61,6 +61,25 @@ TEST(Standing, OfTwoLeadersTheOnePromotedLaterGoesOn) {
     EXPECT_EQ(judge(restored, history(5, 1)), Rivalry::Ours);
 }
 
+TEST(Standing, ANodeIsPutOutByThoseWhoCanKnow) {
+    for (const bool revoked : {true, false}) {
+        EXPECT_TRUE(puts_out(refusal_of(history(2, 7), revoked), history(2, 9)));
+        EXPECT_TRUE(puts_out(refusal_of(history(3, 7), revoked), history(2, 9)));
+        // A stand-in that was away does not know who was promoted meanwhile.
+        EXPECT_FALSE(puts_out(refusal_of(history(1, 7), revoked), history(2, 9)));
+        EXPECT_FALSE(puts_out(refusal_of({}, revoked), history(0, 9)));
+        auto restored = history(0, 1);
+        restored.incarnation = "n";
+        EXPECT_TRUE(puts_out(refusal_of(restored, revoked), history(2, 9)));
+        EXPECT_FALSE(puts_out(refusal_of(history(2, 9), revoked), restored));
+    }
+    for (const char* text : {"null", "{}", R"({"error":"this node was revoked"})",
+                             R"({"stranger":true,"incarnation":"m"})",
+                             R"({"revoked":1,"incarnation":"m","mastership":9})"}) {
+        EXPECT_FALSE(puts_out(json::parse(text), history(0, 9))) << text;
+    }
+}
+
 class SurplusTest : public testing::Test {
 protected:
     void open(std::uint64_t log_limit) {
