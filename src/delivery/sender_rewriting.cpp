@@ -62,9 +62,8 @@ Result<cluster::MailRoute> find_mail_route(cluster::Directory& directory,
     const auto as_it_is = [&] {
         return cluster::find_recipient(directory, path.local, path.domain, own_domain);
     };
-    if (rewriting == nullptr || !wire::srs::is_rewritten(path.local)) return as_it_is();
+    if (!is_for_reports(rewriting, path)) return as_it_is();
     const auto rules = rewriting->rules();
-    if (rules->domain.empty() || !wire::equal_folded(path.domain, rules->domain)) return as_it_is();
     if (rules->keys.empty()) {
         return fail(ErrorKind::Unavailable, "try again later", "the secret srs is not known yet");
     }
@@ -80,6 +79,12 @@ Result<cluster::MailRoute> find_mail_route(cluster::Directory& directory,
     route->domain = nullptr;
     route->targets.front().address = reversed.path.text();
     return route;
+}
+
+bool is_for_reports(const SenderRewriting* rewriting, const wire::smtp::Path& path) {
+    if (rewriting == nullptr || !wire::srs::is_rewritten(path.local)) return false;
+    const auto rules = rewriting->rules();
+    return !rules->domain.empty() && wire::equal_folded(path.domain, rules->domain);
 }
 
 bool is_forwarded(const cluster::MailRoute& route, const cluster::MailTarget& target) {

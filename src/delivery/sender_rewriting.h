@@ -45,6 +45,11 @@ Result<cluster::MailRoute> find_mail_route(cluster::Directory& directory,
                                            const wire::smtp::Path& path,
                                            std::string_view own_domain);
 
+/// Whether it is of the rewriting's domain and looks like a sender that was rewritten, by whomever:
+/// only reports, from the null sender, may go there. Otherwise whoever has read one in forwarded
+/// mail could send to the world through us. `rewriting` may be null.
+[[nodiscard]] bool is_for_reports(const SenderRewriting* rewriting, const wire::smtp::Path& path);
+
 /// Whether a target of such a route is mail that is passed on in another's name: an address in the
 /// world that an alias, a catch-all or a rewritten sender led to.
 [[nodiscard]] bool is_forwarded(const cluster::MailRoute& route, const cluster::MailTarget& target);

@@ -19,6 +19,7 @@ constexpr Refusal kUnknownSoFar{450, "4.1.1", "No such address is known here yet
 constexpr Refusal kRelayDenied{550, "5.7.1", "No mail is passed on to that address"};
 constexpr Refusal kRelayDeniedSoFar{450, "4.7.1",
                                     "Not known yet whether that address is here; try again later"};
+constexpr Refusal kReportsOnly{550, "5.7.1", "Only reports, from <>, are taken for that address"};
 constexpr Refusal kDisabled{450, "4.2.1", "The mailbox takes no mail now"};
 constexpr Refusal kAliasLoop{550, "5.4.6", "The address leads in a circle"};
 constexpr Refusal kTooManyRecipients{452, "4.5.3", "Too many recipients; send the rest apart"};
@@ -113,6 +114,10 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
     if (!is_first && transaction_->names(recipient.path.text())) return std::nullopt;
     if (transaction_->recipients.size() >= service_.settings().recipients) {
         return kTooManyRecipients;
+    }
+    if (!transaction_->mail.path.is_null() &&
+        delivery::is_for_reports(service_.shared().rewriting, recipient.path)) {
+        return kReportsOnly;
     }
     auto route =
         delivery::find_mail_route(service_.worker().directory(), service_.shared().rewriting,

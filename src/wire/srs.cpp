@@ -94,15 +94,23 @@ Reversed reversed_once(std::string_view rest, std::span<const std::string> keys,
     return led_to(std::string(rest), domain);
 }
 
+/// SRS1 has no place for a day of ours: the tag is also over the span of days that it was made in.
+std::string in_span(std::string_view what, std::uint64_t day) {
+    return std::string(what) + " in " + std::to_string(day / kValidDays);
+}
+
 /// To the forwarder before us, as it wrote its own.
-Reversed reversed_twice(std::string_view rest, std::span<const std::string> keys) {
+Reversed reversed_twice(std::string_view rest, std::span<const std::string> keys,
+                        std::uint64_t today) {
     const std::string_view given = take(rest);
     const std::string_view signed_text = rest;
     const std::string_view domain = take(rest);
     const bool leads = !rest.empty() && std::string_view("=+-").contains(rest.front());
-    if (domain.empty() || !leads || !is_tag_of(given, signed_text, keys)) {
-        return {Verdict::Forged, {}};
-    }
+    // Of this span or the one before; or of tomorrow's, made where it is tomorrow already.
+    const bool is_ours = is_tag_of(given, in_span(signed_text, today), keys) ||
+                         is_tag_of(given, in_span(signed_text, today - kValidDays), keys) ||
+                         is_tag_of(given, in_span(signed_text, today + 1), keys);
+    if (domain.empty() || !leads || !is_ours) return {Verdict::Forged, {}};
     return led_to("SRS0" + std::string(rest), domain);
 }
 
@@ -123,16 +131,18 @@ std::optional<smtp::Path> forwarded(const smtp::Path& sender, std::string_view d
         generation = "SRS0=";
         what = day_text(day) + '=' + sender.domain + '=' + sender.local;
     }
-    smtp::Path path{.local = generation + tag(key, what) + '=' + what,
-                    .domain = std::string(domain),
-                    .utf8 = sender.utf8};
+    const bool has_day = generation[3] == '0';
+    smtp::Path path{
+        .local = generation + tag(key, has_day ? what : in_span(what, day)) + '=' + what,
+        .domain = std::string(domain),
+        .utf8 = sender.utf8};
     if (!smtp::parse_address(path.text())) return std::nullopt;
     return path;
 }
 
 Reversed reversed(std::string_view local, std::span<const std::string> keys, std::uint64_t day) {
     if (begins(local, '0')) return reversed_once(local.substr(kPrefix), keys, day);
-    if (begins(local, '1')) return reversed_twice(local.substr(kPrefix), keys);
+    if (begins(local, '1')) return reversed_twice(local.substr(kPrefix), keys, day);
     return {};
 }
 

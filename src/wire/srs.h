@@ -8,7 +8,8 @@
 //   SRS1=TAG=forwarder==…=user@second  SRS1=TAG=forwarder==…=user@ours
 //
 // TAG is an HMAC over what follows, 30 bits in 6 characters; DAY is the day modulo 1024 in 2. Both
-// are written [A-Z2-7] and read without case: there are servers that fold local parts.
+// are written [A-Z2-7] and read without case: there are servers that fold local parts. The TAG of
+// an SRS1 is also over the number of its span of kValidDays, counted from 1970.
 
 #include <cstdint>
 #include <optional>
@@ -20,7 +21,8 @@
 
 namespace muster::wire::srs {
 
-inline constexpr unsigned kValidDays = 21;  ///< of SRS0; reports come within the queue's time
+/// Of SRS0; SRS1 is good to the end of the span after its own. Reports come within the queue's time.
+inline constexpr unsigned kValidDays = 21;
 
 /// Whether a local part begins as one of the scheme's, whoever made it.
 [[nodiscard]] bool is_rewritten(std::string_view local);
@@ -33,7 +35,7 @@ inline constexpr unsigned kValidDays = 21;  ///< of SRS0; reports come within th
 enum class Verdict : std::uint8_t {
     NotOne,   ///< a local part as any other
     Forged,   ///< none of the keys has made it, or nobody can have
-    Expired,  ///< made more than kValidDays ago
+    Expired,  ///< made more than kValidDays ago; an old SRS1 is Forged, its age cannot be told
     Good,
 };
 

@@ -282,6 +282,15 @@ class Senders(unittest.TestCase):
                 for answer in smtp.envelope("", *forged):
                     self.assertRegex(answer, r"^550 5\.1\.1 ")
 
+    def test_it_is_for_reports_only(self):
+        """Whoever has forwarded mail to himself reads such an address: it makes him no sender."""
+        first = "SRS0=abcd=EF=writer.test=kate@writer.test"
+        arrived = [self.forward("kate@writer.test"), self.forward(first)]
+        for front_end in front_ends:
+            with self.talk(front_end) as smtp:
+                for answer in smtp.envelope("spam@writer.test", *arrived):
+                    self.assertRegex(answer, r"^550 5\.7\.1 .*reports")
+
     def test_other_addresses_of_that_domain_are_no_relay(self):
         with self.talk(front_ends[0]) as smtp:
             answer, = smtp.envelope("x@writer.test", "somebody@srs.ours.test")

@@ -91,6 +91,19 @@ TEST_F(SenderRewritingTest, ForgedOnesAreNobodys) {
     EXPECT_TRUE(route->targets.empty());
 }
 
+TEST_F(SenderRewritingTest, OnlyReportsMayGoToWhatLooksRewritten) {
+    const auto for_reports = [this](const std::string& address) {
+        return is_for_reports(&rewriting_, *wire::smtp::parse_address(address));
+    };
+    EXPECT_TRUE(for_reports(forwarded("a@world.org")));
+    EXPECT_TRUE(for_reports("srs1+x@SRS.ours.org"));
+    EXPECT_FALSE(for_reports("SRS0=AAAAAA=AA=world.org=a@elsewhere.org"));
+    EXPECT_FALSE(for_reports("kate@srs.ours.org"));
+    EXPECT_FALSE(is_for_reports(nullptr, *wire::smtp::parse_address("SRS0=x@srs.ours.org")));
+    rewriting_.use({});
+    EXPECT_FALSE(for_reports("SRS0=x@srs.ours.org"));
+}
+
 TEST_F(SenderRewritingTest, OtherAddressesAreAsEver) {
     EXPECT_EQ(find("SRS0=AAAAAA=AA=world.org=a@elsewhere.org")->verdict, MailVerdict::Foreign);
     EXPECT_EQ(find("x@srs.ours.org")->verdict, MailVerdict::Foreign);

@@ -101,6 +101,18 @@ TEST(Srs, ItIsGoodFor21DaysAcrossTheEndOfTheCycle) {
     }
 }
 
+TEST(Srs, ThatOfAnotherForwarderEndsAfterTheNextSpanOfDays) {
+    constexpr std::uint64_t kStart = kToday / kValidDays * kValidDays;
+    const std::string first = "SRS0=abcd=TT=example.com=kate@one.example";
+    for (const std::uint64_t made : {kStart, kStart + kValidDays - 1}) {
+        const std::string address = forward(first, "srs.example", "previous", made);
+        EXPECT_EQ(led_to(address, made), first);
+        EXPECT_EQ(led_to(address, made - 1), first) << "a clock that is behind";
+        EXPECT_EQ(led_to(address, made + kValidDays), first);
+        EXPECT_EQ(back(address, kStart + 2 * kValidDays).verdict, Verdict::Forged);
+    }
+}
+
 TEST(Srs, EachChangedCharacterIsAForgery) {
     const std::string address = path(forward("kate@example.com")).local;
     for (std::size_t i = std::string_view("SRS0=").size(); i < address.size(); ++i) {
