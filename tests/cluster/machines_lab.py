@@ -1,5 +1,5 @@
-"""Machines with an address of their own on one wire: namespaces in which pages can be followed to the letter, with their
-paths, ports and addresses. Root only."""
+"""Machines with an address of their own on one wire: namespaces in which pages can be followed to
+the letter, with their paths, ports and addresses. Root only."""
 import contextlib
 import ctypes
 import os
@@ -7,7 +7,6 @@ import pathlib
 import pty
 import re
 import select
-import shlex
 import shutil
 import signal
 import subprocess
@@ -153,7 +152,7 @@ class Machine:
         if verb in ("stop", "restart"):
             self.stop(service)
         if verb != "stop":
-            self.start(service, f"exec muster serve --config /etc/muster/muster.toml",
+            self.start(service, "exec muster serve --config /etc/muster/muster.toml",
                        lambda log: "event=started" in log)
 
     def start(self, service, line, is_ready=lambda log: True):

@@ -1,4 +1,5 @@
-"""The three networks of docs/networks.md, set up by the very lines that stand there, on machines with the very addresses."""
+"""The three networks of docs/networks.md, set up by the very lines that stand there, on machines
+with the very addresses."""
 import contextlib
 import imaplib
 import os
@@ -143,7 +144,8 @@ class BranchRelays(Recipe):
         m2.run("systemctl start muster")
         wait_for(lambda: re.search(r"(?m)^m2 +yes +no +yes .* 0 +-$", m2.run("muster cluster masters")), "a stand-in")
         wait_for(lambda: b"10.0.0.3:7700" in b"".join(map(
-            pathlib.Path.read_bytes, self.branch.folder.glob("var/lib/muster/networks/hq/replica-*"))), "it is heard of")
+            pathlib.Path.read_bytes,
+            self.branch.folder.glob("var/lib/muster/networks/hq/replica-*"))), "it is heard of")
         self.hq.run("systemctl stop muster")
         m2.run("muster cluster promote m2 --force", "yes")
         m2.run("muster domain set partner.example route=10.1.0.201")
@@ -435,7 +437,8 @@ class FullCluster(Recipe):
     def in_step(self):
         """Both masters answer, neither is behind, on every node."""
         for machine in (self.fe1, self.m2, self.sv1):
-            wait_for(lambda each=machine: len(re.findall(r"(?m)^(?:sv1|m2) +yes .* 0 +-$", each.run("muster cluster masters"))) == 2,
+            wait_for(lambda each=machine: len(re.findall(
+                r"(?m)^(?:sv1|m2) +yes .* 0 +-$", each.run("muster cluster masters"))) == 2,
                      f"both masters at {machine.name}", 40)
 
     def one_less(self):
