@@ -128,7 +128,7 @@ ApiResult status(NodeContext& node, ApiCall& call) {
     for (json& one : nodes) {
         const std::string name = one.value("name", "");
         if (!one.value("reachable", false)) {
-            alarms.push_back({{"node", name},
+            alarms.push_back({{"node", node.config.node.name.text},
                               {"about", "node " + name},
                               {"text", "cannot be reached"},
                               {"severe", true}});
