@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <condition_variable>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -59,7 +60,7 @@ public:
     Result<nlohmann::json> hand_over(const NodeName& to);
     /// Forced, on the node that is to lead.
     Result<nlohmann::json> take_over();
-    /// A master that was set back goes on with what it has.
+    /// This master goes on with what it has, in a new history: all others are made equal to it.
     Result<nlohmann::json> accept_loss();
 
     /// The other side of hand_over(): `from` asks this node to lead with exactly its history.
@@ -79,6 +80,10 @@ private:
     struct Rival {
         PeerAddress peer;
         NodeStanding standing;
+    };
+    struct Ahead {
+        std::string member;
+        state::Cursor cursor;
     };
     struct HandOver {
         std::string to;
@@ -103,6 +108,11 @@ private:
     Result<> look_once();
     Result<Rivalry> face(const Rival& rival, Rivalry found);
     void look_at_cursor();
+    void stop_as_set_back(const Ahead& ahead);
+    /// Whether an earlier run left a note, and the history does not hold that position yet.
+    bool read_set_back();
+    /// Where others look for this node, when it is somewhere else; empty: all is well.
+    [[nodiscard]] std::string stranded() const;
     Result<PeerAddress> successor(const NodeName& to) const;
     Result<> wait_for(const PeerAddress& peer, Revision distance) const;
     Result<nlohmann::json> hand_over_to(const PeerAddress& peer, const HandOver& plan);
@@ -129,10 +139,12 @@ private:
     mutable std::mutex mutex_;  ///< of what follows
     std::condition_variable_any woken_;
     bool wake_ = false;
-    std::optional<std::pair<std::string, state::Cursor>> seen_;  ///< member, beyond our history
-    std::string trouble_;                                        ///< for alarms
-    bool set_back_ = false;
-    bool put_out_ = false;  ///< that is what stopped the writes
+    std::optional<Ahead> seen_;  ///< a member with the whole directory, beyond our history
+    /// Other followers that are: they wait, and may be all that is left of what was lost.
+    std::map<std::string, state::Cursor> waiting_;
+    std::string trouble_;            ///< for alarms
+    std::optional<Ahead> set_back_;  ///< who told; stands in the coordination store, too
+    bool put_out_ = false;           ///< that is what stopped the writes
     std::jthread thread_;
 };
 

@@ -24,7 +24,10 @@ std::unexpected<Error> nonsense(std::string what) {
 std::unexpected<Error> behind() {
     return fail(ErrorKind::Diverged, "the source is behind this replica",
                 "the source is behind this replica, which waits for it and goes on serving: it has "
-                "not caught up yet, or was set back to an older state (see muster status there)");
+                "not caught up yet, or was set back to an older state. If it leads, put the newer "
+                "state back there (muster cluster restore), or promote a stand-in that has it "
+                "(muster cluster promote NAME --force), or give up what it lacks (muster cluster "
+                "accept-loss at the master)");
 }
 
 template <typename... Handlers>

@@ -303,10 +303,65 @@ class Promotion(unittest.TestCase):
         shutil.copytree(image, lab.m1.state)
         lab.m1.start()
         wait_for(lambda: any("was set back" in text for text in alarms(lab.m1)))
+        # It is not forgotten by a start, whoever is there.
+        lab.m2.stop()
+        lab.m1.stop()
+        lab.m1.start()
+        self.assertTrue(any("was set back" in text for text in alarms(lab.m1)), alarms(lab.m1))
+        self.assertEqual(lab.add(lab.m1, "refused")[0], 1)
+        lab.m2.start()
         lab.m1.do("cluster", "accept-loss", "--yes")
         self.assertEqual(lab.add(lab.m1, "fine")[0], 0)
         for node in (lab.m2, lab.fe):
             wait_for(lambda one=node: one.knows("fine@d.dom") and not one.knows("newer@d.dom"))
+
+    def test_a_set_back_master_whose_followers_hold_a_part_alone(self):
+        lab = nodes_lab.Lab()
+        self.addCleanup(lab.close)
+        m1 = lab.master("m1")
+        m1.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1143",
+              "imap.tls=none")
+        m1.do("domain", "add", "d.dom", "--servers", "sv1")
+        fe = lab.member(m1, "fe1", ["frontend"], "frontend")
+        image = lab.folder / "image"
+        m1.stop()
+        shutil.copytree(m1.state, image)
+        m1.start()
+        m1.do("account", "add", "newer@d.dom", "--no-password")
+        wait_for(lambda: fe.knows("newer@d.dom"))
+        m1.stop()
+        shutil.rmtree(m1.state)
+        shutil.copytree(image, m1.state)
+        m1.start()
+        told = wait_for(lambda: [text for text in alarms(m1) if text.startswith("fe1 has")])
+        for way_out in ("cluster restore", "cluster promote NAME", "cluster accept-loss"):
+            self.assertIn(way_out, told[0])
+            wait_for(lambda: any(way_out in text for text in alarms(fe)))
+        # An alarm, and no more: its word does not stop a master.
+        m1.do("account", "add", "fine@d.dom", "--no-password")
+        self.assertTrue(fe.knows("newer@d.dom"))
+        m1.do("cluster", "accept-loss", "--yes")
+        wait_for(lambda: fe.knows("fine@d.dom") and not fe.knows("newer@d.dom"), 40)
+        wait_for(lambda: not [text for text in alarms(m1) if text.startswith("fe1 has")])
+
+    def test_a_node_whose_file_names_the_former_master_follows_the_next(self):
+        lab = self.lab()
+        lab.fe.stop()
+        text = lab.fe.file.read_text()
+        lab.fe.file.write_text(text.replace("[cluster]", f"""[cluster]
+masters = ["{lab.fe.cluster}", "{lab.m1.cluster}"]"""))
+        lab.fe.start()
+        wait_for(lambda: lab.m1.cluster in source(lab.fe))
+        self.assertEqual(lab.promote(lab.m1, "m2")[0], 0)
+        wait_for(lambda: lab.m2.cluster in source(lab.fe), 40)
+
+    def test_a_master_says_where_it_is(self):
+        lab = self.lab(front_end=False)
+        lab.m1.do("node", "set", "m1", "cluster=127.0.0.1:1")
+        wanted = f"muster node set m1 cluster={lab.m1.cluster}"
+        wait_for(lambda: any(wanted in text for text in alarms(lab.m1)))
+        lab.m1.do("node", "set", "m1", "cluster=" + lab.m1.cluster)
+        wait_for(lambda: not any(wanted in text for text in alarms(lab.m1)))
 
     def test_a_restored_backup_replaces_no_master_by_being_started(self):
         lab = self.lab()
