@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <mutex>
+
 #include "admin/files.h"
 #include "base/base64.h"
 #include "net/pki.h"
@@ -100,6 +102,9 @@ Result<> save_identity(const std::string& state_dir, const NodeIdentity& identit
 
 Result<> save_masters(const std::string& state_dir, NodeIdentity identity,
                       std::vector<PeerAddress> masters) {
+    // Several threads learn who leads; each writes the whole file.
+    static std::mutex writing;
+    const std::scoped_lock lock(writing);
     identity.masters = std::move(masters);
     return write_file(state_dir + "/cluster.json", to_json(identity).dump(2) + "\n", kSecretMode);
 }
