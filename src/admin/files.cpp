@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <sstream>
+#include <utility>
 
 namespace muster::admin {
 namespace {
@@ -49,19 +50,39 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
 }
 
 Result<> write_file(const std::string& path, std::string_view text, unsigned mode) {
+    auto file = WholeFile::create(path, mode);
+    if (!file) return std::unexpected(file.error());
+    if (auto written = file->write(text); !written) return written;
+    return file->finish();
+}
+
+Result<WholeFile> WholeFile::create(std::string path, unsigned mode) {
     const std::string beside = path + ".new";
     ::unlink(beside.c_str());
     const int fd = ::open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
     if (fd < 0) return failed(beside);
-    const bool written = write_all(fd, text) && ::fsync(fd) == 0;
-    const auto failure = failed(beside);
-    ::close(fd);
-    if (!written) {
-        ::unlink(beside.c_str());
-        return failure;
-    }
-    if (::rename(beside.c_str(), path.c_str()) != 0) return failed(path);
-    sync_folder_of(path);
+    return WholeFile(std::move(path), fd);
+}
+
+WholeFile::WholeFile(WholeFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+WholeFile::~WholeFile() {
+    if (descriptor_ < 0) return;
+    ::close(descriptor_);
+    ::unlink(beside().c_str());
+}
+
+Result<> WholeFile::write(std::string_view text) {
+    if (!write_all(descriptor_, text)) return failed(beside());
+    return {};
+}
+
+Result<> WholeFile::finish() {
+    if (::fsync(descriptor_) != 0) return failed(beside());
+    if (::rename(beside().c_str(), path_.c_str()) != 0) return failed(path_);
+    ::close(std::exchange(descriptor_, -1));
+    sync_folder_of(path_);
     return {};
 }
 

@@ -31,6 +31,12 @@ Result<state::ChangeBatch> first_batch(state::Store& store, state::Cursor& since
     return batch;
 }
 
+std::string line_of(const state::Change& change) {
+    json one{{"key", change.key}, {"revision", change.revision}};
+    one["value"] = change.value ? state::parse_json(*change.value) : json();
+    return state::json_line(one);
+}
+
 }  // namespace
 
 Result<std::string> keep_surplus(state::Store& store, Revision shared, const std::string& leader,
@@ -39,30 +45,37 @@ Result<std::string> keep_surplus(state::Store& store, Revision shared, const std
     if (history.head <= shared) return std::string();
     state::Cursor since = state::History{history.incarnation, history.terms, shared}.cursor();
     bool is_whole = true;
-    json changes = json::array();
     auto batch = first_batch(store, since, is_whole);
+    if (!batch) return std::unexpected(batch.error());
+    if (batch->changes.empty() && !batch->more && is_whole) return std::string();
+    std::string path = folder + "/" + std::string(kPrefix) + std::to_string(history.cursor().term) +
+                       "-" + std::to_string(history.head) + ".json";
+    auto file = WholeFile::create(path, 0600);
+    if (!file) return std::unexpected(file.error());
+    std::string head = state::json_line({{"leader", leader},
+                                         {"shared_up_to", shared},
+                                         {"up_to", state::format(history.cursor())},
+                                         {"complete", is_whole}});
+    head.pop_back();
+    if (auto done = file->write(head + ",\"changes\":["); !done)
+        return std::unexpected(done.error());
+    // It may be all of a long log: no more than a page is held.
+    const char* between = "\n";
     while (true) {
-        if (!batch) return std::unexpected(batch.error());
         for (const state::Change& change : batch->changes) {
-            json one{{"key", change.key}, {"revision", change.revision}};
-            one["value"] = change.value ? state::parse_json(*change.value) : json();
-            changes.push_back(std::move(one));
+            if (auto done = file->write(between + line_of(change)); !done) {
+                return std::unexpected(done.error());
+            }
+            between = ",\n";
         }
         if (!batch->more) break;
         since = batch->next;
         batch = store.changes(since, kPage, state::Scope::All);
+        if (!batch) return std::unexpected(batch.error());
     }
-    if (changes.empty() && is_whole) return std::string();
-    const json whole{{"leader", leader},
-                     {"shared_up_to", shared},
-                     {"up_to", state::format(history.cursor())},
-                     {"complete", is_whole},
-                     {"changes", std::move(changes)}};
-    std::string path = folder + "/" + std::string(kPrefix) + std::to_string(history.cursor().term) +
-                       "-" + std::to_string(history.head) + ".json";
-    if (auto written = write_file(path, state::json_line(whole) + "\n", 0600); !written) {
-        return std::unexpected(written.error());
-    }
+    auto done = file->write("]}\n");
+    if (done) done = file->finish();
+    if (!done) return std::unexpected(done.error());
     return path;
 }
 

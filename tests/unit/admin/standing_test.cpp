@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "admin/files.h"
 #include "admin/surplus.h"
 #include "state/sqlite_store.h"
 #include "unit/state/temporary_folder.h"
@@ -116,6 +117,38 @@ TEST_F(SurplusTest, HoldsWhatTheOtherHasNot) {
     EXPECT_TRUE(file["changes"][1]["value"].is_null());
     EXPECT_EQ(file["complete"], true);
     EXPECT_EQ(surplus_files(folder_.file("").string()).size(), 1U);
+}
+
+TEST_F(SurplusTest, ALongLogIsWrittenPageByPage) {
+    open(100'000);
+    ASSERT_TRUE(store_->begin_term());
+    state::Transaction many;
+    for (int i = 0; i < 6'000; ++i) many.put("account/x" + std::to_string(i), "1");
+    ASSERT_TRUE(store_->commit(many));
+    put("account/last");
+    const json file = kept(10);
+    ASSERT_EQ(file["changes"].size(), 6'001U);
+    EXPECT_EQ(file["changes"].back()["key"], "account/last");
+    EXPECT_EQ(file["complete"], true);
+}
+
+TEST(WholeFile, IsThereWholeOrNotAtAll) {
+    const state::TemporaryFolder folder;
+    const std::string path = folder.file("it").string();
+    {
+        auto file = WholeFile::create(path, 0600);
+        ASSERT_TRUE(file);
+        ASSERT_TRUE(file->write("lost"));
+        EXPECT_FALSE(exists(path));
+    }
+    EXPECT_FALSE(exists(path + ".new"));
+    auto file = WholeFile::create(path, 0600);
+    ASSERT_TRUE(file);
+    ASSERT_TRUE(file->write("one "));
+    ASSERT_TRUE(file->write("two"));
+    ASSERT_TRUE(file->finish());
+    EXPECT_EQ(*read_file(path), "one two");
+    EXPECT_FALSE(exists(path + ".new"));
 }
 
 TEST_F(SurplusTest, NothingToKeepIsNoFile) {
