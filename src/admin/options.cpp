@@ -67,9 +67,10 @@ constexpr std::array kOptions{
     Option{"cluster", "clear_from", TextList, "[]", "NETWORK", "",
            "Who may connect there; private networks only. Followers of scope relay or mirror."},
     Option{"cluster", "masters", TextList, "[]", "HOST:PORT", "",
-           "Where to follow the state, tried in turn before the master and the stand-ins that are "
-           "known; empty: these alone. A node that belongs to no cluster yet joins there when it "
-           "starts, if user and password_file are set."},
+           "Where to follow the state: tried in turn before the stand-ins that are known while "
+           "nobody is known to lead, else after the master and them. This node's own address is "
+           "left out. A node that belongs to no cluster yet joins there when it starts, if user "
+           "and password_file are set."},
     Option{"cluster", "user", Text, R"("")", "", "",
            "Administrator of the cluster with whose password this node joins."},
     Option{"cluster", "password_file", Path, R"("")", "", "",

@@ -80,21 +80,29 @@ std::vector<PeerAddress> Peers::masters_in_state() const {
 }
 
 std::vector<PeerAddress> Peers::masters() const {
-    std::vector<PeerAddress> found = masters_in_state();
-    if (found.empty()) found = identity_.masters;
+    std::vector<PeerAddress> known = masters_in_state();
+    const auto topology = topology_.current();
+    const bool is_led = std::ranges::any_of(topology->parts().nodes, [this](const auto& node) {
+        return node.master && !node.revoked && node.name != config_.node.name &&
+               !node.cluster.empty();
+    });
+    if (known.empty()) known = identity_.masters;
     std::vector<PeerAddress> named;
-    const std::string pins = pins_of(found);
+    const std::string pins = pins_of(known);
     for (const std::string& address : config_.cluster.masters) {
-        const auto known = std::ranges::find(found, address, &PeerAddress::cluster);
-        if (known == found.end()) {
+        // One file may be that of all nodes.
+        if (address == config_.cluster.listen || address == config_.cluster.advertise) continue;
+        const auto same = std::ranges::find(known, address, &PeerAddress::cluster);
+        if (same == known.end()) {
             named.push_back({NodeName("master"), address, pins});
-        } else {
-            named.push_back(*known);
-            found.erase(known);
+        } else if (!is_led) {
+            named.push_back(*same);
+            known.erase(same);
         }
     }
-    named.insert(named.end(), found.begin(), found.end());
-    return named;
+    // Who wrote the file could not know who leads by now.
+    known.insert(is_led ? known.end() : known.begin(), named.begin(), named.end());
+    return known;
 }
 
 std::optional<PeerAddress> Peers::find(const NodeName& name) const {

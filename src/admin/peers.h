@@ -45,8 +45,8 @@ public:
 
     /// All other nodes that can be reached over the cluster port.
     [[nodiscard]] std::vector<PeerAddress> others() const;
-    /// Those that lead or may lead, in the order in which to follow them and to ask them: what
-    /// `cluster.masters` names, then who leads, then who may, by name. Never this node.
+    /// Those that lead or may lead, in the order to follow and ask them: who leads, who may, by
+    /// name, what `cluster.masters` names (first while nobody is known to lead). Never this node.
     [[nodiscard]] std::vector<PeerAddress> masters() const;
     /// The same by the state alone.
     [[nodiscard]] std::vector<PeerAddress> masters_in_state() const;

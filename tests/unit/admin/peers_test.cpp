@@ -67,11 +67,25 @@ TEST_F(PeersTest, WhoLeadsStandsBeforeWhoMay) {
     EXPECT_EQ(masters(), (Names{"m2", "m3"}));
 }
 
-TEST_F(PeersTest, WhatTheNodeFileNamesComesFirst) {
-    node("m1", true, false);
+TEST_F(PeersTest, WhatTheNodeFileNamesComesFirstWhileNobodyIsKnownToLead) {
+    config_.cluster.masters = {"elsewhere:7700", "m2.example.com:7700"};
+    EXPECT_EQ(masters(), (Names{"master", "master", "joined"}));
+    node("m1", false, true);
     node("m2", false, true);
-    config_.cluster.masters = {"m2.example.com:7700", "elsewhere:7700"};
-    EXPECT_EQ(masters(), (Names{"m2", "master", "m1"}));
+    EXPECT_EQ(masters(), (Names{"master", "m2", "m1"}));
+    // A promotion is heeded by those whose file names the former master.
+    node("m1", true, false);
+    EXPECT_EQ(masters(), (Names{"m1", "m2", "master"}));
+    node("m1", false, true);
+    node("m2", true, false);
+    EXPECT_EQ(masters(), (Names{"m2", "m1", "master"}));
+}
+
+TEST_F(PeersTest, ANodeDoesNotAskItself) {
+    config_.cluster.listen = "10.0.0.1:7700";
+    config_.cluster.advertise = "fe1.example.com:7700";
+    config_.cluster.masters = {"10.0.0.1:7700", "fe1.example.com:7700", "elsewhere:7700"};
+    EXPECT_EQ(masters(), (Names{"master", "joined"}));
 }
 
 TEST_F(PeersTest, FollowersAreNeverCalled) {
