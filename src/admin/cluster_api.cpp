@@ -173,6 +173,10 @@ Task<void> ClusterApi::serve_in_clear(net::HttpExchange& exchange) {
 
 Task<void> ClusterApi::refuse_stranger(net::HttpExchange& exchange) {
     const net::HttpRequest& request = exchange.request();
+    if (node_.pools->calls.full()) {
+        const Error error{ErrorKind::Unavailable, "", "too many calls: try again"};
+        co_return co_await exchange.respond(error_response(error));
+    }
     // Whoever may lead shows what it knows; the others are asked by nobody who leads.
     const auto history = co_await net::Blocking(*node_.control, node_.pools->calls, [this] {
         return node_.directory == nullptr ? state::History{} : node_.directory->history();
