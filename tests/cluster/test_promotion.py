@@ -402,6 +402,19 @@ masters = ["{lab.fe.cluster}", "{lab.m1.cluster}"]"""))
         self.assertIn("m1 was put out of the cluster, it cannot be promoted", error)
         self.assertTrue(leads(lab.m2))
 
+    def test_a_former_master_that_was_revoked_by_mistake_comes_back_by_itself(self):
+        lab = self.lab(front_end=False)
+        lab.m1.stop()
+        self.assertEqual(lab.promote(lab.m2, "m2", "--force")[0], 0)
+        lab.m2.do("node", "set", "m1", "revoked=true")
+        lab.m1.start()
+        wait_for(lambda: any("put out" in text for text in alarms(lab.m1)))
+        lab.m2.do("node", "set", "m1", "revoked=false")
+        lab.in_step(lab.m2, lab.m1)
+        self.assertFalse(any("put out" in text for text in alarms(lab.m1)), alarms(lab.m1))
+        self.assertEqual(lab.add(lab.m1, "fine")[0], 0)  # passed on to m2
+        self.assertTrue(lab.m2.knows("fine@d.dom"))
+
     def test_a_stand_in_without_a_copy_puts_nobody_out(self):
         lab = self.lab(front_end=False)
         self.assertEqual(nodes_lab.cluster_status(lab.m2.cluster, "GET", "/v1/standing",
