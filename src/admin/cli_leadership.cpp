@@ -97,7 +97,8 @@ void add_leadership_commands(Commands& commands, CLI::App* group) {
     verb->add_option("name", wanted->name, "Node that is to lead")->required();
     verb->add_flag("--force", wanted->force,
                    "Without the present master, which is lost or stopped");
-    commands.verb(group, "accept-loss", "The master goes on with what it has; others lose what is newer",
+    commands.verb(group, "accept-loss",
+                  "The master goes on with what it has; others lose what is newer",
                   [&commands] { return accept_loss(commands); });
 }
 
