@@ -134,12 +134,20 @@ void check_password_file(Findings& findings, const std::string& option, const st
     if (!password) findings.wrong(option + ": " + password.error().detail);
 }
 
+void check_used_password(Findings& findings, const std::string& option, const std::string& path) {
+    if (path.empty() || !exists(path)) return;
+    findings.warn(option + ": " + path +
+                  " still holds a password, and the join was made: remove it "
+                  "(at its next start the node does, if nobody else could read it)");
+}
+
 void check_state(Findings& findings, const NodeConfig& config) {
     const std::string& folder = config.node.state_dir;
     // It joins when it starts.
     if (!config.cluster.password_file.empty() && !has_identity(folder)) {
         return check_password_file(findings, "cluster.password_file", config.cluster.password_file);
     }
+    check_used_password(findings, "cluster.password_file", config.cluster.password_file);
     if (!exists(folder))
         return findings.wrong(folder + " is not there: run muster cluster init or join");
     const auto identity = load_identity(folder);
@@ -251,7 +259,10 @@ void check_follows(Findings& findings, const NodeConfig& config) {
             findings.warn(who + ": without encryption; what is read from " + follow.address() +
                           " can be read on the way");
         }
-        if (has_identity(network_folder(config, follow.name))) continue;
+        if (has_identity(network_folder(config, follow.name))) {
+            check_used_password(findings, who, follow.password_file);
+            continue;
+        }
         if (!follow.password_file.empty()) {
             check_password_file(findings, who, follow.password_file);
         } else {

@@ -1,12 +1,15 @@
 #include "admin/join.h"
 
-#include "admin/api.h"
+#include <algorithm>
+
 #include "admin/delivery_seal.h"
 #include "admin/files.h"
 #include "admin/join_proof.h"
+#include "admin/json_text.h"
 #include "admin/password_file.h"
 #include "admin/peers.h"
 #include "base/base64.h"
+#include "base/log.h"
 #include "base/seal.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -31,10 +34,6 @@ std::int64_t now_seconds() {
     return std::chrono::duration_cast<std::chrono::seconds>(
                std::chrono::system_clock::now().time_since_epoch())
         .count();
-}
-
-std::string text(const json& object, const char* field) {
-    return text_field(object, field).value_or("");
 }
 
 Result<cluster::Node> wanted_node(const json& request, const JoinCaller& caller) {
@@ -405,9 +404,38 @@ Result<> join_network(const NodeConfig& config, const FollowSettings& follow,
     return save_membership(folder, identity);
 }
 
+namespace {
+
+/// For a join that is still to come.
+bool needs_password(const NodeConfig& config, const std::string& path) {
+    if (config.cluster.password_file == path && !has_identity(config.node.state_dir)) return true;
+    return std::ranges::any_of(config.follows, [&](const FollowSettings& follow) {
+        return follow.password_file == path && !has_identity(network_folder(config, follow.name));
+    });
+}
+
+}  // namespace
+
+void remove_used_password(const NodeConfig& config, const std::string& path) {
+    if (path.empty() || !exists(path) || needs_password(config, path)) return;
+    // What would not be taken for a password is somebody else's, or was read by others.
+    if (const auto password = read_password_file(path); !password) {
+        log::warning("password_file_left",
+                     {{"file", path},
+                      {"why", password.error().detail},
+                      {"what_to_do", "remove it: it is not needed any more"}});
+        return;
+    }
+    remove_password_file(path);
+    log::info("password_file_removed", {{"file", path}});
+}
+
 Result<> join_by_file(const NodeConfig& config) {
     const ClusterSettings& cluster = config.cluster;
-    if (has_identity(config.node.state_dir)) return {};
+    if (has_identity(config.node.state_dir)) {
+        remove_used_password(config, cluster.password_file);
+        return {};
+    }
     if (cluster.password_file.empty() || cluster.masters.empty()) return {};
     const auto password = read_password_file(cluster.password_file);
     if (!password) return std::unexpected(password.error());
@@ -419,7 +447,7 @@ Result<> join_by_file(const NodeConfig& config) {
         joined = join_cluster(config, wish);
         if (joined || joined.error().kind != ErrorKind::Unavailable) break;
     }
-    if (joined) remove_password_file(cluster.password_file);
+    if (joined) remove_used_password(config, cluster.password_file);
     return joined;
 }
 

@@ -62,6 +62,9 @@ Result<> join_network(const NodeConfig& config, const FollowSettings& follow, co
 /// Joins the own cluster as the node file says ([cluster] masters, user, password_file), if it does
 /// and the node belongs to none yet.
 Result<> join_by_file(const NodeConfig& config);
+/// After a join, by whatever means: removes the named password file unless a join that is still to
+/// come names it, too. One that read_password_file() refuses stays, with a warning in the log.
+void remove_used_password(const NodeConfig& config, const std::string& path);
 /// The pin of whoever answers at a cluster port.
 Result<std::string> peer_pin_at(const std::string& address);
 

@@ -2,6 +2,7 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
+#include "admin/json_text.h"
 #include "admin/peers.h"
 #include "base/base64.h"
 #include "state/json_value.h"
@@ -20,11 +21,6 @@ constexpr std::chrono::seconds kSlow{2};
 constexpr std::size_t kLongestAnswer = 64 * 1024;
 
 std::string_view dovecot_name(cluster::Service service) { return cluster::name(service); }
-
-/// Whatever another node sent: what is no text counts as an empty one.
-std::string text(const json& object, const char* field) {
-    return text_field(object, field).value_or("");
-}
 
 Result<VerifyStep> step_from(const json& answer, const NodeName& judge) {
     const std::string state = text(answer, "state");

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "admin/join.h"
 #include "base/password.h"
 #include "base/seal.h"
 
@@ -65,6 +66,31 @@ TEST_F(PasswordFile, IsGoneAfterwards) {
     remove_password_file(path);
     EXPECT_FALSE(std::filesystem::exists(path));
     remove_password_file(path);  // and again
+}
+
+TEST_F(PasswordFile, IsGoneWhenTheJoinWasMadeOtherwise) {
+    NodeConfig config;
+    config.node.state_dir = (folder_ / "state").string();
+    FollowSettings& follow = config.follows.emplace_back();
+    follow.name = "hq";
+    follow.password_file = config.cluster.password_file = file("secret");
+    const auto join = [](const std::string& folder) {
+        std::filesystem::create_directories(folder);
+        std::ofstream(folder + "/cluster.json") << "{}";
+    };
+    const auto is_there = [&] { return std::filesystem::exists(follow.password_file); };
+    remove_used_password(config, follow.password_file);
+    EXPECT_TRUE(is_there()) << "nothing is joined yet";
+    join(config.node.state_dir);
+    ASSERT_TRUE(join_by_file(config));  // as at each start
+    EXPECT_TRUE(is_there()) << "the other join needs it";
+    join(network_folder(config, "hq"));
+    ::chmod(follow.password_file.c_str(), 0644);
+    ASSERT_TRUE(join_by_file(config));
+    EXPECT_TRUE(is_there()) << "it may be something else";
+    ::chmod(follow.password_file.c_str(), 0600);
+    ASSERT_TRUE(join_by_file(config));
+    EXPECT_FALSE(is_there());
 }
 
 }  // namespace
