@@ -1,17 +1,19 @@
 #include "admin/followed_network.h"
 
 #include <algorithm>
-#include <condition_variable>
 #include <filesystem>
 
 #include "admin/files.h"
 #include "admin/join.h"
+#include "admin/leaders.h"
 #include "admin/password_file.h"
 #include "admin/peers.h"
+#include "admin/presence.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "base/wait.h"
+#include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
-#include "state/json_value.h"
 
 namespace muster::admin {
 namespace {
@@ -27,52 +29,29 @@ constexpr milliseconds kLastPause{60'000};
 constexpr milliseconds kRefusedPause{300'000};
 constexpr std::size_t kMostNodes = 10'000;
 
-void wait(const std::stop_token& stop, milliseconds time) {
-    std::mutex mutex;
-    std::condition_variable_any woken;
-    std::unique_lock lock(mutex);
-    woken.wait_for(lock, stop, time, [] { return false; });
-}
-
-std::string text(const json& object, const char* field) {
-    const auto found = object.find(field);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-bool flag(const json& object, const char* field) {
-    const auto found = object.find(field);
-    return found != object.end() && found->is_boolean() && found->get<bool>();
-}
-
-/// Those who lead the network first, then those who can.
-std::vector<PeerAddress> leaders_in(const std::shared_ptr<state::Replica>& replica) {
+/// By its state as this node has it.
+std::vector<PeerAddress> leaders_in(const std::shared_ptr<state::Replica>& replica,
+                                    const FollowSettings& settings) {
     state::ReplicaReader reader(replica);
     const auto rows =
         reader.range(cluster::kNodePrefix, state::prefix_end(cluster::kNodePrefix), kMostNodes);
-    std::vector<PeerAddress> leading;
-    std::vector<PeerAddress> eligible;
-    if (!rows) return leading;
+    std::vector<cluster::Node> nodes;
+    if (!rows) return {};
     for (const state::Entry& row : *rows) {
-        const json node = state::parse_json(row.value);
-        if (!node.is_object() || flag(node, "revoked") || text(node, "pin").empty()) continue;
-        PeerAddress address{NodeName(row.key.substr(cluster::kNodePrefix.size())),
-                            text(node, "cluster"), text(node, "pin")};
-        if (flag(node, "master")) {
-            leading.push_back(std::move(address));
-        } else if (flag(node, "eligible")) {
-            eligible.push_back(std::move(address));
-        }
+        const auto name = std::string_view(row.key).substr(cluster::kNodePrefix.size());
+        if (auto node = cluster::decode_node(name, row.value)) nodes.push_back(std::move(*node));
     }
-    std::ranges::move(eligible, std::back_inserter(leading));
-    return leading;
+    return leaders_of(nodes, NodeName(settings.node_name));
+}
+
+bool tells_of_nodes(const state::Changed& changed) {
+    return changed.everything || std::ranges::any_of(changed.keys, [](const std::string& key) {
+               return key.starts_with(cluster::kNodePrefix);
+           });
 }
 
 cluster::SourceMode mode_of(const FollowSettings& settings) {
     return settings.mode == "mirror" ? cluster::SourceMode::Mirror : cluster::SourceMode::Relay;
-}
-
-std::int64_t since_1970(std::chrono::system_clock::time_point time) {
-    return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count();
 }
 
 std::string in_seconds(milliseconds time) {
@@ -90,6 +69,7 @@ Result<std::unique_ptr<FollowedNetwork>> FollowedNetwork::open(NodeContext& node
     auto replica = state::Replica::of_folder(network->folder());
     if (!replica) return std::unexpected(replica.error());
     network->replica_ = std::move(*replica);
+    network->prepare();
     return network;
 }
 
@@ -100,6 +80,31 @@ FollowedNetwork::~FollowedNetwork() {
          {"muster_network_filled", "muster_network_following", "muster_network_silence_seconds"}) {
         metrics::forget_gauge(gauge, {{"network", settings_.name}});
     }
+}
+
+void FollowedNetwork::prepare() {
+    state::FollowerOptions options;
+    options.scope = mode_of(settings_) == cluster::SourceMode::Mirror ? state::Scope::Mirror
+                                                                      : state::Scope::Relay;
+    options.update_interval = settings_.update_interval;
+    follower_ = std::make_unique<state::Follower>(replica_, [this] { return sources(); }, options);
+    watch_ = replica_->watch([this](const state::Changed& changed) {
+        if (tells_of_nodes(changed)) follower_->reconsider();
+    });
+    if (has_identity(folder())) (void)take_up_membership();
+}
+
+Result<> FollowedNetwork::take_up_membership() {
+    auto membership = load_membership(folder(), node_.identity);
+    if (!membership) return std::unexpected(membership.error());
+    const std::scoped_lock lock(mutex_);
+    membership_ = std::make_shared<const NodeIdentity>(std::move(*membership));
+    return {};
+}
+
+std::shared_ptr<const NodeIdentity> FollowedNetwork::membership() const {
+    const std::scoped_lock lock(mutex_);
+    return membership_;
 }
 
 std::string FollowedNetwork::folder() const { return network_folder(node_.config, settings_.name); }
@@ -118,10 +123,10 @@ void FollowedNetwork::run(const std::stop_token& stop) {
                        "read on the way"}});
     }
     if (!join(stop)) return;
-    const auto identity = load_membership(folder(), node_.identity);
-    if (!identity) return note_trouble(identity.error().detail);
+    remove_used_password(node_.config, settings_.password_file);
+    if (auto taken = take_up_membership(); !taken) return note_trouble(taken.error().detail);
     note_trouble("");
-    follow(stop, *identity);
+    follower_->run(stop);
 }
 
 bool FollowedNetwork::join(const std::stop_token& stop) {
@@ -158,47 +163,15 @@ Result<> FollowedNetwork::try_to_join() {
     }
     JoinWish wish = follower_wish(node_.config, settings_);
     wish.password = *password;
-    auto joined = join_network(node_.config, settings_, wish);
-    if (joined) remove_password_file(settings_.password_file);
-    return joined;
+    return join_network(node_.config, settings_, wish);
 }
 
-void FollowedNetwork::follow(const std::stop_token& stop, const NodeIdentity& identity) {
-    state::FollowerOptions options;
-    options.scope = mode_of(settings_) == cluster::SourceMode::Mirror ? state::Scope::Mirror
-                                                                      : state::Scope::Relay;
-    options.update_interval = settings_.update_interval;
-    auto follower = std::make_unique<state::Follower>(
-        replica_, [this, &identity] { return sources(identity); }, options);
-    state::Follower& running = *follower;
-    {
-        const std::scoped_lock lock(mutex_);
-        follower_ = std::move(follower);
-    }
-    running.run(stop);
-}
-
-std::vector<std::unique_ptr<state::Source>> FollowedNetwork::sources(
-    const NodeIdentity& identity) const {
-    std::vector<PeerAddress> leaders = leaders_in(replica_);
-    // Whoever is at the address of the node file must be one of those that lead or can.
-    std::string pins;
-    for (const auto& known : {identity.masters, leaders}) {
-        for (const PeerAddress& peer : known) pins += (pins.empty() ? "" : ";") + peer.pin;
-    }
-    leaders.insert(leaders.begin(), {NodeName(settings_.name), settings_.address(), pins});
-    // The entries name listeners with encryption.
-    if (!settings_.encryption) leaders.resize(1);
+std::vector<std::unique_ptr<state::Source>> FollowedNetwork::sources() const {
+    const auto identity = membership();
     std::vector<std::unique_ptr<state::Source>> made;
-    for (std::size_t i = 0; i < leaders.size(); ++i) {
-        const bool again = i != 0 && leaders[i].cluster == settings_.address();
-        if (again || leaders[i].cluster.empty()) continue;
-        net::HttpTarget target;
-        target.origin = "https://" + leaders[i].cluster;
-        target.trust = {net::TlsTrust::Kind::Pin, "", leaders[i].pin};
-        target.chain = identity.certificate;
-        target.key = identity.key;
-        target.source_address = node_.config.cluster.source_address;
+    for (const PeerAddress& peer :
+         read_order(settings_, leaders_in(replica_, settings_), identity->masters)) {
+        net::HttpTarget target = peer_target(peer, *identity, node_.config.cluster.source_address);
         target.inactivity = settings_.inactivity_timeout;
         target.encryption = settings_.encryption;
         target.may_be_clear = is_private_address;
@@ -208,7 +181,7 @@ std::vector<std::unique_ptr<state::Source>> FollowedNetwork::sources(
             {"x-muster-interval", std::to_string(settings_.update_interval.count())},
             {"x-muster-scope", settings_.mode}};
         // What is sealed for this node is of use to it.
-        if (!identity.secret.empty()) introduction.push_back({"x-muster-delivery", "sealed"});
+        if (!identity->secret.empty()) introduction.push_back({"x-muster-delivery", "sealed"});
         made.push_back(std::make_unique<HttpSource>(std::move(target), std::move(introduction)));
     }
     return made;
@@ -223,9 +196,10 @@ void FollowedNetwork::note_trouble(const std::string& trouble) {
 }
 
 cluster::DirectorySource FollowedNetwork::source() const {
-    const auto authority = [folder = folder(), &own = node_.identity] {
-        const auto membership = load_membership(folder, own);
-        return membership ? membership->authority : std::string();
+    // The node ends its topology, which asks, before its networks.
+    const auto authority = [this] {
+        const auto joined = membership();
+        return joined ? joined->authority : std::string();
     };
     return {settings_.name, replica_, mode_of(settings_),
             settings_.hand_to == "master" ? cluster::HandTo::Master : cluster::HandTo::Home,
@@ -234,7 +208,7 @@ cluster::DirectorySource FollowedNetwork::source() const {
 
 state::FollowerStatus FollowedNetwork::progress() const {
     const std::scoped_lock lock(mutex_);
-    if (follower_) return follower_->status();
+    if (membership_ && trouble_.empty()) return follower_->status();
     state::FollowerStatus status;
     status.source = settings_.address();
     status.since = since_;

@@ -44,16 +44,17 @@ public:
 private:
     FollowedNetwork(NodeContext& node, const FollowSettings& settings)
         : node_(node), settings_(settings) {}
+    void prepare();
     void run(const std::stop_token& stop);
     /// False: told to stop before the network was joined.
     bool join(const std::stop_token& stop);
     /// One try, if there is a password to try with. What went wrong is the trouble.
     Result<> try_to_join();
-    void follow(const std::stop_token& stop, const NodeIdentity& identity);
-    /// Where the network's state can be read: the address of the node file, then the master, then
-    /// those that can become it.
-    [[nodiscard]] std::vector<std::unique_ptr<state::Source>> sources(
-        const NodeIdentity& identity) const;
+    Result<> take_up_membership();
+    /// Null before the network was joined.
+    [[nodiscard]] std::shared_ptr<const NodeIdentity> membership() const;
+    /// See read_order(). After the join.
+    [[nodiscard]] std::vector<std::unique_ptr<state::Source>> sources() const;
     void note_trouble(const std::string& trouble);
     [[nodiscard]] state::FollowerStatus progress() const;
     [[nodiscard]] std::string folder() const;
@@ -62,10 +63,12 @@ private:
     const FollowSettings settings_;
     std::shared_ptr<state::Replica> replica_;
     mutable std::mutex mutex_;
-    std::unique_ptr<state::Follower> follower_;  ///< null before the network was joined
+    std::shared_ptr<const NodeIdentity> membership_;
     std::string trouble_;                        ///< with joining
+    std::unique_ptr<state::Follower> follower_;  ///< at rest before the network was joined
     const std::chrono::system_clock::time_point since_ = std::chrono::system_clock::now();
     std::jthread thread_;
+    state::Watch watch_;
 };
 
 /// All of them, in the order of the node file.

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "admin/leaders.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -47,13 +48,6 @@ std::string text_of(const json& body) {
     return error != body.end() && error->is_string() ? error->get<std::string>() : "";
 }
 
-/// Masters that the node file names by address only must have the key of one that is known.
-std::string pins_of(const std::vector<PeerAddress>& peers) {
-    std::string pins;
-    for (const PeerAddress& peer : peers) pins += (pins.empty() ? "" : ";") + peer.pin;
-    return pins;
-}
-
 }  // namespace
 
 std::vector<PeerAddress> Peers::others() const {
@@ -67,15 +61,8 @@ std::vector<PeerAddress> Peers::others() const {
 }
 
 std::vector<PeerAddress> Peers::masters_in_state() const {
-    std::vector<PeerAddress> found;
-    const auto topology = topology_.current();
-    for (const bool leads : {true, false}) {
-        for (const cluster::Node& node : topology->parts().nodes) {  // by name
-            const bool fits = leads ? node.master : node.eligible && !node.master;
-            if (!fits || node.name == config_.node.name || !is_callable(node)) continue;
-            found.push_back(address_of(node));
-        }
-    }
+    auto found = leaders_of(topology_.current()->parts().nodes, config_.node.name);
+    std::erase_if(found, [](const PeerAddress& peer) { return peer.cluster.empty(); });
     return found;
 }
 
@@ -88,6 +75,7 @@ std::vector<PeerAddress> Peers::masters() const {
     });
     if (known.empty()) known = identity_.masters;
     std::vector<PeerAddress> named;
+    // Those that it names by address only must have the key of one that is known.
     const std::string pins = pins_of(known);
     for (const std::string& address : config_.cluster.masters) {
         // One file may be that of all nodes.
@@ -113,13 +101,7 @@ std::optional<PeerAddress> Peers::find(const NodeName& name) const {
 }
 
 net::HttpTarget Peers::target(const PeerAddress& peer) const {
-    net::HttpTarget target;
-    target.origin = "https://" + peer.cluster;
-    target.trust = {net::TlsTrust::Kind::Pin, "", peer.pin};
-    target.chain = identity_.certificate;
-    target.key = identity_.key;
-    target.source_address = config_.cluster.source_address;
-    return target;
+    return peer_target(peer, identity_, config_.cluster.source_address);
 }
 
 Result<net::HttpReply> Peers::call(const PeerAddress& peer, const net::HttpCall& call,

@@ -7,19 +7,9 @@
 #include <utility>
 
 #include "base/log.h"
+#include "base/wait.h"
 
 namespace muster::state {
-namespace {
-
-void wait(const std::stop_token& stop, std::chrono::milliseconds time) {
-    std::mutex mutex;
-    std::condition_variable_any condition;
-    std::unique_lock lock(mutex);
-    condition.wait_for(lock, stop, time, [] { return false; });
-}
-
-}  // namespace
-
 std::string_view name(FollowerPhase phase) {
     static constexpr std::array<std::string_view, 4> kNames{"waiting", "copying", "repairing",
                                                             "following"};
