@@ -8,6 +8,7 @@
 #include "admin/administrators.h"
 #include "admin/delivery_seal.h"
 #include "admin/join.h"
+#include "admin/json_text.h"
 #include "admin/leadership.h"
 #include "admin/presence.h"
 #include "admin/smtp_listeners.h"
@@ -66,10 +67,6 @@ private:
     net::HttpExchange* exchange_;
     std::atomic<bool> is_waking_{false};
 };
-
-std::string text(const json& object, const char* field) {
-    return text_field(object, field).value_or("");
-}
 
 std::chrono::seconds interval_from(std::string_view text) {
     std::uint32_t seconds = 0;
@@ -343,8 +340,11 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
         return audited(wish, pin, at, std::move(accepted));
     });
     if (!joined) {
-        net::HttpResponse response = error_response(joined.error());
-        if (joined.error().kind == ErrorKind::Limit) response.status = 429;
+        Error refused = joined.error();
+        // What else is wrong with an administrator's key stands in the log and the audit log.
+        if (proves && refused.kind == ErrorKind::Refused) refused.detail = refused.public_text;
+        net::HttpResponse response = error_response(refused);
+        if (refused.kind == ErrorKind::Limit) response.status = 429;
         co_return co_await exchange.respond(std::move(response));
     }
     if (!begins) joins_.forgive(from);

@@ -1,7 +1,6 @@
 #include "admin/password_joins.h"
 
-#include "admin/api.h"
-#include "base/log.h"
+#include "admin/json_text.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "state/json_value.h"
@@ -13,28 +12,26 @@ using nlohmann::json;
 
 constexpr std::size_t kNonceCharacters = 32;  // 160 bits
 
-std::string text(const json& object, const char* field) {
-    return text_field(object, field).value_or("");
-}
-
 }  // namespace
 
-Result<ScramKey> PasswordJoins::key_of(const std::string& user) const {
+Result<PasswordJoins::Known> PasswordJoins::key_of(const std::string& user) const {
     const auto entry = node_.directory->get(cluster::admin_key(user));
     if (!entry) return std::unexpected(entry.error());
-    if (!*entry) return unknown_users_key(user, node_.identity.secret);
+    Known known{unknown_users_key(user, node_.identity.secret)};
+    if (!*entry) return known;
     const auto administrator = cluster::decode_administrator(user, (*entry)->value);
-    if (!administrator) return std::unexpected(administrator.error());
-    for (const std::string& key : administrator->keys) {
-        if (auto parsed = parse_scram_sha256(key)) return parsed;
+    if (!administrator) {
+        known.unusable = administrator.error().detail;
+        return known;
     }
-    log::warning("join_impossible",
-                 {{"user", user},
-                  {"why", "the stored key of this administrator is not SCRAM-SHA-256"},
-                  {"what_to_do", "muster administrator set " + user + " with a password"}});
-    return fail(ErrorKind::Refused, "the password of " + user +
-                                        " is stored in a form with which nothing can join: set it "
-                                        "anew (muster administrator set)");
+    for (const std::string& key : administrator->keys) {
+        if (auto parsed = parse_scram_sha256(key)) return Known{std::move(*parsed)};
+    }
+    known.unusable = "the password of " + user +
+                     " is stored in a form with which nothing can join: set it anew (muster "
+                     "administrator set " +
+                     user + ")";
+    return known;
 }
 
 Result<> PasswordJoins::check_rights(const std::string& user) const {
@@ -66,10 +63,11 @@ Result<json> PasswordJoins::begin(json& wish, const JoinCaller& caller) {
     auto key = key_of(first->user);
     if (!key) return std::unexpected(key.error());
     const std::string user = first->user;
-    ScramServer exchange(std::move(*first), std::move(*key), random_name(kNonceCharacters));
+    ScramServer exchange(std::move(*first), std::move(key->key), random_name(kNonceCharacters));
     const std::string nonce = exchange.nonce();
     json answer{{"scram", exchange.challenge()}};
-    begun_.put(nonce, {std::move(asked), caller.pin, user, std::move(exchange)});
+    begun_.put(nonce,
+               {std::move(asked), caller.pin, user, std::move(exchange), std::move(key->unusable)});
     return answer;
 }
 
@@ -85,7 +83,12 @@ Result<json> PasswordJoins::finish(json& wish, const JoinCaller& caller) {
     const std::string asked = state::json_line(begun->wish);
     const auto proof =
         begun->exchange.finish(final, join_binding_data(node_.identity.pin, caller.pin, asked));
-    if (!proof) return std::unexpected(proof.error());
+    if (!proof) {
+        Error refusal = proof.error();
+        // Whoever asks hears what he would hear of a name that is not there.
+        if (!begun->unusable.empty()) refusal.detail = begun->unusable;
+        return std::unexpected(std::move(refusal));
+    }
     if (auto fine = check_rights(begun->user); !fine) return std::unexpected(fine.error());
     by_name_.forgive(begun->user);
     auto admitted = admit_node(node_, begun->wish, caller);

@@ -30,6 +30,7 @@ public:
     static bool is_begun_by(const nlohmann::json& wish) { return wish.contains("scram"); }
     /// Both add to `wish` who asks; for finish() it becomes what begin() was asked for.
     Result<nlohmann::json> begin(nlohmann::json& wish, const JoinCaller& caller);
+    /// Of a refused proof the public text is the answer; the detail may say more, for the log.
     Result<nlohmann::json> finish(nlohmann::json& wish, const JoinCaller& caller);
 
 private:
@@ -38,8 +39,13 @@ private:
         std::string pin;
         std::string user;
         ScramServer exchange;
+        std::string unusable;
     };
-    Result<ScramKey> key_of(const std::string& user) const;
+    struct Known {
+        ScramKey key;            ///< one that nothing fits, when there is none
+        std::string unusable{};  ///< why this administrator cannot let nodes join
+    };
+    Result<Known> key_of(const std::string& user) const;
     /// Whether this administrator may add nodes.
     Result<> check_rights(const std::string& user) const;
 
