@@ -11,6 +11,7 @@
 #include "admin/queue_report.h"
 #include "base/log.h"
 #include "base/metrics.h"
+#include "cluster/topology_merge.h"
 #include "net/pki.h"
 
 namespace muster::admin {
@@ -85,18 +86,9 @@ std::vector<WatchedEnd> watched_ends(const NodeContext& node) {
 std::vector<Alarm> network_alarms(const NodeContext& node) {
     std::vector<Alarm> alarms;
     const auto topology = node.topology->current();
-    const auto shown = [](const std::string& network) {
-        return network.empty() ? std::string("the own cluster") : "network " + network;
-    };
     for (const cluster::DomainConflict& conflict : topology->parts().conflicts) {
         if (alarms.size() == kMostConflicts) break;
-        std::string others;
-        for (std::size_t i = 1; i < conflict.networks.size(); ++i) {
-            (others += others.empty() ? "" : ", ") += shown(conflict.networks[i]);
-        }
-        add(alarms, "domain " + conflict.domain.text,
-            "is taken from " + shown(conflict.networks.front()) + " and is in " + others + ", too",
-            false);
+        add(alarms, "domain " + conflict.domain.text, cluster::text_of(conflict), false);
     }
     for (const cluster::ServerView& view : topology->servers()) {
         const bool is_own = cluster::is_of_own_cluster(view.server.name.view());

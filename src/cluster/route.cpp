@@ -108,11 +108,6 @@ Result<std::vector<MailServer>> mail_servers(const Topology& topology, const Ser
 
 Result<MailServer> mail_server(const Topology& topology, const ServerName& home) {
     if (home.empty()) return unavailable("no-home");
-    if (const Network* network = topology.network_at(home)) {
-        const auto exits = exits_of(topology, *network);
-        if (!exits) return std::unexpected(exits.error());
-        return exits->front();
-    }
     const ServerView* view = topology.server(home.text);
     if (!view) return unavailable("home-missing");
     const Service service = view->server.service(Service::Lmtp) ? Service::Lmtp : Service::Smtp;

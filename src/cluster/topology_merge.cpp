@@ -143,4 +143,15 @@ private:
 
 TopologyParts merge(const std::vector<NetworkParts>& networks) { return Merger().merge(networks); }
 
+std::string text_of(const DomainConflict& conflict) {
+    const auto shown = [](const std::string& network) {
+        return network.empty() ? std::string("the own cluster") : "network " + network;
+    };
+    std::string others;
+    for (std::size_t i = 1; i < conflict.networks.size(); ++i) {
+        (others += others.empty() ? "" : ", ") += shown(conflict.networks[i]);
+    }
+    return "is taken from " + shown(conflict.networks.front()) + " and is in " + others + ", too";
+}
+
 }  // namespace muster::cluster

@@ -28,4 +28,7 @@ struct NetworkParts {
 /// front ends, each of their SMTP listeners is a server `HOST:PORT@NETWORK`.
 TopologyParts merge(const std::vector<NetworkParts>& networks);
 
+/// For people: which network the domain is taken from and which others have it.
+std::string text_of(const DomainConflict& conflict);
+
 }  // namespace muster::cluster

@@ -80,10 +80,6 @@ void add(std::vector<bool>& flags, const std::vector<bool>& more) {
     for (std::size_t i = 0; i < flags.size(); ++i) flags[i] = flags[i] || more[i];
 }
 
-std::string_view shown(std::string_view network) {
-    return network.empty() ? std::string_view("own cluster") : network;
-}
-
 }  // namespace
 
 Result<TopologyParts> read_topology(state::ReplicaReader& reader, const DomainPatches& exceptions) {
@@ -209,13 +205,7 @@ void TopologyTable::tell_conflicts(const TopologyParts& parts) {
     std::size_t told = 0;
     for (const DomainConflict& conflict : parts.conflicts) {
         if (told_.contains(conflict) || ++told > kMostTold) continue;
-        std::string others;
-        for (std::size_t i = 1; i < conflict.networks.size(); ++i) {
-            (others += others.empty() ? "" : ", ") += shown(conflict.networks[i]);
-        }
-        log::warning("domain_conflict", {{"domain", conflict.domain},
-                                         {"taken_from", shown(conflict.networks.front())},
-                                         {"also_in", others}});
+        log::warning("domain_conflict", {{"domain", conflict.domain}, {"what", text_of(conflict)}});
     }
     if (told > kMostTold) log::warning("domain_conflicts", {{"more", told - kMostTold}});
     told_ = {parts.conflicts.begin(), parts.conflicts.end()};
