@@ -103,7 +103,8 @@ constexpr std::array kOptions{
            "0: changes are streamed at once; otherwise they are fetched this often."},
     Option{"follow", "encryption", Switch, "true", "", "",
            "Off: both sides are proven and everything is signed, but who listens on the way can "
-           "read it. Only towards private addresses, and where the master allows it."},
+           "read it. Only towards private addresses, and where the master allows it; stand-ins of "
+           "the master are not tried then."},
     Option{
         "follow", "mode", Text, R"("relay")", "", "relay|mirror",
         "relay: its local domains are domains to accept mail for here; mirror: its remote domains "
