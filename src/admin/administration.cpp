@@ -76,7 +76,9 @@ state::Scope state_scope(cluster::NodeScope scope) {
 }
 
 state::Scope scope_of(const cluster::Node& member) {
-    return member.master || member.eligible ? state::Scope::All : state_scope(member.scope);
+    const bool is_member = member.scope > cluster::NodeScope::Relay;
+    return is_member && (member.master || member.eligible) ? state::Scope::All
+                                                           : state_scope(member.scope);
 }
 
 state::Scope NodeContext::scope() const {

@@ -23,6 +23,16 @@ Result<> decodes_acl(std::string_view, std::string_view json) {
     return drop_value(decode_shared_acl(json));
 }
 
+/// Who leads or may lead holds the whole state: nothing that another network's node could be.
+Result<> decodes_node(std::string_view name, std::string_view json) {
+    const auto node = decode_node(name, json);
+    if (!node) return std::unexpected(node.error());
+    if ((node->master || node->eligible) && node->scope != NodeScope::Backend) {
+        return fail(ErrorKind::Syntax, "a node that leads or may lead has the scope backend");
+    }
+    return {};
+}
+
 Result<> is_plain(std::string_view name) { return drop_value(parse_plain_name(name)); }
 Result<> is_id(std::string_view name) { return drop_value(parse_account_id(name)); }
 
@@ -63,7 +73,7 @@ constexpr std::array kRules{
     Rule{kServerPrefix, is_plain, decodes<decode_server>},
     Rule{kAccountPrefix, is_address, decodes<decode_account>},
     Rule{kAliasPrefix, is_address, decodes<decode_alias>},
-    Rule{kNodePrefix, is_plain, decodes<decode_node>},
+    Rule{kNodePrefix, is_plain, decodes_node},
     Rule{kSettingPrefix, is_plain, decodes<decode_setting>},
     Rule{kCertificatePrefix, is_plain, decodes<decode_certificate>},
     Rule{kCredentialPrefix, is_plain, decodes<decode_credential>},

@@ -162,6 +162,8 @@ TEST(EntryCodec, SaysWhatIsWrong) {
         {"alias/k@d.org", R"({"to":["kate"]})", "needs an @"},
         {"node/n", R"({"cluster":"host"})", "HOST:PORT"},
         {"node/n", R"({"master":"yes"})", "true or false"},
+        {"node/n", R"({"scope":"relay","eligible":true})", "has the scope backend"},
+        {"node/n", R"({"scope":"frontend","master":true})", "has the scope backend"},
         {"key/a", R"({"keys":["secret"]})", "{SCHEME}"},
         {"key/a", R"({"keys":["{PLAIN}two words"]})", "{SCHEME}"},
         {"admin/root", R"({"rights":"all"})", "full or read"},
