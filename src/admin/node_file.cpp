@@ -383,7 +383,8 @@ NodeConfig config_from(const toml::table& root) {
 }
 
 bool is_node_name(std::string_view name) {
-    if (name.empty() || name.size() > 63) return false;
+    // Networks have folders of their names.
+    if (name.empty() || name.size() > 63 || name.front() == '.') return false;
     return std::ranges::all_of(name, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
     });

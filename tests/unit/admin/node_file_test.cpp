@@ -51,6 +51,13 @@ TEST(NodeFile, RefusesValuesThatDoNotFit) {
     EXPECT_EQ(error_of("[node]\nworkers = 257\n"), "f.toml:2: \"workers\" wants a number (0..256)");
     EXPECT_NE(error_of("[node]\nroles = [\"boss\"]\n"), "");
     EXPECT_NE(error_of("[node]\nname = \"UPPER\"\n"), "");
+    EXPECT_NE(error_of("[node]\nname = \"..\"\n"), "");
+    for (const std::string name : {".", "..", ".hq"}) {
+        const std::string follow = "[[follow]]\nhost = \"hq\"\nname = \"" + name + "\"\n";
+        EXPECT_NE(error_of("[node]\nname = \"m\"\n" + follow).find("needs a name"),
+                  std::string::npos)
+            << name;
+    }
     EXPECT_NE(error_of("[node]\nname = \"a\"\nroles = []\n"), "");
     EXPECT_NE(error_of("[listener]\naddress = \"x\"\n"), "");
     EXPECT_NE(error_of("node = 3\n"), "");
