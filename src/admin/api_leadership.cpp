@@ -97,10 +97,19 @@ Result<NodeName> leader_that_asks(const NodeContext& node, const ApiCall& call) 
     return entry->name;
 }
 
+Result<std::string> id_of(const ApiCall& call) {
+    constexpr std::size_t kLongestId = 64;
+    auto id = text_field(call.body, "id");
+    if (id && (id->empty() || id->size() > kLongestId)) {
+        return fail(ErrorKind::Syntax, "an id has 1 to 64 bytes");
+    }
+    return id;
+}
+
 ApiResult lead(NodeContext& node, ApiCall& call) {
     const auto from = leader_that_asks(node, call);
     if (!from) return std::unexpected(from.error());
-    const auto id = text_field(call.body, "id");
+    const auto id = id_of(call);
     const auto cursor = state::parse_cursor(text_field(call.body, "cursor").value_or(""));
     if (!id || !cursor) return fail(ErrorKind::Syntax, "id and cursor are texts");
     call.audit.object = node.config.node.name.text;
@@ -111,7 +120,7 @@ ApiResult call_off(NodeContext& node, ApiCall& call) {
     const auto from = leader_that_asks(node, call);
     // Who leads by now knows that the one that asks does not.
     if (!from && !node.is_master()) return std::unexpected(from.error());
-    const auto id = text_field(call.body, "id");
+    const auto id = id_of(call);
     if (!id) return std::unexpected(id.error());
     call.audit.object = node.config.node.name.text;
     return node.leadership->answer_call_off(NodeName(call.caller.member), *id);

@@ -4,11 +4,11 @@
 #include <nlohmann/json.hpp>
 
 #include <condition_variable>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
@@ -129,11 +129,11 @@ private:
     std::unique_ptr<state::Store> coordination_;
     std::unique_ptr<state::DirectoryStore> directory_;
     std::shared_ptr<Following> following_;
-    std::mutex changing_;  ///< held while what this node is changes
-    std::set<std::string> called_off_;
-    std::optional<HandOver> unknown_;   ///< whether that node leads
-    std::set<std::string> put_out_by_;  ///< addresses of those that say so
-    int looks_put_out_ = 0;             ///< in a row, in which somebody did
+    std::mutex changing_;                 ///< held while what this node is changes
+    std::deque<std::string> called_off_;  ///< the newest
+    std::optional<HandOver> unknown_;     ///< whether that node leads
+    std::set<std::string> put_out_by_;    ///< addresses of those that say so
+    int looks_put_out_ = 0;               ///< in a row, in which somebody did
     bool begun_ = false;
 
     mutable std::mutex mutex_;  ///< of what follows
