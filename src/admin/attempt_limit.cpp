@@ -1,6 +1,7 @@
 #include "admin/attempt_limit.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/client_network.h"
 
@@ -19,7 +20,7 @@ bool AttemptLimit::begin(const std::string& name, Clock::time_point now) {
         found = attempts_.end();
     }
     if (found == attempts_.end()) {
-        make_room();
+        if (most_ <= 0 || !make_room(now)) return false;
         attempts_[name] = {1, now};
         return true;
     }
@@ -34,10 +35,23 @@ void AttemptLimit::forgive(const std::string& name) {
     if (found != attempts_.end() && --found->second.count <= 0) attempts_.erase(found);
 }
 
-void AttemptLimit::make_room() {
-    if (attempts_.size() < addresses_) return;
-    attempts_.erase(std::ranges::min_element(attempts_, {},
-                                             [](const auto& item) { return item.second.since; }));
+bool AttemptLimit::reached(const std::string& name, Clock::time_point now) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = attempts_.find(name);
+    return found != attempts_.end() && now - found->second.since <= window_ &&
+           found->second.count >= most_;
+}
+
+bool AttemptLimit::make_room(Clock::time_point now) {
+    if (attempts_.size() < addresses_) return true;
+    std::erase_if(attempts_, [&](const auto& item) { return now - item.second.since > window_; });
+    if (attempts_.size() < addresses_) return true;
+    const auto least = std::ranges::min_element(attempts_, {}, [](const auto& item) {
+        return std::pair(item.second.count, item.second.since);
+    });
+    if (least->second.count >= most_) return false;
+    attempts_.erase(least);
+    return true;
 }
 
 }  // namespace muster::admin

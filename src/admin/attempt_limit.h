@@ -12,8 +12,9 @@
 namespace muster::admin {
 
 /// Thread-safe. An attempt counts when it begins, so that many at once are no way around the
-/// limit. An IPv6 network of 64 bits is one address. Of more than `addresses` the one that began
-/// longest ago is forgotten.
+/// limit. An IPv6 network of 64 bits is one address. Of more than `addresses` those whose window is
+/// over are forgotten, else the one with the fewest attempts; never one that has reached the limit:
+/// when all have, nobody else may begin.
 class AttemptLimit {
 public:
     using Clock = std::chrono::steady_clock;
@@ -23,6 +24,8 @@ public:
     /// False when there were too many within the window that the first one began.
     bool begin(const IpAddress& from, Clock::time_point now = Clock::now());
     bool begin(const std::string& name, Clock::time_point now = Clock::now());
+    /// Whether begin() would be false; counts nothing.
+    bool reached(const std::string& name, Clock::time_point now = Clock::now());
     /// Takes one back: it succeeded, or nobody could tell.
     void forgive(const IpAddress& from);
     void forgive(const std::string& name);
@@ -32,7 +35,7 @@ private:
         int count = 0;
         Clock::time_point since;
     };
-    void make_room();
+    bool make_room(Clock::time_point now);
 
     const int most_;
     const Clock::duration window_;

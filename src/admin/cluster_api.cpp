@@ -34,6 +34,7 @@ constexpr net::Duration kTwinProof{2'500};
 constexpr net::Duration kTwinPatience{4'000};
 constexpr net::Duration kTwinPause{250};
 constexpr std::size_t kLongestInstance = 64;
+constexpr std::size_t kLongestTold = 64;  ///< bytes of what a stranger calls itself
 constexpr std::uint32_t kLongestInterval = 86'400;
 /// A change goes out at once; those that follow it closely are gathered for so long.
 constexpr net::Duration kGather{25};
@@ -313,12 +314,11 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
     const std::string pin = exchange.request().peer_pin;
     std::optional<Error> refusal;
     if (pin.empty()) refusal = Error{ErrorKind::Refused, "", "the node showed no key"};
-    // The second of two calls belongs to the attempt that the first one began.
     const bool proves = exchange.request().path == "/v1/join/proof";
     if (!refusal && !node_.is_master()) {
         refusal = Error{ErrorKind::Refused, "", "not a master: join at the master"};
     }
-    if (!refusal && ((!proves && !joins_.begin(from)) || node_.pools->judging.full())) {
+    if (!refusal && (!joins_.begin(from) || node_.pools->judging.full())) {
         refusal = Error{ErrorKind::Unavailable, "", "too many nodes wish to join: wait a minute"};
     }
     if (refusal) co_return co_await exchange.respond(error_response(*refusal));
@@ -326,9 +326,12 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
     if (!body) co_return co_await exchange.respond(error_response(body.error()));
     json wish = state::parse_json(*body);
     const std::string at = exchange.request().peer.text();
+    // What a proof is for was said when it was begun.
+    if (proves) wish = json{{"scram", wish.is_object() ? text(wish, "scram") : ""}};
+    if (wish.is_object()) wish.erase("user");  // nobody has proven to be one
     const bool begins = !proves && wish.is_object() && PasswordJoins::is_begun_by(wish);
     const auto joined = co_await net::Blocking(*node_.control, node_.pools->judging, [&] {
-        const JoinCaller caller{pin, in_clear};
+        const JoinCaller caller{pin, in_clear, from};
         auto accepted = begins   ? password_joins_.begin(wish, caller)
                         : proves ? password_joins_.finish(wish, caller)
                                  : accept_node(node_, wish, caller);
@@ -337,7 +340,7 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
         if (in_clear && accepted) (*accepted)["secret"] = "";
         // It comes at once, and is no stranger then.
         if (accepted) (void)node_.topology->refresh();
-        return audited(wish, pin, at, std::move(accepted));
+        return audited(wish, proves, pin, at, std::move(accepted));
     });
     if (!joined) {
         Error refused = joined.error();
@@ -348,24 +351,38 @@ Task<void> ClusterApi::join(net::HttpExchange& exchange, bool in_clear) {
         co_return co_await exchange.respond(std::move(response));
     }
     if (!begins) joins_.forgive(from);
+    if (proves) joins_.forgive(from);  // the call that began it, too
     co_await exchange.respond(json_response(*joined));
 }
 
-/// Nonsense stands in no record, and refusals in no more than a few a minute.
-Result<json> ClusterApi::audited(const json& wish, const std::string& pin, const std::string& at,
-                                 Result<json> joined) {
-    const bool is_nonsense = !joined && joined.error().kind == ErrorKind::Syntax;
-    if (is_nonsense || (!joined && !refusals_.begin(IpAddress{}))) return joined;
-    AuditRecord record{"node:" + text(wish, "name"), at, "node join", text(wish, "name")};
-    record.after = {{"scope", text(wish, "scope")}, {"pin", pin}};
-    if (const std::string user = text(wish, "user"); !user.empty()) {
+/// Whether a refusal is to stand in the log and the audit log. Strangers can write no more there
+/// than a few lines a minute, and none in the place of guesses at an administrator's password: of
+/// those there are no more than PasswordJoins lets try.
+bool ClusterApi::is_told(const json& wish, bool proves, const Error& refusal) {
+    if (refusal.kind == ErrorKind::Syntax) return false;
+    const std::string user = text(wish, "user");
+    if (proves && user.empty()) return false;  // nothing was begun here
+    if (refusal.kind == ErrorKind::Limit) return limited_.begin(user);
+    if (proves && password_joins_.knows(user)) return true;
+    return refusals_.begin(IpAddress{});
+}
+
+Result<json> ClusterApi::audited(const json& wish, bool proves, const std::string& pin,
+                                 const std::string& at, Result<json> joined) {
+    if (!joined && !is_told(wish, proves, joined.error())) return joined;
+    const auto text = [&wish](const char* field) {
+        return text_field(wish, field).value_or("").substr(0, kLongestTold);
+    };
+    AuditRecord record{"node:" + text("name"), at, "node join", text("name")};
+    record.after = {{"scope", text("scope")}, {"pin", pin}};
+    if (const std::string user = text("user"); !user.empty()) {
         record.who = "admin:" + user + " by " + record.who;
     }
     if (!joined) {
         record.outcome = joined.error().detail;
         log::warning("join_refused", {{"peer", at},
-                                      {"node", text(wish, "name")},
-                                      {"user", text(wish, "user")},
+                                      {"node", text("name")},
+                                      {"user", text("user")},
                                       {"why", joined.error().detail}});
     }
     auto written = append_audit(node_, record);

@@ -36,8 +36,9 @@ private:
     Task<void> send_page(net::HttpExchange& exchange, cluster::Node member);
     /// `in_clear`: only what a follower learns may be answered.
     Task<void> join(net::HttpExchange& exchange, bool in_clear);
-    Result<nlohmann::json> audited(const nlohmann::json& wish, const std::string& pin,
+    Result<nlohmann::json> audited(const nlohmann::json& wish, bool proves, const std::string& pin,
                                    const std::string& at, Result<nlohmann::json> joined);
+    bool is_told(const nlohmann::json& wish, bool proves, const Error& refusal);
     /// Whether the entry of a follower was changed since it held what it holds: its scope may have
     /// been another one. Blocks.
     [[nodiscard]] bool saw_another_scope(const cluster::Node& member,
@@ -51,13 +52,16 @@ private:
     NodeContext& node_;
     Api api_;
     PasswordJoins password_joins_;
-    AttemptLimit joins_{10, std::chrono::minutes(1)};      ///< that failed, by address
+    /// Calls of joins that failed, by address; one with a password takes two.
+    AttemptLimit joins_{20, std::chrono::minutes(1)};
     AttemptLimit refusals_{30, std::chrono::minutes(1)};   ///< in the audit log, of everybody
+    AttemptLimit limited_{1, std::chrono::minutes(5)};     ///< the same of too many, by name
     AttemptLimit strangers_{10, std::chrono::minutes(1)};  ///< in the log, by address
 };
 
 state::Scope state_scope(cluster::NodeScope scope);
-/// What a member may read: everything, when it leads or may lead.
+/// What a node may read: everything, when it is a member that leads or may lead; a follower never
+/// more than its own scope.
 state::Scope scope_of(const cluster::Node& member);
 
 }  // namespace muster::admin

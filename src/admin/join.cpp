@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/seal.h"
+#include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "net/http_client.h"
@@ -86,25 +87,25 @@ Result<Permit> permit_of_token(NodeContext& node, const std::string& token,
     return Permit{key, (*entry)->revision};
 }
 
-/// Whether the key that `wanted` has may come to be known by its name.
-Result<> check_key(const NodeContext& node, const cluster::Node& wanted) {
-    const auto topology = node.topology->current();
-    for (const cluster::Node& other : topology->parts().nodes) {
-        if (other.pin != wanted.pin) continue;
-        const std::string& name = other.name.text;
-        if (other.revoked) {
+/// Whether the key that `wanted` has may come to be known by its name. By the store: the topology
+/// follows it a moment later, and lacks entries that cannot be decoded.
+Result<> check_key(NodeContext& node, const cluster::Node& wanted) {
+    const auto check = [&wanted](const state::Entry& entry) -> Result<bool> {
+        const json other = state::parse_json(entry.value);
+        if (!other.is_object() || text(other, "pin") != wanted.pin) return true;
+        const std::string name(cluster::split_key(entry.key).name);
+        if (other.contains("revoked") && other["revoked"] == true) {
             return fail(ErrorKind::Refused, "this node's key was revoked as that of " + name +
                                                 ": muster node set " + name +
                                                 " revoked=false on the master, or begin anew with "
                                                 "an empty state_dir");
         }
-        if (other.name != wanted.name) {
-            return fail(ErrorKind::Conflict, "this node's key is known as that of " + name +
-                                                 " already: muster node remove " + name +
-                                                 " on the master");
-        }
-    }
-    return {};
+        if (name == wanted.name.text) return true;
+        return fail(ErrorKind::Conflict, "this node's key is known as that of " + name +
+                                             " already: muster node remove " + name +
+                                             " on the master");
+    };
+    return cluster::for_each_entry(*node.directory, cluster::kNodePrefix, check);
 }
 
 /// Whether what stands under that name may become `wanted`.
@@ -125,20 +126,25 @@ Result<> check_known(const cluster::Node& known, const cluster::Node& wanted) {
     return {};
 }
 
-Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& permit) {
+Result<> try_to_add(NodeContext& node, const cluster::Node& wanted, const Permit& permit) {
+    // Of two that come with one key under two names, one fails.
+    state::Transaction transaction;
+    transaction.expect_head(node.directory->head().revision);
     if (auto fine = check_key(node, wanted); !fine) return fine;
     const std::string key = cluster::node_key(wanted.name);
     const auto existing = node.directory->get(key);
     if (!existing) return std::unexpected(existing.error());
-    state::Transaction transaction;
-    transaction.expect(key, *existing ? (*existing)->revision : 0);
     cluster::Node entry = wanted;
     if (*existing) {
         const auto known = cluster::decode_node(wanted.name.text, (*existing)->value);
-        if (known) {
-            if (auto fine = check_known(*known, wanted); !fine) return fine;
+        if (!known) {
+            return fail(ErrorKind::Conflict, "the entry of node " + wanted.name.text +
+                                                 " cannot be understood (" + known.error().detail +
+                                                 "): muster node remove " + wanted.name.text +
+                                                 " on the master, if it is not needed");
         }
-        if (known && !known->revoked) {  // it comes again
+        if (auto fine = check_known(*known, wanted); !fine) return fine;
+        if (!known->revoked) {  // it comes again
             entry = *known;
             entry.scope = wanted.scope;
             if (wanted.scope != cluster::NodeScope::Mirror) entry.credentials = false;
@@ -153,6 +159,18 @@ Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& 
     const auto committed = node.directory->commit(transaction);
     if (!committed) return std::unexpected(committed.error());
     return {};
+}
+
+Result<> add_node(NodeContext& node, const cluster::Node& wanted, const Permit& permit) {
+    constexpr int kTries = 100;  // any other change in between is one
+    for (int i = 0; i < kTries; ++i) {
+        const Revision head = node.directory->head().revision;
+        auto added = try_to_add(node, wanted, permit);
+        const bool was_overtaken = !added && added.error().kind == ErrorKind::Conflict &&
+                                   node.directory->head().revision != head;
+        if (!was_overtaken) return added;
+    }
+    return fail(ErrorKind::Unavailable, "others keep changing the state: try again");
 }
 
 json welcome(const NodeContext& node, const cluster::Node& wanted) {
@@ -320,6 +338,11 @@ Result<json> accept_node(NodeContext& node, const json& request, const JoinCalle
         return fail(ErrorKind::Refused,
                     "passwords are proven and not sent: the program of this node is too old");
     }
+    if (caller.in_clear) {
+        return fail(ErrorKind::Refused,
+                    "without encryption a token can be read on the way and used by others first: "
+                    "join with an administrator's name and password, which are not sent");
+    }
     const auto permit = permit_of_token(node, text(request, "token"), *wanted);
     if (!permit) return std::unexpected(permit.error());
     if (auto added = add_node(node, *wanted, *permit); !added) {
@@ -363,6 +386,11 @@ JoinWish follower_wish(const NodeConfig& config, const FollowSettings& follow) {
 }
 
 Result<> ask_to_join(const JoinWish& wish, NodeIdentity& identity) {
+    if (!wish.token.empty() && !wish.encryption) {
+        return fail(ErrorKind::Refused,
+                    "without encryption a token can be read on the way and used by others first: "
+                    "join with an administrator's name and password (--user), which are not sent");
+    }
     const auto answer =
         wish.token.empty() ? join_with_password(wish, identity) : join_with_token(wish, identity);
     if (!answer) return std::unexpected(answer.error());

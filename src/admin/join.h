@@ -23,6 +23,7 @@ JoinToken make_token(const std::string& name, const std::string& scope, std::int
 struct JoinCaller {
     std::string pin;        ///< of the key with which it came
     bool in_clear = false;  ///< what it is answered can be read on the way
+    IpAddress from{};
 };
 /// The master's side, on a blocking thread, of a join with a token. (With a password:
 /// password_joins.h.)

@@ -1,5 +1,7 @@
 // A planned change of who leads: both sides of it.
 
+#include <algorithm>
+
 #include "admin/api.h"
 #include "admin/ask_standing.h"
 #include "admin/fan_out.h"
@@ -21,6 +23,7 @@ constexpr auto kAskAgain = 20ms;
 constexpr int kCallOffTries = 3;
 /// A stand-in that lacks more than this is not asked: writes would stand still for too long.
 constexpr Revision kNear = 10'000;
+constexpr std::size_t kCalledOff = 100;  ///< the newest that are known
 
 }  // namespace
 
@@ -155,7 +158,9 @@ Result<json> Leadership::lead_for(const NodeName& from, const std::string& id,
                                   const state::Cursor& cursor) {
     const std::scoped_lock lock(changing_);
     if (directory_->leading()) return json{{"leads", node_.leads.load()}};
-    if (called_off_.contains(id)) return fail(ErrorKind::Refused, "this was called off");
+    if (std::ranges::find(called_off_, id) != called_off_.end()) {
+        return fail(ErrorKind::Refused, "this was called off");
+    }
     const auto able = may_take_over();
     if (!able) return std::unexpected(able.error());
     const state::Cursor ours = directory_->head();
@@ -173,7 +178,8 @@ Result<json> Leadership::lead_for(const NodeName& from, const std::string& id,
 
 Result<json> Leadership::answer_call_off(const NodeName& from, const std::string& id) {
     const std::scoped_lock lock(changing_);
-    called_off_.insert(id);
+    called_off_.push_back(id);
+    if (called_off_.size() > kCalledOff) called_off_.pop_front();
     const bool leads = directory_->leading() != nullptr;
     log::info("called_off", {{"by", from.text}, {"leads", leads ? "yes" : "no"}});
     return json{{"leads", leads}};

@@ -1,6 +1,8 @@
 #include "admin/password_joins.h"
 
 #include "admin/json_text.h"
+#include "base/client_network.h"
+#include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "state/json_value.h"
@@ -11,6 +13,14 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kNonceCharacters = 32;  // 160 bits
+
+std::string row_of(const std::string& user, const IpAddress& from) {
+    return client_network(from).text() + " " + user;
+}
+
+std::unexpected<Error> too_many() {
+    return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
+}
 
 }  // namespace
 
@@ -46,6 +56,23 @@ Result<> PasswordJoins::check_rights(const std::string& user) const {
     return {};
 }
 
+bool PasswordJoins::knows(const std::string& user) const {
+    const auto entry = node_.directory->get(cluster::admin_key(user));
+    return entry && *entry;
+}
+
+bool PasswordJoins::begin_proof(const std::string& user, const IpAddress& from) {
+    if (!by_network_.begin(row_of(user, from))) return false;
+    if (by_name_.begin(user)) return true;
+    by_network_.forgive(row_of(user, from));
+    return false;
+}
+
+void PasswordJoins::forgive(const std::string& user, const IpAddress& from) {
+    by_network_.forgive(row_of(user, from));
+    by_name_.forgive(user);
+}
+
 Result<json> PasswordJoins::begin(json& wish, const JoinCaller& caller) {
     auto first = parse_scram_first(text(wish, "scram"));
     if (!first) return std::unexpected(first.error());
@@ -57,8 +84,8 @@ Result<json> PasswordJoins::begin(json& wish, const JoinCaller& caller) {
     asked.erase("scram");
     wish["user"] = first->user;
     if (auto sound = check_wish(asked, caller); !sound) return std::unexpected(sound.error());
-    if (!by_name_.begin(first->user)) {
-        return fail(ErrorKind::Limit, "too many failed logins, wait five minutes");
+    if (by_network_.reached(row_of(first->user, caller.from)) || by_name_.reached(first->user)) {
+        return too_many();
     }
     auto key = key_of(first->user);
     if (!key) return std::unexpected(key.error());
@@ -80,6 +107,7 @@ Result<json> PasswordJoins::finish(json& wish, const JoinCaller& caller) {
     }
     wish = begun->wish;
     wish["user"] = begun->user;
+    if (!begin_proof(begun->user, caller.from)) return too_many();
     const std::string asked = state::json_line(begun->wish);
     const auto proof =
         begun->exchange.finish(final, join_binding_data(node_.identity.pin, caller.pin, asked));
@@ -89,8 +117,8 @@ Result<json> PasswordJoins::finish(json& wish, const JoinCaller& caller) {
         if (!begun->unusable.empty()) refusal.detail = begun->unusable;
         return std::unexpected(std::move(refusal));
     }
+    forgive(begun->user, caller.from);
     if (auto fine = check_rights(begun->user); !fine) return std::unexpected(fine.error());
-    by_name_.forgive(begun->user);
     auto admitted = admit_node(node_, begun->wish, caller);
     if (!admitted) return admitted;
     (*admitted)["scram"] = *proof;

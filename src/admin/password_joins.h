@@ -20,8 +20,9 @@
 
 namespace muster::admin {
 
-/// Thread-safe; calls are short. Attempts by address are limited by whoever calls, those by name
-/// here.
+/// Thread-safe; calls are short. Calls by address are limited by whoever calls; wrong proofs here:
+/// by name and the client's network, so that nobody far away keeps an administrator out, and by
+/// name alone, with more of them. What was only begun counts for nothing.
 class PasswordJoins {
 public:
     explicit PasswordJoins(NodeContext& node) : node_(node) {}
@@ -32,6 +33,8 @@ public:
     Result<nlohmann::json> begin(nlohmann::json& wish, const JoinCaller& caller);
     /// Of a refused proof the public text is the answer; the detail may say more, for the log.
     Result<nlohmann::json> finish(nlohmann::json& wish, const JoinCaller& caller);
+    /// Whether there is such an administrator.
+    [[nodiscard]] bool knows(const std::string& user) const;
 
 private:
     struct Begun {
@@ -51,7 +54,12 @@ private:
 
     NodeContext& node_;
     Pending<Begun> begun_;
-    AttemptLimit by_name_{20, std::chrono::minutes(5)};
+    /// Counts a proof before it is looked at; false when there were too many wrong ones.
+    bool begin_proof(const std::string& user, const IpAddress& from);
+    void forgive(const std::string& user, const IpAddress& from);
+
+    AttemptLimit by_network_{20, std::chrono::minutes(5)};
+    AttemptLimit by_name_{100, std::chrono::minutes(5)};
 };
 
 }  // namespace muster::admin

@@ -364,6 +364,19 @@ class Pretenders(Case):
                 heard.accept()
 
 
+    def test_a_follower_cannot_be_made_a_stand_in_by_its_entry(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1", section("hq", master.cluster))
+        node.do("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin",
+                stdin="rootpass\n")
+        for field in ("eligible=true", "master=true"):
+            code, _, err = master.cli("node", "set", "br1", field)
+            self.assertEqual(code, 1)
+            self.assertIn("scope backend", err)
+        _, text = member_call(node, master.cluster, "GET", "/v1/copy")
+        self.assertNotIn("admin/", text)
+
+
 class Narrowed(Case):
     def test_a_scope_that_is_narrowed_or_widened_is_so_at_once(self):
         lab, master = self.lab_with_master()
@@ -423,14 +436,60 @@ class Passwords(Case):
         lab, master = self.lab_with_master()
         node = follower(lab, "br1")
         statuses = []
-        for number in range(21):
+        for number in range(101):
             source = f"127.9.{number}.1"
             one = Join(node, master, "root", "wrong")
             statuses.append(one.begin(source)[0])
             if statuses[-1] == 200:
-                self.assertEqual(one.send(one.final())[0], 403)
-        self.assertEqual(statuses, [200] * 20 + [429])
-        self.assertEqual(Join(node, master, "other", "wrong").begin("127.9.99.1")[0], 200)
+                self.assertEqual(one.send(one.final(), source=source)[0], 403)
+        self.assertEqual(statuses, [200] * 100 + [429])
+        self.assertEqual(Join(node, master, "other", "wrong").begin("127.9.199.1")[0], 200)
+
+    def test_joins_that_are_only_begun_keep_nobody_out(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1")
+        for number in range(60):
+            begun = Join(node, master, "root", "wrong").begin(f"127.9.{number // 15}.1")
+            self.assertEqual(begun[0], 200)
+        good = Join(node, master, "root", "rootpass")
+        self.assertEqual(good.begin("127.9.99.1")[0], 200)
+        self.assertEqual(good.send(good.final(), source="127.9.99.1")[0], 200)
+
+    def test_a_guess_leaves_a_line_whatever_was_sent_before(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1")
+        long = "n" * 60_000
+
+        def joins():
+            return [row for row in master.ask("audit", "list")["audit"]
+                    if row["action"] == "node join"]
+
+        def send(path, body, number):
+            return member_call(node, master.cluster, "POST", path, body,
+                               source=f"127.9.{number}.1")[0]
+
+        for number in range(40):  # of exchanges that nobody began
+            body = {"scram": "c=eA==,r=x,p=eA==", "user": "root", "name": long}
+            self.assertEqual(send("/v1/join/proof", body, number // 15), 403)
+        self.assertEqual(joins(), [])
+        self.assertNotIn("nnn", master.log.read_text())
+        for number in range(40):
+            self.assertEqual(send("/v1/join", {"name": "br1", "scope": "relay", "token": "x",
+                                               "user": "root"}, number // 15 + 10), 403)
+        self.assertEqual([row["who"] for row in joins()], ["node:br1"] * 30)
+        self.assertLess((master.state / "audit.log").stat().st_size, 30_000)
+        guess = Join(node, master, "root", "wrong")
+        self.assertEqual(guess.begin("127.9.50.1")[0], 200)
+        self.assertEqual(guess.send(guess.final(), source="127.9.50.1")[0], 403)
+        self.assertIn("admin:root", joins()[-1]["who"])
+        self.assertIn("wrong", joins()[-1]["outcome"])
+
+    def test_calls_with_proofs_are_limited_by_address(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1")
+        statuses = [member_call(node, master.cluster, "POST", "/v1/join/proof",
+                                {"scram": "c=eA==,r=x,p=eA=="})[0] for _ in range(21)]
+        self.assertEqual(statuses, [403] * 20 + [503])
 
     def test_unknown_names_get_the_salt_of_before(self):
         lab, master = self.lab_with_master()
@@ -593,9 +652,9 @@ class Join:
             hmac.digest(salted, b"Server Key", "sha256"), message, "sha256")).decode()
         return f"{last},p={base64.b64encode(proof).decode()}"
 
-    def send(self, final, member=None):
+    def send(self, final, member=None, source=None):
         return member_call(member or self.node, self.master.cluster, "POST", "/v1/join/proof",
-                           {"scram": final})
+                           {"scram": final}, source=source)
 
     def proven(self, text):
         return json.loads(text)["scram"] == "v=" + self.expected
@@ -723,6 +782,23 @@ class WithoutEncryption(Case):
         self.assertEqual(status, 403)
         self.assertIn("without encryption only followers", text)
         self.assertNotIn(self.secrets[-1].encode(), self.wire.bytes())
+
+    def test_no_token_is_shown_or_taken_there(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0")
+        node = follower(self.lab, "br1", section("hq", self.wire.address, encryption=False))
+        token = self.master.ask("token", "add", "--scope", "relay")
+        code, _, err = node.cli("cluster", "join", "--follow", "hq", "--pin", token["pin"],
+                                "--token-stdin", stdin=token["token"] + "\n")
+        self.assertEqual(code, 1)
+        self.assertIn("can be read on the way", err)
+        self.assertNotIn(token["token"].encode(), self.wire.bytes())
+        status, text = member_call(node, self.wire.address, "POST", "/v1/join",
+                                   {"name": "br1", "scope": "relay", "token": token["token"]},
+                                   context=context)
+        self.assertEqual(status, 403)
+        self.assertIn("can be read on the way", text)
 
     def test_a_master_with_another_key_is_not_followed(self):
         node = self.relay()

@@ -84,15 +84,21 @@ TEST(AttemptLimit, CountsByNameToo) {
     EXPECT_TRUE(limit.begin("fe1"));
 }
 
-TEST(AttemptLimit, ForgetsTheOldestOfTooMany) {
-    AttemptLimit limit(1, 5min, 3);
+TEST(AttemptLimit, OfTooManyNoneIsForgottenThatReachedTheLimit) {
+    AttemptLimit limit(2, 5min, 3);
     AttemptLimit::Clock::time_point now{};
-    for (int i = 1; i <= 3; ++i)
-        EXPECT_TRUE(limit.begin(ip("10.0.0." + std::to_string(i)), now += 1s));
-    EXPECT_TRUE(limit.begin(ip("10.0.0.4"), now += 1s));
-    EXPECT_FALSE(limit.begin(ip("10.0.0.2"), now));
-    EXPECT_FALSE(limit.begin(ip("10.0.0.3"), now));
-    EXPECT_TRUE(limit.begin(ip("10.0.0.1"), now));
+    EXPECT_TRUE(limit.begin("guesser", now));
+    EXPECT_TRUE(limit.begin("guesser", now));
+    for (int i = 1; i <= 10; ++i) EXPECT_TRUE(limit.begin(std::to_string(i), now += 1s));
+    EXPECT_TRUE(limit.reached("guesser", now));
+    EXPECT_FALSE(limit.begin("guesser", now));
+    EXPECT_TRUE(limit.begin("9", now));
+    EXPECT_TRUE(limit.begin("10", now));
+    EXPECT_FALSE(limit.begin("11", now)) << "all have reached it";
+    EXPECT_FALSE(limit.reached("11", now));
+    now += 5min + 1s;
+    EXPECT_TRUE(limit.begin("11", now)) << "their windows are over";
+    EXPECT_FALSE(limit.reached("guesser", now));
 }
 
 TEST(PeerAnswers, NonsenseIsToldFromSense) {
