@@ -41,8 +41,9 @@ Result<> init(Commands& commands, const InitArguments& arguments) {
         if (!given) return std::unexpected(given.error());
         password = *given;
     }
+    const auto acting = ActsAsUser::begin(config->node);
+    if (!acting) return std::unexpected(acting.error());
     if (auto made = init_cluster(*config, arguments.administrator, password); !made) return made;
-    if (auto given = give_state_to_node(config->node); !given) return given;
     say("A new cluster begins on " + config->node.name.text + ". Start it: muster serve --config " +
         commands.options().config +
         "\nOther nodes join with: muster cluster join --config FILE "
@@ -112,14 +113,16 @@ Result<> join(Commands& commands, JoinArguments arguments) {
     auto secret = join_secret(commands, arguments, wish.user);
     if (!secret) return std::unexpected(secret.error());
     (wish.user.empty() ? wish.token : wish.password) = *secret;
+    auto acting = ActsAsUser::begin(config->node);
+    if (!acting) return std::unexpected(acting.error());
     auto joined =
         *follow == nullptr ? join_cluster(*config, wish) : join_network(*config, **follow, wish);
+    acting->reset();
     if (!joined) return joined;
     const bool from_file = !commands.options().password_stdin && !arguments.token_stdin;
     if (from_file && !arguments.password_file.empty()) {
         remove_password_file(arguments.password_file);
     }
-    if (auto given = give_state_to_node(config->node); !given) return given;
     if (*follow != nullptr) {
         say(config->node.name.text + " is a " + wish.scope + " of the network " + (*follow)->name +
             "; if it runs, it follows now\n");
@@ -368,7 +371,9 @@ Result<> restore(Commands& commands, const FileArguments& arguments) {
     if (!secret) return std::unexpected(secret.error());
     auto restored = restore_backup(*config, arguments.file, *secret, commands.options().yes);
     if (!restored) return restored;
-    if (auto given = give_state_to_node(config->node); !given) return given;
+    if (auto given = ActsAsUser::begin(config->node); !given) {
+        return std::unexpected(given.error());
+    }
     say("restored to " + config->node.state_dir + "; start it: muster serve --config " +
         commands.options().config + "\n");
     return {};

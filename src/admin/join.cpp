@@ -8,6 +8,7 @@
 #include "admin/json_text.h"
 #include "admin/password_file.h"
 #include "admin/peers.h"
+#include "admin/system_user.h"
 #include "base/base64.h"
 #include "base/log.h"
 #include "base/seal.h"
@@ -470,11 +471,14 @@ Result<> join_by_file(const NodeConfig& config) {
     JoinWish wish = member_wish(config);
     wish.password = *password;
     Result<> joined = fail(ErrorKind::Unavailable, "no master is named");
+    auto acting = ActsAsUser::begin(config.node);
+    if (!acting) return std::unexpected(acting.error());
     for (const std::string& master : cluster.masters) {
         wish.master = master;
         joined = join_cluster(config, wish);
         if (joined || joined.error().kind != ErrorKind::Unavailable) break;
     }
+    acting->reset();
     if (joined) remove_used_password(config, cluster.password_file);
     return joined;
 }

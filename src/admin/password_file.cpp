@@ -58,9 +58,17 @@ Result<std::string> read_password_file(const std::string& path) {
 
 void remove_password_file(const std::string& path) {
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) return;
-    log::warning("password_file_left", {{"file", path},
-                                        {"why", std::strerror(errno)},
-                                        {"what_to_do", "remove it: it is not needed any more"}});
+    const std::string why = std::strerror(errno);
+    // The folder may be root's.
+    const int fd = ::open(path.c_str(), O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    const bool is_empty = fd >= 0 && ::ftruncate(fd, 0) == 0;
+    if (fd >= 0) ::close(fd);
+    log::warning(
+        "password_file_left",
+        {{"file", path},
+         {"why", why},
+         {"what_to_do", is_empty ? "it was emptied: remove it"
+                                 : "remove it: the password in it is not needed any more"}});
 }
 
 }  // namespace muster::admin

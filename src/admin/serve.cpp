@@ -13,7 +13,6 @@
 #include "admin/join.h"
 #include "admin/node.h"
 #include "admin/service_notify.h"
-#include "admin/system_user.h"
 #include "base/log.h"
 
 namespace muster::admin {
@@ -76,9 +75,6 @@ Result<bool> join_first(const NodeConfig& config) {
         if (joined && (belongs || !has_identity(config.node.state_dir))) return true;
         if (joined) {
             log::info("joined", {{"state_dir", config.node.state_dir}});
-            if (auto given = give_state_to_node(config.node); !given) {
-                return std::unexpected(given.error());
-            }
             return true;
         }
         if (joined.error().kind != ErrorKind::Unavailable) return std::unexpected(joined.error());

@@ -113,6 +113,51 @@ class NodeUser(unittest.TestCase):
         master.do("domain", "add", "domain1.dom")
         wait_for(lambda: "domain1.dom" in node.cli("domain", "list")[1])
 
+    def test_a_network_is_joined_with_a_password_file_of_root(self):
+        master = self.lab.master()
+        secrets = self.lab.folder / "etc"
+        secrets.mkdir(mode=0o755)
+        file = secrets / "hq.password"
+        file.touch(0o600)
+        file.write_text("rootpass\n")
+        host, port = master.cluster.rsplit(":", 1)
+        node = self.node("fe1", ["master"])
+        with open(node.file, "a") as text:
+            text.write(f'[[follow]]\nname = "hq"\nhost = "{host}"\nport = {port}\n'
+                       f'user = "root"\npassword_file = "{file}"\n')
+        node.do("cluster", "init")
+        node.start()
+        wait_for(lambda: (node.state / "networks" / "hq" / "cluster.json").exists())
+        # The folder is root's: nobody else removes a file there.
+        wait_for(lambda: "password_file_left" in node.log.read_text())
+        self.assertEqual(file.read_text(), "")
+
+    def test_commands_of_root_follow_no_link_in_the_state_folder(self):
+        master = self.lab.master()
+        host, port = master.cluster.rsplit(":", 1)
+        node = self.node("fe1", ["master"])
+        with open(node.file, "a") as text:
+            text.write(f'[[follow]]\nname = "hq"\nhost = "{host}"\nport = {port}\n')
+        node.do("cluster", "init")
+        outside = self.lab.folder / "outside"
+        outside.mkdir()
+        (outside / "precious").write_text("x")
+        networks = node.state / "networks"
+        networks.mkdir(exist_ok=True)
+        (networks / "hq").symlink_to(outside)
+        join = ("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin")
+        code, _, err = node.cli(*join, stdin="rootpass\n")
+        self.assertEqual(code, 1)
+        self.assertIn("neither a file nor a folder", err)
+        self.assertEqual([one.name for one in outside.iterdir()], ["precious"])
+        self.assertEqual((outside / "precious").stat().st_uid, 0)
+        (networks / "hq").unlink()
+        node.do(*join, stdin="rootpass\n")
+        uid = pwd.getpwnam(USER).pw_uid
+        made = [*networks.rglob("*"), networks]
+        self.assertEqual({path.stat().st_uid for path in made}, {uid})
+        node.start()
+
     def test_a_back_end_stays_root_and_says_so(self):
         node = self.node("sv1", ["backend"])
         for verb in ("serve", "check"):
