@@ -288,16 +288,10 @@ bool all_here(const NodeContext& node, const json& body) {
         *ids, [&node](const auto& id) { return node.queue->schedule().find(id).has_value(); });
 }
 
-net::HttpCall passed_on(const ApiCall& call, Verb verb) {
+net::HttpCall call_for(const NodeContext& node, const ApiCall& call, Verb verb) {
     net::HttpCall out{"POST", std::string("/v1/queue/here/") + name(verb)};
     out.body = state::json_line(call.body);
-    out.headers.emplace_back("X-Muster-Caller", call.caller.name);
-    if (!call.caller.authorization.empty()) {
-        out.headers.emplace_back("Authorization", call.caller.authorization);
-    }
-    if (!call.caller.address.is_unspecified()) {
-        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
-    }
+    speak_for(node, call.caller, out);
     return out;
 }
 
@@ -321,8 +315,8 @@ ApiResult change_everywhere(NodeContext& node, ApiCall& call) {
                 continue;
             }
             if (one.answer->value("queues", json::array()).empty()) continue;
-            const auto done =
-                ask(*node.peers, one.peer, passed_on(call, verb), {kChangePatience}, tells_changed);
+            const auto done = ask(*node.peers, one.peer, call_for(node, call, verb),
+                                  {kChangePatience}, tells_changed);
             if (done) {
                 nodes[one.peer.name.text] = (*done)["changed"];
                 changed += (*done)["changed"].get<std::size_t>();

@@ -125,12 +125,7 @@ ApiResult kick(NodeContext& node, ApiCall& call) {
     json refused = json::object();
     net::HttpCall out{"POST", "/v1/kick"};
     out.body = state::json_line(call.body);
-    if (!call.caller.authorization.empty()) {
-        out.headers.emplace_back("Authorization", call.caller.authorization);
-    }
-    if (!call.caller.address.is_unspecified()) {
-        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
-    }
+    speak_for(node, call.caller, out);
     call.audit.object = state::json_line(call.body);
     for (const PeerAnswer& one : ask_all(*node.peers, out, {kPatience}, tells_kicked)) {
         if (one.answer) {

@@ -124,6 +124,20 @@ std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
     return answers;
 }
 
+void speak_for(const NodeContext& node, const Caller& caller, net::HttpCall& out) {
+    const auto topology = node.topology->current();
+    const cluster::Node* self = topology->node(node.config.node.name.text);
+    const bool may_itself =
+        self != nullptr && (self->master || self->scope == cluster::NodeScope::Backend);
+    out.headers.emplace_back("X-Muster-Caller", caller.name);
+    if (!caller.authorization.empty() && !may_itself) {
+        out.headers.emplace_back("Authorization", caller.authorization);
+    }
+    if (!caller.address.is_unspecified()) {
+        out.headers.emplace_back("X-Muster-Client", caller.address.text());
+    }
+}
+
 json servers_here(const NodeContext& node) {
     json list = json::array();
     const auto topology = node.topology->current();

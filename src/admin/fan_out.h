@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "admin/api.h"
 #include "admin/node_context.h"
 #include "admin/peers.h"
 
@@ -26,6 +27,10 @@ std::vector<PeerAnswer> ask_all(const Peers& peers, const net::HttpCall& call,
 /// The same of one node.
 Result<nlohmann::json> ask(const Peers& peers, const PeerAddress& peer, const net::HttpCall& call,
                            const CallBounds& bounds, Sensible sensible);
+/// Says in `out` who asks, for a call by which other nodes do to their own sessions or queues what
+/// an administrator asked of this node, which has checked his rights. A master and a back end ask
+/// with their own key; only a front end, which may do nothing by itself, shows his password.
+void speak_for(const NodeContext& node, const Caller& caller, net::HttpCall& out);
 /// Turns a reply into its JSON body, or into the error that it tells.
 Result<nlohmann::json> body_of(const Result<net::HttpReply>& reply);
 

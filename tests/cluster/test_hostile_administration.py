@@ -44,6 +44,7 @@ class FalseNode:
         self.listener = socket.create_server((host, int(port)))
         self.open = []
         self.asked = []
+        self.heads = []
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -64,6 +65,7 @@ class FalseNode:
                 head += stream.recv(4096) or b"\r\n\r\n"
             method, path = head.decode().split(" ")[:2]
             self.asked.append(path)
+            self.heads.append(head.decode().lower())
             body = self.answers(method, path)
             if body is None:
                 return
@@ -168,6 +170,19 @@ class Liars(WithMaster):
         self.assertEqual([row["name"] for row in self.master.ask("status")["nodes"]], ["m1", "fe9"])
         self.assertEqual([row["node"] for row in self.master.ask("session", "list")["sessions"]],
                          ["fe9"])
+
+    def test_a_master_shows_no_front_end_an_administrators_password(self):
+        node = self.false_node(lambda method, path: '{"kicked":0}' if "kick" in path else
+                               '{"messages":[],"next":"","looked_at":0,"changed":0,"queues":'
+                               '[{"messages":0,"bytes":0,"loading":false}]}')
+        for path, body in (("/v1/sessions/kick", '{"account":"kate@domain1.dom"}'),
+                           ("/v1/queue/flush", '{"all":true}')):
+            status, text = call(self.master, path, "root:rootpass", "POST", body)
+            self.assertEqual(status, 200, text)
+        self.assertIn("/v1/kick", node.asked)
+        self.assertIn("/v1/queue/here/flush", node.asked)
+        self.assertIn("x-muster-caller: admin:root", "".join(node.heads))
+        self.assertNotIn("authorization:", "".join(node.heads))
 
     def test_a_node_that_hangs_holds_up_nobody_else(self):
         node = self.false_node(lambda method, path: None)
