@@ -259,6 +259,11 @@ void check_follows(Findings& findings, const NodeConfig& config) {
             findings.warn(who + ": without encryption; what is read from " + follow.address() +
                           " can be read on the way");
         }
+        if (follow.mode == "relay" && follow.domains.empty()) {
+            findings.warn(who +
+                          ": every domain is taken that this network says it has; name those "
+                          "that are its own in domains (or \"*\")");
+        }
         if (has_identity(network_folder(config, follow.name))) {
             check_used_password(findings, who, follow.password_file);
             continue;

@@ -380,6 +380,8 @@ void add_node_commands(Commands& commands) {
                                     {"PHASE", "phase"},
                                     {"SOURCE", "source"},
                                     {"ENTRIES", "entries"},
+                                    {"DOMAINS", "domains"},
+                                    {"REFUSED", "refused"},
                                     {"LAG MS", "lag_ms"},
                                     {"SILENT MS", "silence_ms"},
                                     {"TROUBLE", "trouble"}});

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/wait.h"
+#include "cluster/domain_pattern.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 
@@ -52,6 +53,19 @@ bool tells_of_nodes(const state::Changed& changed) {
 
 cluster::SourceMode mode_of(const FollowSettings& settings) {
     return settings.mode == "mirror" ? cluster::SourceMode::Mirror : cluster::SourceMode::Relay;
+}
+
+cluster::Admission admission_of(const FollowSettings& settings) {
+    cluster::Admission admission{.domains = {}, .default_for = settings.default_for};
+    // Where its master is on this machine, its servers may be, too.
+    const auto address = IpAddress::parse(settings.host);
+    admission.local_addresses = settings.host == "localhost" || (address && address->is_loopback());
+    for (const std::string& text : settings.domains) {
+        auto pattern = cluster::parse_domain_pattern(text);
+        MUSTER_CHECK(pattern);  // the node file was checked
+        admission.domains.push_back(std::move(*pattern));
+    }
+    return admission;
 }
 
 std::string in_seconds(milliseconds time) {
@@ -201,9 +215,12 @@ cluster::DirectorySource FollowedNetwork::source() const {
         const auto joined = membership();
         return joined ? joined->authority : std::string();
     };
-    return {settings_.name, replica_, mode_of(settings_),
+    return {settings_.name,
+            replica_,
+            mode_of(settings_),
             settings_.hand_to == "master" ? cluster::HandTo::Master : cluster::HandTo::Home,
-            authority};
+            authority,
+            admission_of(settings_)};
 }
 
 state::FollowerStatus FollowedNetwork::progress() const {
@@ -231,7 +248,23 @@ json FollowedNetwork::status() const {
     if (now.lag) status["lag_ms"] = now.lag->count();
     if (now.silence) status["silence_ms"] = now.silence->count();
     if (!now.trouble.empty()) status["trouble"] = now.trouble;
+    add_domains(status);
     return status;
+}
+
+void FollowedNetwork::add_domains(json& status) const {
+    const auto topology = node_.topology->current();
+    const auto& networks = topology->parts().networks;
+    const auto found = std::ranges::find(networks, settings_.name, &cluster::Network::name);
+    if (found == networks.end()) return;
+    const auto place = static_cast<std::size_t>(found - networks.begin());
+    status["domains"] =
+        std::ranges::count(topology->parts().domains, place, &cluster::Domain::directory);
+    status["refused"] = found->refused;
+    if (found->refused == 0) return;
+    json names = json::array();
+    for (const DomainName& domain : found->refused_first) names.push_back(domain.text);
+    status["refused_domains"] = std::move(names);
 }
 
 std::optional<Alarm> FollowedNetwork::alarm() const {

@@ -58,6 +58,8 @@ private:
     void note_trouble(const std::string& trouble);
     [[nodiscard]] state::FollowerStatus progress() const;
     [[nodiscard]] std::string folder() const;
+    /// How many domains are taken of it, and which are not.
+    void add_domains(nlohmann::json& status) const;
 
     NodeContext& node_;
     const FollowSettings settings_;

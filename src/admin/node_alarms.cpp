@@ -90,6 +90,22 @@ std::vector<Alarm> network_alarms(const NodeContext& node) {
         if (alarms.size() == kMostConflicts) break;
         add(alarms, "domain " + conflict.domain.text, cluster::text_of(conflict), false);
     }
+    for (const cluster::Network& network : topology->parts().networks) {
+        if (network.misplaced > 0) {
+            add(alarms, shown(network.name),
+                "has " + std::to_string(network.misplaced) +
+                    " server(s) or route(s) at addresses of this machine itself, which are left "
+                    "out: " +
+                    network.misplaced_first.front(),
+                false);
+        }
+        if (network.refused == 0) continue;
+        add(alarms, shown(network.name),
+            "says it has " + std::to_string(network.refused) +
+                " domain(s) that are not taken, since follow.domains does not name them: " +
+                first_names(network),
+            false);
+    }
     for (const cluster::ServerView& view : topology->servers()) {
         const bool is_own = cluster::is_of_own_cluster(view.server.name.view());
         if (is_own || view.server.login != cluster::LoginMode::Master) continue;

@@ -11,6 +11,7 @@
 
 #include "admin/options.h"
 #include "base/endpoint.h"
+#include "cluster/domain_pattern.h"
 
 namespace muster::admin {
 namespace {
@@ -214,6 +215,8 @@ FollowSettings follow_from(const Values& values, const NodeSettings& node) {
     follow.encryption = values.flag("encryption");
     follow.mode = values.text("mode");
     follow.hand_to = values.text("hand_to");
+    follow.domains = values.texts("domains");
+    follow.default_for = values.flag("default_for");
     return follow;
 }
 
@@ -410,6 +413,11 @@ std::string follow_problem(const NodeConfig& config) {
         if (!is_node_name(follow.node_name)) return who + ": node_name is no name of a node";
         if (follow.user.empty() != follow.password_file.empty()) {
             return who + ": user and password_file belong together";
+        }
+        for (const std::string& text : follow.domains) {
+            if (!cluster::parse_domain_pattern(text)) {
+                return who + ": domains: \"" + text + "\" is no domain and no *.DOMAIN";
+            }
         }
         const auto address = IpAddress::parse(follow.host);
         const auto network = Network::parse(follow.host);

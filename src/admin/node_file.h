@@ -61,8 +61,10 @@ struct FollowSettings {
     std::chrono::seconds inactivity_timeout{};
     std::chrono::seconds update_interval{};
     bool encryption = true;
-    std::string mode;     ///< relay, mirror
-    std::string hand_to;  ///< home, master
+    std::string mode;                  ///< relay, mirror
+    std::string hand_to;               ///< home, master
+    std::vector<std::string> domains;  ///< patterns (cluster/domain_pattern.h); empty: all
+    bool default_for = false;
 
     /// HOST:PORT, an IPv6 address in brackets.
     [[nodiscard]] std::string address() const;

@@ -112,6 +112,12 @@ constexpr std::array kOptions{
     Option{"follow", "hand_to", Text, R"("home")", "", "home|master",
            "Mail for a relayed domain goes straight to the server of the account, or to the SMTP "
            "listeners of that network's front ends."},
+    Option{"follow", "domains", TextList, "[]", "DOMAIN", "",
+           "Domains that are taken from that network: names, or *.NAME for all below one; empty: "
+           "all that it says it has. Set it for each network that is not of your own house."},
+    Option{"follow", "default_for", Switch, "false", "", "",
+           "Whether default_for of its domains counts for login names without a domain here, "
+           "after own domains and listener.default_domain."},
 
     Option{"admin", "socket", Path, R"("")", "", "",
            "Unix socket of the API, open to the user of the process only; empty: admin.sock in "

@@ -1,6 +1,7 @@
 #include "cluster/topology.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 #include "cluster/json_fields.h"
@@ -99,9 +100,13 @@ std::string Topology::setting_text(std::string_view name, std::string_view other
 }
 
 const Domain* context_domain(const Topology& topology, const LoginContext& context) {
-    if (const Domain* dedicated = topology.domain_of(context.local)) return dedicated;
-    if (const Domain* named = topology.domain_of_tls_name(context.tls_name)) return named;
-    return topology.domain(context.default_domain);
+    const std::array dedicated{topology.domain_of(context.local),
+                               topology.domain_of_tls_name(context.tls_name)};
+    for (const Domain* domain : dedicated) {
+        if (domain != nullptr && domain->directory == 0) return domain;
+    }
+    if (!context.default_domain.empty()) return topology.domain(context.default_domain);
+    return dedicated[0] != nullptr ? dedicated[0] : dedicated[1];
 }
 
 }  // namespace muster::cluster

@@ -43,9 +43,20 @@ struct Network {
     std::string suffix{};  ///< "@NAME", behind the names of its servers; empty: the own cluster
     /// Where its front ends take mail, as servers of the snapshot; only where mail is handed there.
     std::vector<ServerName> exits{};
+    /// Domains that it has and that are not admitted of it (Admission): how many, and the first.
+    static constexpr std::size_t kMostNamed = 20;
+    std::size_t refused = 0;
+    std::vector<DomainName> refused_first{};
+    /// Its servers, front ends and routes at addresses that would be this machine's own, which are
+    /// left out: how many, and the first as text.
+    std::size_t misplaced = 0;
+    std::vector<std::string> misplaced_first{};
     /// Whose turn it is.
     std::shared_ptr<std::atomic<unsigned>> turn = std::make_shared<std::atomic<unsigned>>(0);
 };
+
+/// The domains that are not admitted of it, with commas, the first ones.
+[[nodiscard]] std::string first_names(const Network& network);
 
 /// A domain that more than one directory has.
 struct DomainConflict {
@@ -73,6 +84,8 @@ struct TopologyParts {
     std::vector<DomainConflict> conflicts{};
     /// This node's exceptions that do not fit their domain (any more), by domain: why.
     std::map<std::string, std::string> misfits{};
+    /// Domains whose route is an exception of this node, not their directory's word.
+    std::set<std::string> own_routes{};
 };
 
 /// `NAME@NETWORK` is a server or node of a followed network; the own ones have plain names.
@@ -145,7 +158,8 @@ struct LoginContext {
 };
 
 /// The domain of a name without one: that of the dedicated local address, then of the TLS server
-/// name, then the listener's default. Null when there is none.
+/// name, then the listener's default; after all these what followed networks' domains are dedicated
+/// to. Null when there is none, also when the listener's default is no domain that is known.
 const Domain* context_domain(const Topology& topology, const LoginContext& context);
 
 /// Reads all of one directory. Entries that cannot be read are logged and left out: one bad server
@@ -194,12 +208,16 @@ private:
     Result<> rebuild(Which& which);
     Result<> read_part(std::size_t source);
     void tell_conflicts(const TopologyParts& parts);
+    void tell_of_followed(const TopologyParts& parts);
 
     const DirectorySources sources_;
     HealthTable& health_;
     const std::shared_ptr<const DomainExceptions> exceptions_;
     std::vector<Part> parts_;        ///< of sources_; under build_mutex_
-    std::set<DomainConflict> told_;  ///< under build_mutex_
+    std::set<DomainConflict> told_;  ///< under build_mutex_, as the next three
+    std::map<std::string, std::size_t, std::less<>> taken_;  ///< domains of followed networks
+    std::vector<std::pair<std::size_t, std::vector<DomainName>>> refused_;  ///< by network
+    bool has_told_ = false;
     std::mutex build_mutex_;
     mutable std::mutex mutex_;
     std::condition_variable_any woken_;

@@ -1,8 +1,12 @@
 #include "cluster/topology_merge.h"
 
+#include <algorithm>
+#include <array>
 #include <optional>
 #include <set>
 #include <unordered_map>
+
+#include "cluster/domain_pattern.h"
 
 namespace muster::cluster {
 namespace {
@@ -20,8 +24,14 @@ void append(std::string& name, const std::string& suffix) {
     if (!name.empty()) name += suffix;
 }
 
-Domain as_followed(Domain domain, std::size_t directory, const std::string& suffix) {
+Domain as_followed(Domain domain, std::size_t directory, const std::string& suffix,
+                   const Admission& admission) {
     domain.directory = directory;
+    // Clients would send their passwords where it says.
+    if (directory != 0 && !admission.default_for) {
+        domain.addresses.clear();
+        domain.tls_names.clear();
+    }
     append(domain.node.text, suffix);
     append(domain.unknown_server.text, suffix);
     for (ServerName& server : domain.servers) append(server.text, suffix);
@@ -34,6 +44,18 @@ Server as_followed(Server server, const std::string& suffix, const std::string& 
     server.node = {};
     if (server.login == LoginMode::Token) server.login = LoginMode::Own;
     return server;
+}
+
+/// Whether a host of another network is this machine itself, or what only this machine sees: its
+/// own services would take us for one of theirs.
+bool is_local(const std::string& host) {
+    if (host == "localhost" || host.ends_with(".localhost")) return true;
+    const auto address = IpAddress::parse(host);
+    if (!address) return false;
+    static const std::array kLinkLocal{*muster::Network::parse("169.254.0.0/16"),
+                                       *muster::Network::parse("fe80::/10")};
+    return address->is_loopback() || address->is_unspecified() ||
+           any_contains(kLinkLocal, *address);
 }
 
 /// A front end of another network as a server that takes its mail; null: it says no HOST:PORT.
@@ -65,13 +87,17 @@ private:
         network.filled = from.parts != nullptr;
         if (!from.name.empty()) network.suffix = '@' + from.name;
         if (network.filled && from.mode == SourceMode::Own) take_own(*from.parts);
-        if (network.filled) take_domains(*from.parts, from.mode, network.suffix);
+        if (network.filled) take_domains(*from.parts, from, network);
         if (network.filled && from.mode != SourceMode::Relay) take_deliveries(*from.parts);
         if (network.filled && from.mode == SourceMode::Relay) {
             for (const Server& server : from.parts->servers) {
+                if (!from.admission.local_addresses && is_local(server.host)) {
+                    note_misplaced(network, server.name.text + " (" + server.host + ")");
+                    continue;
+                }
                 all_.servers.push_back(as_followed(server, network.suffix, from.authority));
             }
-            if (from.hand_to == HandTo::Master) take_exits(*from.parts, network);
+            if (from.hand_to == HandTo::Master) take_exits(*from.parts, from, network);
         }
         all_.networks.push_back(std::move(network));
     }
@@ -86,16 +112,28 @@ private:
         all_.dkim_keys = own.dkim_keys;
     }
 
-    void take_domains(const TopologyParts& from, SourceMode mode, const std::string& suffix) {
+    void take_domains(const TopologyParts& parts, const NetworkParts& from, Network& network) {
         const std::size_t directory = all_.networks.size();
-        for (const Domain& domain : from.domains) {
-            if (!is_taken(domain, mode)) continue;
+        const std::vector<std::string>& admitted = from.admission.domains;
+        for (const Domain& domain : parts.domains) {
+            if (!is_taken(domain, from.mode)) continue;
+            if (!admitted.empty() && !is_among(admitted, domain.name.text)) {
+                note_refusal(network, domain.name);
+                continue;
+            }
+            const bool may_be_local = directory == 0 || from.admission.local_addresses ||
+                                      parts.own_routes.contains(domain.name.text);
+            if (!may_be_local && std::ranges::any_of(domain.route, is_local, &MailHost::name)) {
+                note_misplaced(network, domain.name.text + " (its route)");
+                continue;
+            }
             const auto [first, is_new] = owners_.try_emplace(domain.name.text, directory);
             if (is_new) {
-                all_.domains.push_back(as_followed(domain, directory, suffix));
-                note_misfit(from, domain.name);
+                all_.domains.push_back(
+                    as_followed(domain, directory, network.suffix, from.admission));
+                note_misfit(parts, domain.name);
             } else {
-                note_conflict(domain.name, first->second, suffix);
+                note_conflict(domain.name, first->second, network.suffix);
             }
         }
     }
@@ -110,6 +148,20 @@ private:
         }
     }
 
+    static void note_misplaced(Network& network, std::string what) {
+        ++network.misplaced;
+        if (network.misplaced_first.size() < Network::kMostNamed) {
+            network.misplaced_first.push_back(std::move(what));
+        }
+    }
+
+    static void note_refusal(Network& network, const DomainName& domain) {
+        ++network.refused;
+        if (network.refused_first.size() < Network::kMostNamed) {
+            network.refused_first.push_back(domain);
+        }
+    }
+
     void note_misfit(const TopologyParts& from, const DomainName& domain) {
         const auto misfit = from.misfits.find(domain.text);
         if (misfit != from.misfits.end()) all_.misfits.insert(*misfit);
@@ -121,13 +173,17 @@ private:
         all_.conflicts[known->second].networks.push_back(suffix.substr(1));
     }
 
-    void take_exits(const TopologyParts& from, Network& network) {
+    void take_exits(const TopologyParts& parts, const NetworkParts& from, Network& network) {
         std::set<std::string> seen;
-        for (const Node& node : from.nodes) {
+        for (const Node& node : parts.nodes) {
             if (node.revoked) continue;
             for (const std::string& listener : node.smtp) {
                 auto server = exit_server(listener, node, network.suffix);
                 if (!server || !seen.insert(listener).second) continue;
+                if (!from.admission.local_addresses && is_local(server->host)) {
+                    note_misplaced(network, node.name.text + " (" + listener + ")");
+                    continue;
+                }
                 network.exits.push_back(server->name);
                 all_.servers.push_back(std::move(*server));
             }

@@ -17,11 +17,15 @@ struct NetworkParts {
     HandTo hand_to = HandTo::Home;
     std::shared_ptr<const TopologyParts> parts;
     std::string authority{};  ///< of a followed one: signs its servers' certificates
+    Admission admission{};    ///< of a followed one
 };
 
 /// The own directory first, then the others in their order; a domain belongs to the first that has
 /// it. Of a relayed network its shared and local domains are taken and its servers, whose names
 /// become `NAME@NETWORK`; of a mirrored one its remote domains. All else is the own cluster's.
+///
+/// A domain that the operator here does not admit is not taken and counted (Network::refused);
+/// `default_for` is left out unless he lets it in.
 ///
 /// No node of ours stands beside a server of another network: whoever logs in there does so with
 /// his own credentials, and that server alone judges them. Where mail is handed to a network's

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "cluster/json_fields.h"
 #include "cluster/topology.h"
 #include "cluster/topology_merge.h"
 
@@ -14,7 +15,7 @@ namespace {
 constexpr std::size_t kPage = 1'000;
 constexpr std::chrono::milliseconds kSettle{20};  ///< several changes in a row: one rebuild
 constexpr std::chrono::seconds kRetry{1};         ///< after a read that failed
-constexpr std::size_t kMostTold = 20;             ///< conflicts, a line each
+constexpr std::size_t kMostTold = 20;             ///< of a kind at a time, a line each
 constexpr std::array kTopologyPrefixes{kDomainPrefix,  kServerPrefix,      kNodePrefix,
                                        kSettingPrefix, kCertificatePrefix, kCredentialPrefix,
                                        kSecretPrefix,  kDkimPrefix,        kDeliveryPrefix};
@@ -59,12 +60,18 @@ Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, const 
     }
 }
 
+bool says_route(std::string_view patch) {
+    const auto changes = parse_object(patch);
+    return changes && changes->contains("route");
+}
+
 /// The domain as this node has it.
 Result<> read_domain(std::string_view name, std::string_view json, const DomainPatches& exceptions,
                      TopologyParts& out) {
     const auto exception = exceptions.find(name);
     if (exception != exceptions.end()) {
         const auto patched = patched_domain(name, json, exception->second);
+        if (patched && says_route(exception->second)) out.own_routes.emplace(name);
         if (patched)
             return decode_into<decode_domain, &TopologyParts::domains>(name, *patched, out);
         out.misfits.emplace(name, patched.error().detail);
@@ -81,6 +88,14 @@ void add(std::vector<bool>& flags, const std::vector<bool>& more) {
 }
 
 }  // namespace
+
+std::string first_names(const Network& network) {
+    std::string names;
+    for (const DomainName& domain : network.refused_first) {
+        (names += names.empty() ? "" : ", ") += domain.text;
+    }
+    return network.refused > network.refused_first.size() ? names + ", …" : names;
+}
 
 Result<TopologyParts> read_topology(state::ReplicaReader& reader, const DomainPatches& exceptions) {
     struct Kind {
@@ -182,10 +197,12 @@ Result<> TopologyTable::rebuild(Which& which) {
             }
         }
         networks.push_back({source.name, source.mode, source.hand_to, parts_[i].read,
-                            source.authority ? source.authority() : std::string()});
+                            source.authority ? source.authority() : std::string(),
+                            source.admission});
     }
     auto parts = merge(networks);
     tell_conflicts(parts);
+    tell_of_followed(parts);
     replace(std::make_shared<const Topology>(std::move(parts), health_));
     if (sources_.size() == 1) parts_.front().read.reset();  // nobody else makes it read again
     return {};
@@ -209,6 +226,42 @@ void TopologyTable::tell_conflicts(const TopologyParts& parts) {
     }
     if (told > kMostTold) log::warning("domain_conflicts", {{"more", told - kMostTold}});
     told_ = {parts.conflicts.begin(), parts.conflicts.end()};
+}
+
+/// What comes from other networks was not decided here: each new domain of theirs leaves a line,
+/// and each that is not admitted. Those that are there when the node starts are counted.
+void TopologyTable::tell_of_followed(const TopologyParts& parts) {
+    std::map<std::string, std::size_t, std::less<>> taken;
+    std::vector<std::size_t> counts(parts.networks.size());
+    std::size_t told = 0;
+    for (const Domain& domain : parts.domains) {
+        if (domain.directory == 0) continue;
+        ++counts[domain.directory];
+        taken.emplace(domain.name.text, domain.directory);
+        const auto known = taken_.find(domain.name.text);
+        const bool is_known = known != taken_.end() && known->second == domain.directory;
+        if (!has_told_ || is_known || ++told > kMostTold) continue;
+        log::info("domain_followed",
+                  {{"domain", domain.name}, {"network", parts.networks[domain.directory].name}});
+    }
+    if (told > kMostTold) log::info("domains_followed", {{"more", told - kMostTold}});
+    taken_ = std::move(taken);
+    refused_.resize(parts.networks.size());
+    for (std::size_t i = 1; i < parts.networks.size(); ++i) {
+        const Network& network = parts.networks[i];
+        if (!has_told_ && counts[i] > 0) {
+            log::info("domains_followed", {{"network", network.name}, {"domains", counts[i]}});
+        }
+        const auto shown = std::pair(network.refused, network.refused_first);
+        if (refused_[i] != shown && network.refused > 0) {
+            log::warning("domains_refused", {{"network", network.name},
+                                             {"domains", network.refused},
+                                             {"first", first_names(network)},
+                                             {"what", "not among the domains of its [[follow]]"}});
+        }
+        refused_[i] = shown;
+    }
+    has_told_ = true;
 }
 
 void TopologyTable::replace(std::shared_ptr<const Topology> next) {

@@ -94,6 +94,8 @@ TEST(NodeFile, ReadsWhomTheNodeFollows) {
     EXPECT_TRUE(hq.encryption);
     EXPECT_EQ(hq.mode, "relay");
     EXPECT_EQ(hq.hand_to, "home");
+    EXPECT_TRUE(hq.domains.empty());
+    EXPECT_FALSE(hq.default_for);
     const FollowSettings& branch = config->follows[1];
     EXPECT_EQ(branch.address(), "[fd00::1]:7701");
     EXPECT_FALSE(branch.encryption);
@@ -110,6 +112,7 @@ TEST(NodeFile, SaysWhatIsWrongWithWhomTheNodeFollows) {
     };
     says("[[follow]]\nname=\"hq\"\nhost=\"other\"\n", "[[follow]] hq stands twice");
     says("[[follow]]\nname=\"b\"\nhost=\"hq.dom\"\n", "hq.dom:7700, which is followed already");
+    says("domains=[\"*.hq.dom\", \"a*.dom\"]\n", "domains: \"a*.dom\" is no domain");
     says("[[follow]]\nname=\"b\"\n", "[[follow]] b has no host");
     says("[[follow]]\nhost=\"b\"\n", "needs a name");
     says("[[follow]]\nname=\"../x\"\nhost=\"b\"\n", "needs a name");

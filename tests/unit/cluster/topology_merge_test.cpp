@@ -130,6 +130,108 @@ TEST(TopologyMerge, ADomainBelongsToTheFirstThatHasItAndTheOthersAreNamed) {
     EXPECT_EQ(merged.conflicts, conflicts);
 }
 
+TEST(TopologyMerge, DedicatedAddressesAndTlsNamesOfAnotherNetworkCountOnlyIfTheyAreLetIn) {
+    TopologyParts parts;
+    parts.domains = {domain("a.org")};
+    parts.domains[0].tls_names = {DomainName("mail.example")};
+    parts.domains[0].addresses = {*IpAddress::parse("192.0.2.25")};
+    HealthTable health;
+    const LoginContext by_name{.tls_name = "mail.example"};
+    const LoginContext by_address{.local = *IpAddress::parse("192.0.2.25")};
+    NetworkParts hq = relay("hq", parts);
+    const Topology closed(merge({own({}), hq}), health);
+    EXPECT_EQ(context_domain(closed, by_name), nullptr);
+    EXPECT_EQ(context_domain(closed, by_address), nullptr);
+    const Topology ours(merge({own(parts)}), health);
+    EXPECT_EQ(context_domain(ours, by_name)->name.text, "a.org");
+    hq.admission.default_for = true;
+    const Topology open(merge({own({}), hq}), health);
+    EXPECT_EQ(context_domain(open, by_name)->name.text, "a.org");
+    EXPECT_EQ(context_domain(open, by_address)->name.text, "a.org");
+}
+
+TEST(TopologyMerge, OwnDomainsAndTheListenerComeBeforeWhatIsLetIn) {
+    TopologyParts here;
+    here.domains = {domain("own.org"), domain("named.org")};
+    here.domains[1].tls_names = {DomainName("mail.example")};
+    TopologyParts parts;
+    parts.domains = {domain("a.org")};
+    parts.domains[0].addresses = {*IpAddress::parse("192.0.2.25")};
+    NetworkParts hq = relay("hq", parts);
+    hq.admission.default_for = true;
+    HealthTable health;
+    const Topology topology(merge({own(here), hq}), health);
+    LoginContext context{.local = *IpAddress::parse("192.0.2.25")};
+    EXPECT_EQ(context_domain(topology, context)->name.text, "a.org");
+    context.default_domain = "own.org";
+    EXPECT_EQ(context_domain(topology, context)->name.text, "own.org");
+    context.tls_name = "mail.example";
+    EXPECT_EQ(context_domain(topology, context)->name.text, "named.org");
+    context = {.local = *IpAddress::parse("192.0.2.25"), .default_domain = "not-yet.org"};
+    EXPECT_EQ(context_domain(topology, context), nullptr);
+}
+
+TEST(TopologyMerge, OnlyAdmittedDomainsAreTakenAndTheOthersCounted) {
+    TopologyParts parts;
+    parts.domains = {domain("b.hq.org"), domain("gmail.com"), domain("hq.org"),
+                     domain("mail.net", DomainKind::Remote), domain("own.org")};
+    TopologyParts here;
+    here.domains = {domain("own.org")};
+    NetworkParts hq = relay("hq", parts);
+    hq.admission.domains = {"hq.org", "*.hq.org"};
+    const TopologyParts merged = merge({own(here), hq});
+    EXPECT_EQ(names(merged.domains), (std::vector<std::string>{"own.org", "b.hq.org", "hq.org"}));
+    EXPECT_TRUE(merged.conflicts.empty());
+    EXPECT_EQ(merged.networks[1].refused, 2u);
+    EXPECT_EQ(first_names(merged.networks[1]), "gmail.com, own.org");
+    NetworkParts far = mirror("far", parts);
+    far.admission.domains = {"partner.net"};
+    EXPECT_TRUE(merge({own({}), far}).domains.empty());
+}
+
+TEST(TopologyMerge, OfVeryManyDomainsThatAreNotAdmittedTheFirstAreNamed) {
+    TopologyParts parts;
+    for (int i = 0; i < 1000; ++i) parts.domains.push_back(domain("d" + std::to_string(i)));
+    NetworkParts hq = relay("hq", parts);
+    hq.admission.domains = {"hq.org"};
+    const TopologyParts merged = merge({own({}), hq});
+    EXPECT_EQ(merged.networks[1].refused, 1000u);
+    EXPECT_EQ(merged.networks[1].refused_first.size(), Network::kMostNamed);
+}
+
+TEST(TopologyMerge, WhatAnotherNetworkHasOnThisMachineIsLeftOut) {
+    const std::vector<std::string> local{"127.0.0.1",       "127.3.2.1", "::1",
+                                         "0.0.0.0",         "::",        "localhost",
+                                         "169.254.169.254", "fe80::1",   "::ffff:127.0.0.1"};
+    TopologyParts parts;
+    parts.domains = {domain("good.org", DomainKind::Remote)};
+    parts.domains[0].route = {{"192.0.2.1"}};
+    parts.servers = {server("good")};
+    parts.nodes.resize(1);
+    parts.nodes[0].smtp = {"192.0.2.10:25", "127.0.0.1:25"};
+    for (const std::string& host : local) {
+        parts.servers.push_back(server("at-" + host));
+        parts.servers.back().host = host;
+        parts.domains.push_back(
+            domain("d" + std::to_string(parts.domains.size()) + ".org", DomainKind::Remote));
+        parts.domains.back().route = {{"192.0.2.1"}, {host}};
+    }
+    NetworkParts hq = relay("hq", parts, HandTo::Master);
+    const TopologyParts relayed = merge({own(parts), hq});
+    const std::size_t all = parts.servers.size();
+    EXPECT_EQ(relayed.servers.size(), all + 2);  // our own may be anywhere
+    EXPECT_EQ(relayed.networks[1].exits.size(), 1u);
+    EXPECT_EQ(relayed.networks[1].misplaced, local.size() + 1);
+    NetworkParts far = mirror("far", parts);
+    EXPECT_EQ(names(merge({own({}), far}).domains), (std::vector<std::string>{"good.org"}));
+    parts.own_routes = {"d1.org"};
+    EXPECT_EQ(names(merge({own({}), mirror("far", parts)}).domains),
+              (std::vector<std::string>{"good.org", "d1.org"}));
+    hq.admission.local_addresses = far.admission.local_addresses = true;
+    EXPECT_EQ(merge({own({}), hq}).servers.size(), all + 2);
+    EXPECT_EQ(merge({own({}), far}).domains.size(), local.size() + 1);
+}
+
 TEST(TopologyMerge, DedicatedAddressesAndTlsNamesCountOnlyWhereTheyAreFree) {
     TopologyParts here;
     here.domains = {domain("own.org")};
@@ -138,7 +240,9 @@ TEST(TopologyMerge, DedicatedAddressesAndTlsNamesCountOnlyWhereTheyAreFree) {
     parts.domains = {domain("a.org")};
     parts.domains[0].tls_names = {DomainName("mail.example"), DomainName("a.example")};
     HealthTable health;
-    const Topology topology(merge({own(here), relay("hq", parts)}), health);
+    NetworkParts hq = relay("hq", parts);
+    hq.admission.default_for = true;
+    const Topology topology(merge({own(here), hq}), health);
     EXPECT_EQ(topology.domain_of_tls_name("mail.example")->name.text, "own.org");
     EXPECT_EQ(topology.domain_of_tls_name("a.example")->name.text, "a.org");
 }
