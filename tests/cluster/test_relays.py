@@ -77,9 +77,9 @@ def setUpModule():
 
 
 class Edge:
-    """A node of its own that follows networks: (name, mode, hand_to) each."""
+    """A node of its own that follows networks: (name, mode, hand_to) each; options of all of them."""
 
-    def __init__(self, name, *networks):
+    def __init__(self, name, *networks, options=""):
         self.ports = {use: free_port() for use in ("smtp", "submissions", "imaps", "pop3s")}
         extra = LISTENERS.format(folder=demo.dir / "fe1", name=name, **self.ports)
         for network, mode, hand_to in networks:
@@ -89,7 +89,7 @@ class Edge:
             password.chmod(0o600)
             host, port = cluster.rsplit(":", 1)
             extra += FOLLOW.format(network=network, mode=mode, hand_to=hand_to, file=password,
-                                   host=host, port=port)
+                                   host=host, port=port) + options
         self.node = lab.node(name, ["master", "frontend"], extra)
         self.node.do("cluster", "init", "--administrator", "root", "--password-stdin",
                      stdin="rootpass\n")
@@ -335,6 +335,45 @@ class RelayToFrontEnds(unittest.TestCase):
         text = wait_for_mail(demo, "sv2", account, marker)
         theirs = [field for field in text.split(b"Received:") if b"by fe" in field]
         self.assertIn(source.encode(), theirs[0])
+
+
+class Admitted(unittest.TestCase):
+    """A network that says it has more than is its own, as one does that was broken into."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.edge = Edge("careful", ("other", "relay", "home"),
+                        options='domains = ["other.test", "*.other.test"]\n')
+        cls.addClassCleanup(cls.edge.node.stop)
+
+    def test_a_domain_outside_of_the_patterns_is_not_taken_and_is_said(self):
+        self.assertIsNone(self.edge.domain("domain2.dom"))
+        self.assertRegex(self.edge.rcpt("only-there@domain2.dom"), "^550 5.7.1")
+        other.do("domain", "add", "large.test", "servers=sv1")
+        self.addCleanup(other.do, "domain", "remove", "large.test", "--yes")
+        other.do("domain", "add", "sub.other.test", "servers=sv1")
+        self.addCleanup(other.do, "domain", "remove", "sub.other.test", "--yes")
+        wait_for(lambda: self.edge.domain("sub.other.test"))
+        self.assertIsNone(self.edge.domain("large.test"))
+        self.assertRegex(self.edge.rcpt("x@large.test"), "^550 5.7.1")
+        network, = self.edge.node.ask("network", "list")["networks"]
+        self.assertEqual((network["domains"], network["refused"], network["refused_domains"]),
+                         (2, 2, ["domain2.dom", "large.test"]))
+        self.assertRegex(self.edge.alarms(), r"network other says it has 2 domain\(s\) that are not "
+                         r"taken, .*: domain2.dom, large.test")
+        log = self.edge.node.log.read_text()
+        self.assertRegex(log, "event=domains_refused network=other .*large.test")
+        self.assertIn("event=domain_followed domain=sub.other.test network=other", log)
+        self.assertNotIn("every domain is taken", self.edge.node.cli("check")[1])
+
+    def test_whose_names_without_a_domain_are_is_not_theirs_to_say(self):
+        other.do("domain", "set", "other.test", "default_for.addresses=127.0.0.1")
+        self.addCleanup(other.do, "domain", "set", "other.test", "default_for.addresses=")
+        other.do("domain", "add", "after.other.test", "servers=sv1")
+        self.addCleanup(other.do, "domain", "remove", "after.other.test", "--yes")
+        wait_for(lambda: self.edge.domain("after.other.test"))
+        with self.assertRaisesRegex(imaplib.IMAP4.error, "AUTHENTICATIONFAILED"):
+            self.edge.imap("kate", "secret")  # UNAVAILABLE would be that network's server
 
 
 class Mirror(unittest.TestCase):

@@ -18,7 +18,7 @@ BURST = 20_000   # changes while a follower is stalled
 
 
 def set_up(master):
-    master.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=143",
+    master.do("server", "add", "sv1", "kind=foreign", "host=192.0.2.1", "imap.port=143",
               "imap.tls=none", "smtp.port=25", "smtp.tls=none")
     master.do("domain", "add", "hq.dom", "--servers", "sv1")
     master.do("domain", "add", "big.dom", "--servers", "sv1")
