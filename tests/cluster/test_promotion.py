@@ -433,6 +433,13 @@ masters = ["{lab.fe.cluster}", "{lab.m1.cluster}"]"""))
         self.assertEqual(nodes_lab.stranger_status(lab.m2.cluster), 403)
         self.assertEqual(lab.add(lab.m1, "fine")[0], 0)
 
+    def test_what_is_called_off_has_a_short_name(self):
+        lab = self.lab(front_end=False)
+        for name, status in (("x" * 64, 200), ("x" * 65, 400), ("", 400)):
+            self.assertEqual(nodes_lab.cluster_status(lab.m2.cluster, "POST", "/v1/lead/off",
+                                                      {"id": name}, lab.m1), status)
+        self.assertTrue(leads(lab.m1))
+
     def test_killed_while_the_master_changes(self):
         """Whoever is killed at whatever moment: all start again, one leads, nothing is lost."""
         lab = self.lab(front_end=False)
