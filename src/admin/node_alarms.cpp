@@ -92,7 +92,7 @@ std::vector<Alarm> network_alarms(const NodeContext& node) {
     }
     for (const cluster::Network& network : topology->parts().networks) {
         if (network.misplaced > 0) {
-            add(alarms, shown(network.name),
+            add(alarms, "network " + network.name,
                 "has " + std::to_string(network.misplaced) +
                     " server(s) or route(s) at addresses of this machine itself, which are left "
                     "out: " +
@@ -100,7 +100,7 @@ std::vector<Alarm> network_alarms(const NodeContext& node) {
                 false);
         }
         if (network.refused == 0) continue;
-        add(alarms, shown(network.name),
+        add(alarms, "network " + network.name,
             "says it has " + std::to_string(network.refused) +
                 " domain(s) that are not taken, since follow.domains does not name them: " +
                 first_names(network),
