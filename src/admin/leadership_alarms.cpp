@@ -11,9 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-bool has_all(const cluster::Node& member) {
-    return member.master || member.eligible || member.scope == cluster::NodeScope::Backend;
-}
+bool has_all(const cluster::Node& member) { return member.scope == cluster::NodeScope::Backend; }
 
 constexpr std::string_view kSetBackKey = "set_back";
 constexpr const char* kWaysOut =
