@@ -226,7 +226,7 @@ void give_password_file(const SystemUser& user, const std::string& path) {
     const bool is_roots_alone = S_ISREG(status.st_mode) && status.st_uid == 0 &&
                                 status.st_nlink == 1 && (status.st_mode & 0077) == 0;
     if (is_roots_alone && ::fchown(file.get(), user.uid, user.gid) != 0) {
-        log::warning("password_file", {{"file", path}, {"why", std::strerror(errno)}});
+        log::warning("password_file_unread", {{"file", path}, {"why", std::strerror(errno)}});
     }
 }
 

@@ -419,8 +419,9 @@ class Secrecy(unittest.TestCase):
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         context.load_cert_chain(node.state / "node.crt", node.state / "node.key")
-        with urllib.request.urlopen(f"https://{master.cluster}/v1/copy", context=context,
-                                    timeout=10) as answer:
+        call = urllib.request.Request(f"https://{master.cluster}/v1/copy",
+                                      headers={"X-Muster-Scope": "frontend"})
+        with urllib.request.urlopen(call, context=context, timeout=10) as answer:
             return answer.read().decode()
 
     def test_a_relay_sees_none_of_them(self):

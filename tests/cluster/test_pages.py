@@ -87,7 +87,7 @@ class LogEvents(unittest.TestCase):
 
 class Messages(unittest.TestCase):
     def test_each_message_that_the_guide_explains_is_one_of_the_program(self):
-        source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.cpp"))
+        source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.[ch]*"))
         source = re.sub(r'"\s*"', "", source.replace('\\"', "\0")).replace("\0", '"')
         guide = (ROOT / "docs/operator-guide.md").read_text()
         table = guide[guide.index("## Messages"):guide.index("## Upgrading")]
