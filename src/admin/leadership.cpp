@@ -87,6 +87,7 @@ Result<> Leadership::look_once() {
         resolve_hand_over();
         if (unknown_ || !directory_->leading()) return {};
     }
+    if (must_follow_) return follow(PeerAddress(*must_follow_));
     const auto rivalry = look_at_others();
     if (!rivalry) return std::unexpected(rivalry.error());
     if (*rivalry != Rivalry::Ours) return {};
@@ -171,6 +172,7 @@ Result<> Leadership::claim() {
 
 /// With `changing_` held, and writes stopped.
 Result<> Leadership::follow(const PeerAddress& leader) {
+    must_follow_ = leader;
     node_.leads = false;
     // A node without a file to lead with follows only when it knows whom: this comes first.
     std::vector<PeerAddress> masters = node_.identity.masters;
@@ -179,6 +181,7 @@ Result<> Leadership::follow(const PeerAddress& leader) {
     auto saved = save_masters(node_.config.node.state_dir, node_.identity, std::move(masters));
     if (!saved) return saved;
     if (auto done = directory_->follow(); !done) return done;
+    must_follow_.reset();
     {
         const std::scoped_lock lock(mutex_);
         set_back_.reset();
@@ -400,6 +403,7 @@ Result<json> Leadership::take_over() {
                                             " leads and answers: muster cluster promote " + name +
                                             " without --force loses nothing");
     }
+    must_follow_.reset();
     if (led) {  // and could not write: set back, or between two masters
         unknown_.reset();
         if (auto begun = directory_->begin_mastership(); !begun) {

@@ -131,9 +131,11 @@ private:
     std::shared_ptr<Following> following_;
     std::mutex changing_;                 ///< held while what this node is changes
     std::deque<std::string> called_off_;  ///< the newest
-    std::optional<HandOver> unknown_;     ///< whether that node leads
-    std::set<std::string> put_out_by_;    ///< addresses of those that say so
-    int looks_put_out_ = 0;               ///< in a row, in which somebody did
+    /// It leads; until this node follows it, whatever fails, it does not lead itself.
+    std::optional<PeerAddress> must_follow_;
+    std::optional<HandOver> unknown_;   ///< whether that node leads
+    std::set<std::string> put_out_by_;  ///< addresses of those that say so
+    int looks_put_out_ = 0;             ///< in a row, in which somebody did
     bool begun_ = false;
 
     mutable std::mutex mutex_;  ///< of what follows

@@ -242,6 +242,25 @@ class Promotion(unittest.TestCase):
         self.assertTrue(leads(lab.m1))
         wait_for(lambda: lab.m2.knows("goes-on@d.dom"))
 
+    def test_a_master_that_handed_over_and_cannot_follow_does_not_lead_again(self):
+        lab = self.lab(front_end=False)
+        in_the_way = lab.m1.state / "cluster.json.new"
+        in_the_way.mkdir()  # as a full disk: whom it follows cannot be written
+        lab.promote(lab.m1, "m2")
+        wait_for(lambda: standing(lab.m2)["leads"])
+        lab.m2.process.send_signal(signal.SIGSTOP)
+        try:
+            # It is asked again and again for longer than two looks around.
+            for name in ("one", "two"):
+                self.assertEqual(lab.add(lab.m1, name)[0], 1)
+            self.assertFalse(standing(lab.m1)["leads"] and standing(lab.m1)["writes"])
+        finally:
+            lab.m2.process.send_signal(signal.SIGCONT)
+        in_the_way.rmdir()
+        wait_for(lambda: names(lab.m1) and lab.add(lab.m2, "three")[0] == 0)
+        wait_for(lambda: lab.m1.knows("three@d.dom"), 40)
+        self.assertFalse(standing(lab.m1)["leads"])
+
     def test_followers_go_to_a_stand_in_and_back(self):
         lab = self.lab()
         port = lab.m1.cluster
