@@ -59,9 +59,15 @@ std::size_t within_limits(std::size_t limit) {
     return std::clamp(limit, std::size_t{1}, kFeedPageLimit);
 }
 
+/// One that holds something or is the last: where a read ended among entries that the reader may
+/// not see, it goes on here, since `next` would name one.
 Result<Page> read_page(Store& store, const FeedView& view, std::string_view from,
                        std::string_view to, std::size_t limit) {
     auto page = store.page(from, to, within_limits(limit), view.sight);
+    while (page && page->entries.empty() && !page->next.empty()) {
+        const std::string next = std::move(page->next);
+        page = store.page(next, to, within_limits(limit), view.sight);
+    }
     if (!page || !view.rewrite) return page;
     for (Entry& entry : page->entries) view.rewrite(entry.key, entry.value);
     return page;

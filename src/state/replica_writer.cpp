@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <ranges>
+#include <set>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -116,7 +117,8 @@ Result<std::unique_ptr<ReplicaWriter>> ReplicaWriter::open(std::shared_ptr<Repli
 }
 
 Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode mode) {
-    for (Statement* statement : {&put_, &put_newer_, &erase_, &erase_older_, &scan_, &log_}) {
+    for (Statement* statement :
+         {&put_, &put_newer_, &erase_, &erase_older_, &scan_, &log_, &value_of_, &unseen_}) {
         *statement = {};
     }
     meta_ = {};
@@ -130,13 +132,15 @@ Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode
     static constexpr std::string_view kUpsert =
         "INSERT INTO entry VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET "
         "value = excluded.value, revision = excluded.revision";
-    const std::array<std::pair<Statement*, std::string>, 6> sql{{
+    const std::array<std::pair<Statement*, std::string>, 8> sql{{
         {&put_, std::string(kUpsert)},
         {&put_newer_, std::string(kUpsert) + " WHERE excluded.revision > entry.revision"},
         {&erase_, "DELETE FROM entry WHERE key = ?1"},
         {&erase_older_, "DELETE FROM entry WHERE key = ?1 AND revision <= ?2"},
         {&scan_, "SELECT key, value, revision FROM entry WHERE key >= ?1 ORDER BY key"},
         {&log_, "INSERT OR REPLACE INTO change VALUES(?1, ?2, ?3, ?4)"},
+        {&value_of_, "SELECT value FROM entry WHERE key = ?1"},
+        {&unseen_, "INSERT OR REPLACE INTO unseen VALUES(?1, ?2, ?3)"},
     }};
     for (const auto& [statement, text] : sql) {
         auto prepared = database_.prepare(text);
@@ -228,7 +232,8 @@ bool ReplicaWriter::owes_history() const {
 }
 
 Result<> ReplicaWriter::store_history(const std::vector<Change>& changes, const Cursor& cursor) {
-    auto done = is_store_ ? log_changes(changes) : database_.run("DELETE FROM change");
+    auto done =
+        is_store_ ? log_changes(changes) : database_.run("DELETE FROM change; DELETE FROM unseen");
     if (done && !is_store_) done = meta_.set("log_floor", cursor.revision);
     if (done && owes_history()) {
         done = meta_.set("terms", std::string_view(format_terms(terms_)));
@@ -236,6 +241,23 @@ Result<> ReplicaWriter::store_history(const std::vector<Change>& changes, const 
     }
     if (done) done = meta_.set("head", cursor.revision);
     return done;
+}
+
+/// Before they are written. Of several changes of one key the later ones are taken for seen.
+Result<> ReplicaWriter::note_unseen(const std::vector<Change>& changes) {
+    std::set<std::string_view> known;
+    for (std::uint64_t ordinal = 0; ordinal < changes.size(); ++ordinal) {
+        const Change& change = changes[ordinal];
+        if (!visible(change.key, Scope::Mirror) || !known.insert(change.key).second) continue;
+        const auto unseen = unseen_by_mirrors(value_of_, change.key);
+        if (!unseen) return std::unexpected(unseen.error());
+        if (!*unseen) continue;
+        unseen_.bind(1, change.revision);
+        unseen_.bind(2, ordinal);
+        unseen_.bind(3, change.key);
+        if (auto run = unseen_.run(); !run) return run;
+    }
+    return {};
 }
 
 Result<> ReplicaWriter::log_changes(const std::vector<Change>& changes) {
@@ -260,7 +282,8 @@ Result<> ReplicaWriter::trim_log() {
     if (!*row) return {};
     const Revision floor = boundary->number(0);
     boundary->reset();
-    auto done = database_.run("DELETE FROM change WHERE revision <= " + std::to_string(floor));
+    const std::string old = " WHERE revision <= " + std::to_string(floor);
+    auto done = database_.run("DELETE FROM change" + old + "; DELETE FROM unseen" + old);
     if (done) done = meta_.set("log_floor", floor);
     return done;
 }
@@ -328,6 +351,9 @@ Result<> ReplicaWriter::apply(const std::vector<Change>& changes, const Cursor& 
     if (cursor.revision >= reached.settle.revision) reached.settle = {};
     const bool keeps_history = scope_ == Scope::All && reached.settle.empty() && !terms_.empty();
     auto done = transact([&]() -> Result<> {
+        if (keeps_history) {
+            if (auto noted = note_unseen(changes); !noted) return noted;
+        }
         for (const Change& change : changes) {
             Statement& statement = change.value ? put_newer_ : erase_older_;
             statement.bind(1, change.key);

@@ -87,6 +87,7 @@ private:
     Result<> load_history();
     Result<> store_history(const std::vector<Change>& changes, const Cursor& cursor);
     Result<> log_changes(const std::vector<Change>& changes);
+    Result<> note_unseen(const std::vector<Change>& changes);
     Result<> trim_log();
     Result<> replace_rows(std::string_view from, std::string_view to,
                           const std::vector<Entry>& entries, std::vector<std::string>& changed,
@@ -103,6 +104,8 @@ private:
     Statement erase_older_;
     Statement scan_;
     Statement log_;
+    Statement value_of_;
+    Statement unseen_;
     ReplicaPosition position_;
     std::vector<Term> terms_;         ///< of the source
     std::vector<Term> terms_stored_;  ///< as they stand in the file

@@ -14,6 +14,9 @@ constexpr const char* kTables = R"(
     CREATE TABLE IF NOT EXISTS change(
         revision INTEGER, ordinal INTEGER, key TEXT NOT NULL, deleted INTEGER NOT NULL,
         PRIMARY KEY(revision, ordinal)) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS unseen(
+        revision INTEGER, ordinal INTEGER, key TEXT NOT NULL,
+        PRIMARY KEY(revision, ordinal)) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 )";
 

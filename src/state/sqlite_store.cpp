@@ -199,9 +199,11 @@ Result<> SqliteStoreImpl::check(const Transaction& transaction) {
 Result<> SqliteStoreImpl::write(const Transaction& transaction, Revision revision) {
     std::uint64_t ordinal = 0;
     for (const Write& write : transaction.writes) {
+        const auto unseen = writer_->is_unseen(write.key);
+        if (!unseen) return std::unexpected(unseen.error());
         auto done = write.value ? writer_->put(write.key, *write.value, revision)
                                 : writer_->erase(write.key);
-        if (done) done = writer_->log(revision, ordinal++, write.key, !write.value);
+        if (done) done = writer_->log(revision, ordinal++, write.key, !write.value, *unseen);
         if (!done) return done;
     }
     return {};

@@ -46,13 +46,15 @@ Result<> StoreReader::prepare(const std::filesystem::path& file) {
     auto meta = Meta::of(database_);
     if (!meta) return std::unexpected(meta.error());
     meta_ = std::move(*meta);
-    static constexpr std::array<std::pair<Statement StoreReader::*, std::string_view>, 3> kSql{{
+    static constexpr std::array<std::pair<Statement StoreReader::*, std::string_view>, 4> kSql{{
         {&StoreReader::get_, "SELECT value, revision FROM entry WHERE key = ?1"},
         {&StoreReader::scan_,
          "SELECT key, value, revision FROM entry WHERE key >= ?1 ORDER BY key"},
         {&StoreReader::log_,
-         "SELECT revision, key, deleted FROM change WHERE revision > ?1 "
+         "SELECT revision, key, deleted, ordinal FROM change WHERE revision > ?1 "
          "ORDER BY revision, ordinal"},
+        {&StoreReader::unseen_,
+         "SELECT 1 FROM unseen WHERE revision = ?1 AND ordinal = ?2 AND key = ?3"},
     }};
     for (const auto& [statement, sql] : kSql) {
         auto prepared = database_.prepare(sql);
@@ -126,6 +128,7 @@ Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_v
                                 std::size_t limit, Sight sight) {
     std::string start(from);
     std::size_t bytes = 0;
+    std::size_t scanned = 0;
     scan_.bind(1, start);
     while (true) {
         const auto row = scan_.step();
@@ -140,11 +143,15 @@ Result<> StoreReader::fill_page(Page& page, std::string_view from, std::string_v
             scan_.bind(1, start);
             continue;
         }
+        if (!visible(key, scan_.text(1), sight)) {
+            if (++scanned < kScanFactor * limit) continue;
+            page.next = after(page.entries.empty() ? key : page.entries.back().key);
+            return {};
+        }
         if (page.entries.size() >= limit || bytes >= kMaxBytes) {
             page.next = key;
             return {};
         }
-        if (!visible(key, scan_.text(1), sight)) continue;
         page.entries.push_back({std::string(key), std::string(scan_.text(1)), scan_.number(2)});
         bytes += key.size() + page.entries.back().value.size();
     }
@@ -191,9 +198,10 @@ Result<ChangeBatch> StoreReader::read_changes(const Cursor& since, std::size_t l
         const std::string_view key = log_.text(1);
         if (!visible(key, sight)) continue;
         const auto told = batch.changes.size();
-        if (auto done = add_change(batch, revision, key, log_.number(2) != 0, sight); !done) {
-            return std::unexpected(done.error());
-        }
+        auto done = sight.scope == Scope::Mirror
+                        ? add_mirror_change(batch, revision, log_.number(3), key, sight)
+                        : add_change(batch, revision, key, log_.number(2) != 0, sight);
+        if (!done) return std::unexpected(done.error());
         if (batch.changes.size() > told && batch.changes.back().value) {
             bytes += batch.changes.back().value->size();
         }
@@ -218,6 +226,31 @@ Result<> StoreReader::add_change(ChangeBatch& batch, Revision revision, std::str
         batch.changes.push_back({std::string(key), std::move(value), revision});
     }
     get_.reset();
+    return {};
+}
+
+/// What a mirror cannot see is told as gone with each change that it may have seen until then, also
+/// where the key changed again later: that change then says that it was unseen already.
+Result<> StoreReader::add_mirror_change(ChangeBatch& batch, Revision revision,
+                                        std::uint64_t ordinal, std::string_view key, Sight sight) {
+    get_.bind(1, key);
+    auto row = get_.step();
+    if (!row) return std::unexpected(row.error());
+    if (*row && visible(key, get_.text(0), sight)) {
+        if (get_.number(1) == revision) {
+            batch.changes.push_back({std::string(key), std::string(get_.text(0)), revision});
+        }
+        get_.reset();
+        return {};
+    }
+    get_.reset();
+    unseen_.bind(1, revision);
+    unseen_.bind(2, ordinal);
+    unseen_.bind(3, key);
+    row = unseen_.step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) batch.changes.push_back({std::string(key), std::nullopt, revision});
+    unseen_.reset();
     return {};
 }
 

@@ -36,12 +36,16 @@ private:
     Result<ChangeBatch> read_changes(const Cursor& since, std::size_t limit, Sight sight);
     Result<> add_change(ChangeBatch& batch, Revision revision, std::string_view key, bool deleted,
                         Sight sight);
+    /// The same for a mirror; `ordinal` is the row's.
+    Result<> add_mirror_change(ChangeBatch& batch, Revision revision, std::uint64_t ordinal,
+                               std::string_view key, Sight sight);
 
     Database database_;
     Meta meta_;
     Statement get_;
     Statement scan_;
     Statement log_;
+    Statement unseen_;
 };
 
 /// Reading connections that are free, so that callers of many threads do not wait for each other.

@@ -6,6 +6,8 @@
 #include <random>
 #include <utility>
 
+#include "state/scope.h"
+
 namespace muster::state {
 
 std::string make_incarnation(std::string_view former) {
@@ -37,7 +39,7 @@ Result<> StoreWriter::prepare(const std::filesystem::path& file) {
     auto meta = Meta::of(database_);
     if (!meta) return std::unexpected(meta.error());
     meta_ = std::move(*meta);
-    static constexpr std::array<std::pair<Statement StoreWriter::*, std::string_view>, 8> kSql{{
+    static constexpr std::array<std::pair<Statement StoreWriter::*, std::string_view>, 11> kSql{{
         {&StoreWriter::revision_of_, "SELECT revision FROM entry WHERE key = ?1"},
         {&StoreWriter::put_,
          "INSERT INTO entry VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET "
@@ -45,6 +47,9 @@ Result<> StoreWriter::prepare(const std::filesystem::path& file) {
         {&StoreWriter::insert_, "INSERT INTO entry VALUES(?1, ?2, ?3) ON CONFLICT(key) DO NOTHING"},
         {&StoreWriter::erase_, "DELETE FROM entry WHERE key = ?1"},
         {&StoreWriter::log_, "INSERT INTO change VALUES(?1, ?2, ?3, ?4)"},
+        {&StoreWriter::value_of_, "SELECT value FROM entry WHERE key = ?1"},
+        {&StoreWriter::unseen_, "INSERT OR REPLACE INTO unseen VALUES(?1, ?2, ?3)"},
+        {&StoreWriter::unseen_trim_, "DELETE FROM unseen WHERE revision <= ?1"},
         {&StoreWriter::log_boundary_,
          "SELECT revision FROM change ORDER BY revision, ordinal LIMIT 1 OFFSET ?1"},
         {&StoreWriter::log_trim_, "DELETE FROM change WHERE revision <= ?1"},
@@ -171,8 +176,29 @@ Result<> StoreWriter::erase(std::string_view key) {
     return erase_.run();
 }
 
+Result<bool> StoreWriter::is_unseen(std::string_view key) {
+    if (!visible(key, Scope::Mirror)) return false;
+    return unseen_by_mirrors(value_of_, key);
+}
+
+Result<bool> unseen_by_mirrors(Statement& value_of, std::string_view key) {
+    value_of.bind(1, key);
+    const auto row = value_of.step();
+    if (!row) return std::unexpected(row.error());
+    if (!*row) return true;
+    const bool is_seen = visible(key, value_of.text(0), Scope::Mirror);
+    value_of.reset();
+    return !is_seen;
+}
+
 Result<> StoreWriter::log(Revision revision, std::uint64_t ordinal, std::string_view key,
-                          bool deleted) {
+                          bool deleted, bool unseen) {
+    if (unseen) {
+        unseen_.bind(1, revision);
+        unseen_.bind(2, ordinal);
+        unseen_.bind(3, key);
+        if (auto done = unseen_.run(); !done) return done;
+    }
     log_.bind(1, revision);
     log_.bind(2, ordinal);
     log_.bind(3, key);
@@ -183,7 +209,7 @@ Result<> StoreWriter::log(Revision revision, std::uint64_t ordinal, std::string_
 
 Result<> StoreWriter::drop_log(Revision revision) {
     if (open_log_rows_ > 0) {
-        if (auto done = database_.run("DELETE FROM change"); !done) return done;
+        if (auto done = database_.run("DELETE FROM change; DELETE FROM unseen"); !done) return done;
         open_log_rows_ = 0;
     }
     return meta_.set("log_floor", revision);
@@ -200,6 +226,8 @@ Result<> StoreWriter::trim() {
     log_trim_.bind(1, floor);
     if (auto done = log_trim_.run(); !done) return done;
     open_log_rows_ -= database_.changes();
+    unseen_trim_.bind(1, floor);
+    if (auto done = unseen_trim_.run(); !done) return done;
     return meta_.set("log_floor", floor);
 }
 

@@ -43,7 +43,12 @@ public:
     /// False, and nothing done, when the entry exists.
     Result<bool> insert(std::string_view key, std::string_view value, Revision revision);
     Result<> erase(std::string_view key);
-    Result<> log(Revision revision, std::uint64_t ordinal, std::string_view key, bool deleted);
+    /// `unseen`: what stood there until now is nothing that a mirror saw.
+    Result<> log(Revision revision, std::uint64_t ordinal, std::string_view key, bool deleted,
+                 bool unseen = false);
+    /// Whether the key is of a family of which mirrors see some entries, and not the one that
+    /// stands there, if any.
+    Result<bool> is_unseen(std::string_view key);
     /// Forgets the log: who stands before `revision` repairs itself by difference.
     Result<> drop_log(Revision revision);
 
@@ -69,6 +74,9 @@ private:
     Statement insert_;
     Statement erase_;
     Statement log_;
+    Statement value_of_;
+    Statement unseen_;
+    Statement unseen_trim_;
     Statement log_boundary_;
     Statement log_trim_;
     Statement log_since_;
@@ -81,5 +89,9 @@ private:
 
 /// A name for a new or restored history; later ones sort after earlier ones.
 std::string make_incarnation(std::string_view former);
+
+/// Whether no mirror sees the entry of that key, of a family that mirrors may see; `value_of`
+/// selects its value.
+Result<bool> unseen_by_mirrors(Statement& value_of, std::string_view key);
 
 }  // namespace muster::state

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "state/sqlite_store.h"
+#include "state/store_reader.h"
 #include "unit/state/fake_source.h"
 #include "unit/state/temporary_folder.h"
 
@@ -375,6 +376,27 @@ TEST_F(FollowerTest, ASourceThatSendsTooMuchIsRefused) {
     wire_->scope = Scope::Backend;
     EXPECT_EQ(sync().kind, ErrorKind::Syntax);
     EXPECT_FALSE(replica_->filled());
+}
+
+TEST_F(FollowerTest, AStandInTellsAMirrorNoNamesOfWhatItNeverSaw) {
+    start(Scope::All);
+    put("domain/far.dom", R"({"kind":"remote"})");
+    sync();
+    put("domain/far.dom", R"({"kind":"remote","tls":"none"})");
+    sync();  // from here on it keeps a log
+    const Cursor begin = writer_->position().cursor;
+    put("domain/here.dom", R"({"kind":"shared"})");
+    put("domain/far.dom", R"({"kind":"shared"})");
+    sync();
+    remove("domain/here.dom");
+    put("domain/far.dom", R"({"kind":"local"})");
+    sync();
+    const auto told = (*StoreReader::open(replica_->file()))->changes(begin, 1000, Scope::Mirror);
+    ASSERT_TRUE(told) << told.error().detail;
+    EXPECT_EQ(told->standing, Standing::Shared);
+    ASSERT_EQ(told->changes.size(), 1U);
+    EXPECT_EQ(told->changes[0].key, "domain/far.dom");
+    EXPECT_FALSE(told->changes[0].value);
 }
 
 TEST_F(FollowerTest, FamiliesOfALaterVersionAreKept) {

@@ -9,6 +9,8 @@
 #include <stdexcept>
 #include <thread>
 
+#include "state/feed.h"
+#include "state/sqlite.h"
 #include "state/turn_mutex.h"
 #include "unit/state/temporary_folder.h"
 
@@ -211,6 +213,83 @@ TEST_F(SqliteStoreTest, AMirrorIsToldOfWhatItMaySeeNoMoreAsGone) {
     const auto told = changes(start, 1000, Scope::Mirror);
     EXPECT_EQ(keys(told), (Keys{"-domain/far.dom", "domain/here.dom"}));
     EXPECT_EQ(told.next, store_->head());
+}
+
+TEST_F(SqliteStoreTest, AMirrorHearsNoNamesOfWhatItNeverSaw) {
+    put("domain/old.dom", R"({"kind":"shared"})");
+    const Cursor start = store_->head();
+    put("domain/new.dom", R"({"kind":"shared"})");
+    put("domain/old.dom", R"({"kind":"local"})");
+    put("node/fe1", R"({})");
+    put("node/fe1", R"({"smtp":["192.0.2.1:25"]})");
+    remove("domain/new.dom");
+    remove("node/fe1");
+    EXPECT_EQ(keys(changes(start, 1000, Scope::Mirror)), Keys());
+    EXPECT_EQ(changes(start, 1000, Scope::Relay).changes.size(), 3U);
+    open();  // and after a restart
+    EXPECT_EQ(keys(changes(start, 1000, Scope::Mirror)), Keys());
+}
+
+TEST_F(SqliteStoreTest, AMirrorHearsOfWhatItSawHoweverOftenThatChangedSince) {
+    put("domain/a.dom", R"({"kind":"remote"})");
+    put("domain/b.dom", R"({"kind":"remote"})");
+    put("domain/c.dom", R"({"kind":"remote"})");
+    const Cursor start = store_->head();
+    put("domain/a.dom", R"({"kind":"shared"})");
+    const Cursor middle = store_->head();
+    put("domain/a.dom", R"({"kind":"shared","servers":["sv1"]})");
+    put("domain/b.dom", R"({"kind":"shared"})");
+    remove("domain/b.dom");
+    put("domain/c.dom", R"({"kind":"shared"})");
+    put("domain/c.dom", R"({"kind":"remote","tls":"none"})");
+    EXPECT_EQ(keys(changes(start, 1000, Scope::Mirror)),
+              (Keys{"-domain/a.dom", "-domain/b.dom", "domain/c.dom"}));
+    EXPECT_EQ(keys(changes(middle, 1000, Scope::Mirror)), (Keys{"-domain/b.dom", "domain/c.dom"}));
+}
+
+TEST_F(SqliteStoreTest, ALogOfAnEarlierVersionTellsAMirrorTooMuchRatherThanTooLittle) {
+    put("domain/a.dom", R"({"kind":"remote"})");
+    const Cursor start = store_->head();
+    put("domain/a.dom", R"({"kind":"shared"})");
+    put("domain/hidden.dom", R"({"kind":"shared"})");
+    store_.reset();
+    {
+        auto database = Database::open(folder_.file("directory.db"), Database::Mode::Existing);
+        ASSERT_TRUE(database && database->run("DROP TABLE unseen"));
+    }
+    open();
+    EXPECT_EQ(keys(changes(start, 1000, Scope::Mirror)),
+              (Keys{"-domain/a.dom", "-domain/hidden.dom"}));
+}
+
+TEST_F(SqliteStoreTest, APageForAMirrorReadsNoMoreThanAFewRowsForEachThatItMayHold) {
+    const auto name = [](int i) { return "domain/" + std::to_string(1000 + i) + ".dom"; };
+    Transaction many;
+    for (int i = 0; i < 300; ++i) many.put(name(i), R"({"kind":"shared"})");
+    for (const int i : {150, 299}) many.put(name(i), R"({"kind":"remote"})");
+    ASSERT_TRUE(store_->commit(many));
+    auto page = store_->page("", "", 10, Scope::Mirror);
+    ASSERT_TRUE(page);
+    EXPECT_TRUE(page->entries.empty());
+    EXPECT_EQ(page->next, after(name(79)));
+    page = store_->page(page->next, "", 10, Scope::Mirror);
+    ASSERT_EQ(page->entries.size(), 1U);
+    EXPECT_EQ(page->next, after(name(150)));  // not the name of one that it may not see
+    page = store_->page(name(299), "", 10, Scope::Mirror);
+    EXPECT_EQ(page->entries.size(), 1U);
+    EXPECT_EQ(page->next, "");
+    std::size_t sent = 0;
+    for (std::string from; sent < 10;) {  // as it is sent
+        const auto text = copy_page(*store_, Scope::Mirror, from, "", 10);
+        ASSERT_TRUE(text);
+        ++sent;
+        EXPECT_EQ(text->find("shared"), text->npos);
+        const auto next = text->find("{\"next\":\"domain/");
+        if (next == text->npos) break;
+        EXPECT_EQ(text->substr(next + 9, name(150).size()), name(150)) << *text;
+        from = after(name(150));
+    }
+    EXPECT_EQ(sent, 2U);
 }
 
 TEST_F(SqliteStoreTest, PagesCoverEverythingOnce) {
