@@ -144,6 +144,9 @@ bool ClusterApi::is_member_still(const cluster::Node& member) const {
 
 Result<> ClusterApi::is_source() const {
     if (node_.directory == nullptr) return fail(ErrorKind::Refused, "not a master");
+    if (node_.leadership->is_undecided()) {
+        return fail(ErrorKind::Unavailable, "this node waits to learn who leads");
+    }
     if (!node_.directory->history().incarnation.empty()) return {};
     return fail(ErrorKind::Unavailable, "this node's copy is not in step itself");
 }
@@ -289,10 +292,9 @@ Task<void> ClusterApi::send_page(net::HttpExchange& exchange, cluster::Node memb
     const state::Sight sight = sight_for(member, exchange.request());
     const auto query = state::parse_feed_query(exchange.request().query);
     if (!query) co_return co_await exchange.respond(error_response(query.error()));
-    if (node_.directory == nullptr) {
-        const Error error{ErrorKind::Refused, "", "not a master"};
-        co_return co_await exchange.respond(error_response(error));
-    }
+    const auto source =
+        co_await net::Blocking(*node_.control, node_.pools->calls, [this] { return is_source(); });
+    if (!source) co_return co_await exchange.respond(error_response(source.error()));
     if (co_await turn_away_twin(exchange, member)) co_return;
     const bool digests = exchange.request().path == "/v1/digests";
     const auto page = co_await net::Blocking(*node_.control, node_.pools->calls, [&] {

@@ -53,6 +53,9 @@ public:
     void stop();
 
     [[nodiscard]] NodeStanding standing() const;
+    /// Its state could lead and this node does not: nobody may follow it, since its history may be
+    /// one that the cluster has left.
+    [[nodiscard]] bool is_undecided() const { return directory_->leading() && !node_.leads; }
     /// Set when the cluster does not know this node any more: it changes nothing, and passes
     /// nothing on.
     [[nodiscard]] std::optional<Error> put_out() const;

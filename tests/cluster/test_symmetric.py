@@ -361,6 +361,8 @@ key = "{self.folder}/server.key"
         self.run_.muster(file, "domain", "add", "old.dom", "--servers", "old")
         self.run_.muster(file, "account", "add", "ada@old.dom", "--home", "old", "--no-password")
 
+        # Sessions go by what was added a moment after it is there.
+        wait_for(lambda: '"imap": "up"' in self.run_.muster(file, "status", "--json"), "the server")
         line = self.client(public["imaps"])
         line.ask("s SELECT INBOX", "^s OK")
         self.assertIn("* 1 EXISTS", line.heard)
