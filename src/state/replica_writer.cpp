@@ -4,7 +4,6 @@
 #include <array>
 #include <charconv>
 #include <ranges>
-#include <set>
 #include <system_error>
 #include <tuple>
 #include <utility>
@@ -21,10 +20,6 @@ using Stage = ReplicaPosition::Stage;
 constexpr std::size_t kMaxKeysTold = 1'000;
 /// Rows compared in one transaction of a repair.
 constexpr std::size_t kRepairRows = 5'000;
-/// Changes that a node which may lead remembers for those that follow it, and how many more may
-/// gather before the oldest go.
-constexpr std::uint64_t kLogLimit = 1'000'000;
-constexpr std::uint64_t kLogSlack = 10'000;
 constexpr std::array<std::string_view, 4> kStages{"empty", "copying", "repairing", "following"};
 
 const Cursor& later(const Cursor& a, const Cursor& b) {
@@ -117,10 +112,10 @@ Result<std::unique_ptr<ReplicaWriter>> ReplicaWriter::open(std::shared_ptr<Repli
 }
 
 Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode mode) {
-    for (Statement* statement :
-         {&put_, &put_newer_, &erase_, &erase_older_, &scan_, &log_, &value_of_, &unseen_}) {
+    for (Statement* statement : {&put_, &put_newer_, &erase_, &erase_older_, &scan_}) {
         *statement = {};
     }
+    history_.release();
     meta_ = {};
     database_.close();
     auto database = open_state_file(file, FileKind::Replica, mode);
@@ -132,45 +127,23 @@ Result<> ReplicaWriter::attach(const std::filesystem::path& file, Database::Mode
     static constexpr std::string_view kUpsert =
         "INSERT INTO entry VALUES(?1, ?2, ?3) ON CONFLICT(key) DO UPDATE SET "
         "value = excluded.value, revision = excluded.revision";
-    const std::array<std::pair<Statement*, std::string>, 8> sql{{
+    const std::array<std::pair<Statement*, std::string>, 5> sql{{
         {&put_, std::string(kUpsert)},
         {&put_newer_, std::string(kUpsert) + " WHERE excluded.revision > entry.revision"},
         {&erase_, "DELETE FROM entry WHERE key = ?1"},
         {&erase_older_, "DELETE FROM entry WHERE key = ?1 AND revision <= ?2"},
         {&scan_, "SELECT key, value, revision FROM entry WHERE key >= ?1 ORDER BY key"},
-        {&log_, "INSERT OR REPLACE INTO change VALUES(?1, ?2, ?3, ?4)"},
-        {&value_of_, "SELECT value FROM entry WHERE key = ?1"},
-        {&unseen_, "INSERT OR REPLACE INTO unseen VALUES(?1, ?2, ?3)"},
     }};
     for (const auto& [statement, text] : sql) {
         auto prepared = database_.prepare(text);
         if (!prepared) return std::unexpected(prepared.error());
         *statement = std::move(*prepared);
     }
+    if (auto prepared = history_.prepare(); !prepared) return prepared;
     file_ = file;
     if (auto loaded = load_position(); !loaded) return loaded;
-    return load_history();
-}
-
-Result<> ReplicaWriter::load_history() {
-    is_store_ = false;
-    if (scope_ != Scope::All || position_.stage != Stage::Following) return {};
-    const auto incarnation = meta_.text("incarnation");
-    if (!incarnation) return std::unexpected(incarnation.error());
-    const auto head = meta_.number("head");
-    if (!head) return std::unexpected(head.error());
-    const auto text = meta_.text("terms");
-    if (!text) return std::unexpected(text.error());
-    auto terms = parse_terms(*text);
-    if (!terms) return std::unexpected(terms.error());
-    const Cursor& cursor = position_.cursor;
-    if (*incarnation != cursor.incarnation || *head != cursor.revision) return {};
-    const auto rows = database_.number("SELECT count(*) FROM change");
-    if (!rows) return std::unexpected(rows.error());
-    log_rows_ = *rows;
-    terms_ = terms_stored_ = std::move(*terms);
-    is_store_ = true;
-    return {};
+    const bool may_be_store = keeps_history() && position_.stage == Stage::Following;
+    return may_be_store ? history_.load(position_.cursor) : Result<>{};
 }
 
 Result<> ReplicaWriter::load_position() {
@@ -222,70 +195,8 @@ Result<> ReplicaWriter::store_position(const ReplicaPosition& position) {
     for (const auto& [name, value] : rows) {
         if (auto done = meta_.set(name, std::string_view(value)); !done) return done;
     }
-    if (scope_ != Scope::All || position.stage == Stage::Following) return {};
-    is_store_ = false;  // rows of several moments stand beside each other
-    return meta_.set("incarnation", std::string_view());
-}
-
-bool ReplicaWriter::owes_history() const {
-    return scope_ == Scope::All && !terms_.empty() && (!is_store_ || terms_ != terms_stored_);
-}
-
-Result<> ReplicaWriter::store_history(const std::vector<Change>& changes, const Cursor& cursor) {
-    auto done =
-        is_store_ ? log_changes(changes) : database_.run("DELETE FROM change; DELETE FROM unseen");
-    if (done && !is_store_) done = meta_.set("log_floor", cursor.revision);
-    if (done && owes_history()) {
-        done = meta_.set("terms", std::string_view(format_terms(terms_)));
-        if (done) done = meta_.set("incarnation", std::string_view(cursor.incarnation));
-    }
-    if (done) done = meta_.set("head", cursor.revision);
-    return done;
-}
-
-/// Before they are written. Of several changes of one key the later ones are taken for seen.
-Result<> ReplicaWriter::note_unseen(const std::vector<Change>& changes) {
-    std::set<std::string_view> known;
-    for (std::uint64_t ordinal = 0; ordinal < changes.size(); ++ordinal) {
-        const Change& change = changes[ordinal];
-        if (!visible(change.key, Scope::Mirror) || !known.insert(change.key).second) continue;
-        const auto unseen = unseen_by_mirrors(value_of_, change.key);
-        if (!unseen) return std::unexpected(unseen.error());
-        if (!*unseen) continue;
-        unseen_.bind(1, change.revision);
-        unseen_.bind(2, ordinal);
-        unseen_.bind(3, change.key);
-        if (auto run = unseen_.run(); !run) return run;
-    }
-    return {};
-}
-
-Result<> ReplicaWriter::log_changes(const std::vector<Change>& changes) {
-    std::uint64_t ordinal = 0;
-    for (const Change& change : changes) {
-        log_.bind(1, change.revision);
-        log_.bind(2, ordinal++);
-        log_.bind(3, change.key);
-        log_.bind(4, std::uint64_t{!change.value});
-        if (auto run = log_.run(); !run) return run;
-    }
-    return log_rows_ + changes.size() > kLogLimit + kLogSlack ? trim_log() : Result<>{};
-}
-
-Result<> ReplicaWriter::trim_log() {
-    auto boundary = database_.prepare(
-        "SELECT revision FROM change ORDER BY revision DESC, ordinal DESC LIMIT 1 OFFSET ?1");
-    if (!boundary) return std::unexpected(boundary.error());
-    boundary->bind(1, kLogLimit);
-    const auto row = boundary->step();
-    if (!row) return std::unexpected(row.error());
-    if (!*row) return {};
-    const Revision floor = boundary->number(0);
-    boundary->reset();
-    const std::string old = " WHERE revision <= " + std::to_string(floor);
-    auto done = database_.run("DELETE FROM change" + old + "; DELETE FROM unseen" + old);
-    if (done) done = meta_.set("log_floor", floor);
-    return done;
+    if (!keeps_history() || position.stage == Stage::Following) return {};
+    return history_.interrupt();
 }
 
 Result<> ReplicaWriter::begin_copy(const Cursor& start) {
@@ -345,14 +256,15 @@ Result<> ReplicaWriter::finish_copy() {
 
 Result<> ReplicaWriter::apply(const std::vector<Change>& changes, const Cursor& cursor) {
     MUSTER_CHECK(position_.stage == Stage::Following);
-    if (changes.empty() && cursor == position_.cursor && !owes_history()) return {};
+    const bool is_owed = keeps_history() && history_.is_owed();
+    if (changes.empty() && cursor == position_.cursor && !is_owed) return {};
     ReplicaPosition reached = position_;
     reached.cursor = cursor;
     if (cursor.revision >= reached.settle.revision) reached.settle = {};
-    const bool keeps_history = scope_ == Scope::All && reached.settle.empty() && !terms_.empty();
+    const bool with_history = keeps_history() && reached.settle.empty() && history_.has_terms();
     auto done = transact([&]() -> Result<> {
-        if (keeps_history) {
-            if (auto noted = note_unseen(changes); !noted) return noted;
+        if (with_history) {
+            if (auto noted = history_.note_unseen(changes); !noted) return noted;
         }
         for (const Change& change : changes) {
             Statement& statement = change.value ? put_newer_ : erase_older_;
@@ -361,19 +273,14 @@ Result<> ReplicaWriter::apply(const std::vector<Change>& changes, const Cursor& 
             statement.bind(change.value ? 3 : 2, change.revision);
             if (auto run = statement.run(); !run) return run;
         }
-        if (keeps_history) {
-            if (auto stored = store_history(changes, cursor); !stored) return stored;
+        if (with_history) {
+            if (auto written = history_.write(changes, cursor); !written) return written;
         }
         return store_position(reached);
     });
     if (!done) return done;
     position_ = std::move(reached);
-    if (keeps_history) {
-        log_rows_ = is_store_ ? log_rows_ + changes.size() : 0;
-        if (log_rows_ > kLogLimit + kLogSlack) log_rows_ = kLogLimit;
-        terms_stored_ = terms_;
-        is_store_ = true;
-    }
+    if (with_history) history_.written(changes.size());
     if (changes.empty()) return {};
     std::vector<std::string> keys;
     const bool many = changes.size() > kMaxKeysTold;

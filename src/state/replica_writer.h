@@ -12,6 +12,7 @@
 
 #include "state/feed.h"
 #include "state/replica.h"
+#include "state/replica_history.h"
 #include "state/schema.h"
 #include "state/store_writer.h"
 
@@ -39,8 +40,7 @@ struct ReplicaPosition {
 /// file that serves.
 ///
 /// A replica of all scopes belongs to a node that may lead. Once it is in step it is kept as a
-/// store: with the source's history, and with a log of changes from then on, so that others can
-/// follow it and so that it can be promoted as it stands (DirectoryStore).
+/// store (ReplicaHistory).
 class ReplicaWriter {
 public:
     /// A replica that was filled for another scope has to be repaired first.
@@ -57,7 +57,7 @@ public:
 
     Result<> apply(const std::vector<Change>& changes, const Cursor& cursor);
     /// The source's table of terms, which belongs to what is applied next.
-    void note_terms(std::vector<Term> terms) { terms_ = std::move(terms); }
+    void note_terms(std::vector<Term> terms) { history_.note_terms(std::move(terms)); }
 
     /// Without a cursor: as soon as a source answers.
     Result<> begin_repair(const Cursor& start);
@@ -82,13 +82,7 @@ private:
     Result<> transact(const std::function<Result<>()>& steps);
     Result<> store_position(const ReplicaPosition& position);
     Result<> upsert(const Entry& entry);
-    /// Whether the file lacks what would make it a store.
-    [[nodiscard]] bool owes_history() const;
-    Result<> load_history();
-    Result<> store_history(const std::vector<Change>& changes, const Cursor& cursor);
-    Result<> log_changes(const std::vector<Change>& changes);
-    Result<> note_unseen(const std::vector<Change>& changes);
-    Result<> trim_log();
+    [[nodiscard]] bool keeps_history() const { return scope_ == Scope::All; }
     Result<> replace_rows(std::string_view from, std::string_view to,
                           const std::vector<Entry>& entries, std::vector<std::string>& changed,
                           std::vector<std::string>& gone);
@@ -103,14 +97,8 @@ private:
     Statement erase_;
     Statement erase_older_;
     Statement scan_;
-    Statement log_;
-    Statement value_of_;
-    Statement unseen_;
+    ReplicaHistory history_{database_, meta_};
     ReplicaPosition position_;
-    std::vector<Term> terms_;         ///< of the source
-    std::vector<Term> terms_stored_;  ///< as they stand in the file
-    bool is_store_ = false;           ///< the file holds a history, and a log from its floor on
-    std::uint64_t log_rows_ = 0;
 };
 
 /// What makes the file of a store one of a replica that is in step at `cursor`.

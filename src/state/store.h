@@ -146,7 +146,7 @@ public:
     /// Entries with from <= key < to in key order (bytes); an empty `to` has no end.
     virtual Result<std::vector<Entry>> range(std::string_view from, std::string_view to,
                                              std::size_t limit) = 0;
-    /// The same as a page, of what `scope` may see.
+    /// The same as a page, of what such a reader may see.
     virtual Result<Page> page(std::string_view from, std::string_view to, std::size_t limit,
                               Sight sight) = 0;
     virtual Result<ChangeBatch> changes(const Cursor& since, std::size_t limit, Sight sight) = 0;

@@ -47,7 +47,7 @@ void follow(std::string_view input) {
     MUST(entries);
     for (const Entry& entry : *entries) {
         MUST(check_key(entry.key) && check_value(entry.value));
-        MUST(visible(entry.key, Scope::Relay));
+        MUST(!forbidden(entry.key, Scope::Relay));
     }
 }
 
