@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "admin/followed_network.h"
 #include "admin/node_context.h"
 #include "base/password.h"
 #include "cluster/credential_seal.h"
@@ -9,42 +10,7 @@
 #include "state/json_value.h"
 
 namespace muster::admin {
-namespace {
-
 using nlohmann::json;
-
-/// The secrets of followed networks as their folders have them; each is read once it is there.
-class Secrets {
-public:
-    explicit Secrets(const NodeContext& node) : node_(node) {}
-
-    Result<std::string> open(const cluster::DeliveryCredential& credential) {
-        if (credential.directory == 0) {
-            return cluster::opened_password(credential.password, node_.identity.seal_secret());
-        }
-        return cluster::opened_password(credential.password, of(credential.directory));
-    }
-
-private:
-    SealSecret of(std::size_t directory) {
-        const std::scoped_lock lock(mutex_);
-        const cluster::DirectorySources& sources = node_.topology->sources();
-        known_.resize(sources.size());
-        std::string& secret = known_[directory];
-        if (secret.empty()) {
-            const auto membership = load_membership(
-                network_folder(node_.config, sources[directory].name), node_.identity);
-            if (membership) secret = membership->secret;
-        }
-        return SealSecret::key(secret);
-    }
-
-    const NodeContext& node_;
-    std::mutex mutex_;
-    std::vector<std::string> known_;  ///< by directory; empty: not read yet
-};
-
-}  // namespace
 
 std::string follower_key(const std::string& network_secret, const NodeName& node,
                          const std::string& pin) {
@@ -83,8 +49,12 @@ state::FeedView view_for(const cluster::Node& member, state::Sight sight,
 
 std::function<Result<std::string>(const cluster::DeliveryCredential&)> delivery_opener(
     const NodeContext& node) {
-    return [secrets = std::make_shared<Secrets>(node)](
-               const cluster::DeliveryCredential& credential) { return secrets->open(credential); };
+    return [&node](const cluster::DeliveryCredential& credential) {
+        const std::size_t directory = credential.directory;
+        return cluster::opened_password(credential.password,
+                                        directory == 0 ? node.identity.seal_secret()
+                                                       : node.networks->seal_secret(directory));
+    };
 }
 
 }  // namespace muster::admin

@@ -2,9 +2,7 @@
 // Credentials for delivery on their way to a follower of another network: sealed for that one node.
 
 #include <functional>
-#include <mutex>
 #include <string>
-#include <vector>
 
 #include "admin/node_identity.h"
 #include "base/ids.h"

@@ -121,6 +121,11 @@ std::shared_ptr<const NodeIdentity> FollowedNetwork::membership() const {
     return membership_;
 }
 
+SealSecret FollowedNetwork::seal_secret() const {
+    const auto joined = membership();
+    return joined ? joined->seal_secret() : SealSecret::key({});
+}
+
 std::string FollowedNetwork::folder() const { return network_folder(node_.config, settings_.name); }
 
 void FollowedNetwork::start() {
@@ -334,6 +339,11 @@ cluster::DirectorySources FollowedNetworks::sources() const {
     cluster::DirectorySources all;
     for (const auto& network : networks_) all.push_back(network->source());
     return all;
+}
+
+SealSecret FollowedNetworks::seal_secret(std::size_t directory) const {
+    MUSTER_CHECK(directory > 0 && directory <= networks_.size());
+    return networks_[directory - 1]->seal_secret();
 }
 
 json FollowedNetworks::status() const {

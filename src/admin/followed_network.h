@@ -36,6 +36,8 @@ public:
 
     [[nodiscard]] cluster::DirectorySource source() const;
     [[nodiscard]] const std::string& name() const { return settings_.name; }
+    /// What credentials for delivery are sealed with for this node; none before it has joined.
+    [[nodiscard]] SealSecret seal_secret() const;
     /// {"name", "mode", "phase", …} as in docs/openapi.yaml.
     [[nodiscard]] nlohmann::json status() const;
     [[nodiscard]] std::optional<Alarm> alarm() const;
@@ -82,6 +84,8 @@ public:
     ~FollowedNetworks();
 
     [[nodiscard]] cluster::DirectorySources sources() const;
+    /// Of the network with that place in TopologyTable::sources(), where the own cluster is 0.
+    [[nodiscard]] SealSecret seal_secret(std::size_t directory) const;
     [[nodiscard]] nlohmann::json status() const;
     [[nodiscard]] std::vector<Alarm> alarms() const;
     void show_metrics() const;

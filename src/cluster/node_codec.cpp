@@ -14,6 +14,28 @@ bool is_host_and_port(std::string_view text) {
     return port && port->port != 0 && parse_domain(text.substr(0, colon));
 }
 
+template <typename Login>
+Result<Login> decode_login(std::string_view json) {
+    auto object = parse_object(json);
+    if (!object) return std::unexpected(object.error());
+    FieldReader fields(std::move(*object));
+    Login login;
+    login.user = fields.text("user", kMaxAddress);
+    fields.require("user", !login.user.empty());
+    login.password = fields.text("password", 8192);
+    login.unknown = fields.unknown();
+    if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
+    return login;
+}
+
+template <typename Login>
+std::string encode_login(const Login& login) {
+    nlohmann::json object = start_object(login.unknown);
+    object["user"] = login.user;
+    object["password"] = login.password;
+    return to_text(object);
+}
+
 }  // namespace
 
 Result<Node> decode_node(std::string_view name, std::string_view json) {
@@ -95,47 +117,21 @@ std::string encode(const Certificate& certificate) {
 }
 
 Result<Credential> decode_credential(std::string_view server, std::string_view json) {
-    auto object = parse_object(json);
-    if (!object) return std::unexpected(object.error());
-    FieldReader fields(std::move(*object));
-    Credential credential;
-    credential.server = ServerName(server);
-    credential.user = fields.text("user", kMaxAddress);
-    fields.require("user", !credential.user.empty());
-    credential.password = fields.text("password", 8192);
-    credential.unknown = fields.unknown();
-    if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
+    auto credential = decode_login<Credential>(json);
+    if (credential) credential->server = ServerName(server);
     return credential;
 }
 
-std::string encode(const Credential& credential) {
-    nlohmann::json object = start_object(credential.unknown);
-    object["user"] = credential.user;
-    object["password"] = credential.password;
-    return to_text(object);
-}
+std::string encode(const Credential& credential) { return encode_login(credential); }
 
 Result<DeliveryCredential> decode_delivery_credential(std::string_view domain,
                                                       std::string_view json) {
-    auto object = parse_object(json);
-    if (!object) return std::unexpected(object.error());
-    FieldReader fields(std::move(*object));
-    DeliveryCredential credential;
-    credential.domain = DomainName(domain);
-    credential.user = fields.text("user", kMaxAddress);
-    fields.require("user", !credential.user.empty());
-    credential.password = fields.text("password", 8192);
-    credential.unknown = fields.unknown();
-    if (auto ok = fields.result(); !ok) return std::unexpected(ok.error());
+    auto credential = decode_login<DeliveryCredential>(json);
+    if (credential) credential->domain = DomainName(domain);
     return credential;
 }
 
-std::string encode(const DeliveryCredential& credential) {
-    nlohmann::json object = start_object(credential.unknown);
-    object["user"] = credential.user;
-    object["password"] = credential.password;
-    return to_text(object);
-}
+std::string encode(const DeliveryCredential& credential) { return encode_login(credential); }
 
 Result<Setting> decode_setting(std::string_view name, std::string_view json) {
     auto object = parse_object(json);

@@ -42,6 +42,12 @@ struct MailRoute {
     std::vector<MailTarget> targets{};
     /// Directories (places in TopologyTable::sources()) that did not know an address on the way.
     std::vector<std::size_t> missed{};
+
+    /// Of a foreign or a remote domain: the one target is the address itself.
+    [[nodiscard]] bool is_outside() const {
+        return verdict == MailVerdict::Foreign ||
+               (domain != nullptr && domain->kind == DomainKind::Remote);
+    }
 };
 
 inline constexpr std::size_t kMaxAliasDepth = 10;

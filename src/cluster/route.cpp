@@ -74,10 +74,6 @@ Result<Route> route_home(const Located& located, Service service) {
     return route;
 }
 
-}  // namespace
-
-namespace {
-
 /// Those that answer, beginning with the one whose turn it is; those that drain only if all do.
 Result<std::vector<MailServer>> exits_of(const Topology& topology, const Network& network) {
     std::vector<MailServer> usable;

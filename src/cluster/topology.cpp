@@ -99,6 +99,14 @@ std::string Topology::setting_text(std::string_view name, std::string_view other
     return value && value->is_string() ? value->get<std::string>() : std::string(otherwise);
 }
 
+std::string first_names(const Network& network) {
+    std::string names;
+    for (const DomainName& domain : network.refused_first) {
+        (names += names.empty() ? "" : ", ") += domain.text;
+    }
+    return network.refused > network.refused_first.size() ? names + ", …" : names;
+}
+
 const Domain* context_domain(const Topology& topology, const LoginContext& context) {
     const std::array dedicated{topology.domain_of(context.local),
                                topology.domain_of_tls_name(context.tls_name)};

@@ -89,14 +89,6 @@ void add(std::vector<bool>& flags, const std::vector<bool>& more) {
 
 }  // namespace
 
-std::string first_names(const Network& network) {
-    std::string names;
-    for (const DomainName& domain : network.refused_first) {
-        (names += names.empty() ? "" : ", ") += domain.text;
-    }
-    return network.refused > network.refused_first.size() ? names + ", …" : names;
-}
-
 Result<TopologyParts> read_topology(state::ReplicaReader& reader, const DomainPatches& exceptions) {
     struct Kind {
         std::string_view prefix;

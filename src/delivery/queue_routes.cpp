@@ -29,15 +29,22 @@ void put_off(QueuePlan& plan, std::uint32_t recipient, const char* cause, Recipi
 
 constexpr std::string_view kHosts = "host:";
 
-bool is_remote(const cluster::Domain* domain) {
-    return domain != nullptr && domain->kind == cluster::DomainKind::Remote;
-}
-
 bool has_own(const DomainTerms& terms) {
     return terms.retry || terms.connections != 0 || terms.messages != 0 || terms.login;
 }
 
 }  // namespace
+
+void QueuePlan::forget(std::uint32_t recipient) {
+    std::erase_if(findings, [&](const auto& each) { return each.first == recipient; });
+    for (RecipientGroup& group : groups) {
+        for (std::size_t i = group.recipients.size(); i-- > 0;) {
+            if (group.recipients[i] != recipient) continue;
+            group.recipients.erase(group.recipients.begin() + static_cast<std::ptrdiff_t>(i));
+            group.addresses.erase(group.addresses.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+}
 
 QueuePlan QueueRoutes::plan(const queue::QueuedMessage& message) {
     QueuePlan plan;
@@ -79,10 +86,7 @@ void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t number,
         case cluster::MailVerdict::AliasLoop:
             return refuse(550, {5, 1, 1}, "No such address any more");
     }
-    const bool is_direct =
-        found->verdict == cluster::MailVerdict::Foreign ||
-        (found->domain != nullptr && found->domain->kind == cluster::DomainKind::Remote);
-    if (is_direct) {
+    if (found->is_outside()) {
         cluster::MailTarget target = found->targets.front();
         target.address = recipient.address;  // as its sender wrote it
         return add(plan, target, number, recipient.forwarded);
@@ -95,34 +99,14 @@ void QueueRoutes::plan_recipient(QueuePlan& plan, std::uint32_t number,
 void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient,
                       bool forwarded) {
     RecipientGroup group;
-    if (target.home.empty()) {
-        if (const auto* domain = target.domain; is_remote(domain)) {
-            if (domain->message_bytes != 0 && plan.message_bytes > domain->message_bytes) {
-                plan.findings.emplace_back(
-                    recipient, own_result(Outcome::Refused, 552, {5, 3, 4},
-                                          "Too large: " + domain->name.text + " takes " +
-                                              std::to_string(domain->message_bytes) + " bytes"));
-                return;
-            }
-            group.terms = terms_of(*domain);
-            auto login = login_of(*domain);
-            if (!login) {
-                return put_off(plan, recipient, "credential",
-                               own_result(Outcome::Deferred, 451, {4, 7, 0},
-                                          "The credential of " + domain->name.text +
-                                              " cannot be used: " + login.error().detail));
-            }
-            group.terms.login = std::move(*login);
-        }
-        RecipientGroup way = to_world(target);
-        way.terms = std::move(group.terms);
-        if (has_own(way.terms) && way.destination.starts_with(kHosts)) {
-            way.destination += '/' + target.domain->name.text;
-        }
-        group = std::move(way);
-    } else {
+    if (!target.home.empty()) {
         group.home = target.home;
         group.destination = "server:" + target.home.text;
+    } else {
+        group = to_world(target);
+        const bool has_terms =
+            target.domain != nullptr && target.domain->kind == cluster::DomainKind::Remote;
+        if (has_terms && !put_on_terms(plan, group, *target.domain, recipient)) return;
     }
     group.forwarded = forwarded;
     auto same = std::ranges::find_if(plan.groups, [&group](const RecipientGroup& one) {
@@ -132,6 +116,34 @@ void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target, std::u
     if (same == plan.groups.end()) same = plan.groups.insert(same, std::move(group));
     same->recipients.push_back(recipient);
     same->addresses.push_back(target.address);
+}
+
+bool QueueRoutes::put_on_terms(QueuePlan& plan, RecipientGroup& group,
+                               const cluster::Domain& domain, std::uint32_t recipient) {
+    if (domain.message_bytes != 0 && plan.message_bytes > domain.message_bytes) {
+        plan.findings.emplace_back(
+            recipient, own_result(Outcome::Refused, 552, {5, 3, 4},
+                                  "Too large: " + domain.name.text + " takes " +
+                                      std::to_string(domain.message_bytes) + " bytes"));
+        return false;
+    }
+    auto known = plan.terms.find(domain.name.text);
+    if (known == plan.terms.end()) {
+        auto terms = terms_of(domain);
+        if (!terms) {
+            put_off(plan, recipient, "credential",
+                    own_result(Outcome::Deferred, 451, {4, 7, 0},
+                               "The credential of " + domain.name.text +
+                                   " cannot be used: " + terms.error().detail));
+            return false;
+        }
+        known = plan.terms.emplace(domain.name.text, std::move(*terms)).first;
+    }
+    group.terms = known->second;
+    if (has_own(group.terms) && group.destination.starts_with(kHosts)) {
+        group.destination += '/' + domain.name.text;
+    }
+    return true;
 }
 
 RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
@@ -161,9 +173,13 @@ RecipientGroup QueueRoutes::to_world(const cluster::MailTarget& target) const {
     return group;
 }
 
-DomainTerms QueueRoutes::terms_of(const cluster::Domain& domain) const {
+Result<DomainTerms> QueueRoutes::terms_of(const cluster::Domain& domain) const {
     using std::chrono::seconds;
-    DomainTerms terms{.connections = domain.limits.connections, .messages = domain.limits.messages};
+    auto login = login_of(domain);
+    if (!login) return std::unexpected(login.error());
+    DomainTerms terms{.connections = domain.limits.connections,
+                      .messages = domain.limits.messages,
+                      .login = std::move(*login)};
     const cluster::RetryOptions& own = domain.retry;
     if (!own.first && !own.longest && !own.expire_after && !own.delay_report_after) return terms;
     queue::RetrySettings retry = settings_.retry;
@@ -185,7 +201,7 @@ DomainTerms QueueRoutes::terms_of(const cluster::Domain& domain) const {
     return terms;
 }
 
-Result<std::optional<MailLogin>> QueueRoutes::login_of(const cluster::Domain& domain) {
+Result<std::optional<MailLogin>> QueueRoutes::login_of(const cluster::Domain& domain) const {
     if (domain.route.empty()) return std::nullopt;
     const auto topology = directory_.topology();
     const cluster::DeliveryCredential* const credential = topology->delivery(domain.name.text);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,10 @@ struct QueuePlan {
     std::vector<std::pair<std::uint32_t, RecipientResult>> findings{};
     std::vector<queue::GroupResult> left{};  ///< what the deferred ones of these wait for
     std::uint64_t message_bytes = 0;
+    std::map<std::string, DomainTerms> terms{};  ///< of its remote domains, by name
+
+    /// Takes the recipient out.
+    void forget(std::uint32_t recipient);
 };
 
 /// As whom a message goes to the world.
@@ -66,8 +71,7 @@ struct RouteSettings {
     net::Duration stale_after{900'000};          ///< a replica silent for so long knows of no loss
     const SenderRewriting* rewriting = nullptr;  ///< outlives the routes; null: none
     queue::RetrySettings retry{};                ///< what a domain does not say itself
-    /// The password of a remote domain's credential, unsealed. Blocks for no longer than a small
-    /// file takes. Empty: no node but one that has none.
+    /// The password of a remote domain's credential, unsealed. Empty: no node but one that has none.
     std::function<Result<std::string>(const cluster::DeliveryCredential&)> open_password{};
 };
 
@@ -87,9 +91,14 @@ private:
     void add(QueuePlan& plan, const cluster::MailTarget& target, std::uint32_t recipient,
              bool forwarded);
     [[nodiscard]] RecipientGroup to_world(const cluster::MailTarget& target) const;
-    [[nodiscard]] DomainTerms terms_of(const cluster::Domain& domain) const;
-    /// At the hosts of the domain's route; an error: there is one, and it cannot be used.
-    Result<std::optional<MailLogin>> login_of(const cluster::Domain& domain);
+    /// What the domain's options say of the group; false: what the recipient gets instead stands in
+    /// the plan.
+    bool put_on_terms(QueuePlan& plan, RecipientGroup& group, const cluster::Domain& domain,
+                      std::uint32_t recipient);
+    /// An error: there is a login, and it cannot be used.
+    [[nodiscard]] Result<DomainTerms> terms_of(const cluster::Domain& domain) const;
+    /// At the hosts of the domain's route.
+    [[nodiscard]] Result<std::optional<MailLogin>> login_of(const cluster::Domain& domain) const;
 
     cluster::Directory& directory_;
     const RouteSettings settings_;

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cluster/route.h"
 #include "delivery/content_body.h"
+#include "delivery/deadlines.h"
 #include "delivery/dsn_parameters.h"
 #include "net/yield.h"
 #include "wire/xtext.h"
@@ -72,48 +73,6 @@ std::vector<queue::RecipientResult> with_outcomes(
 RouteSettings with_retry(RouteSettings settings, const queue::RetrySettings& retry) {
     settings.retry = retry;
     return settings;
-}
-
-/// By recipient; of one who is in several groups the latest.
-struct Deadlines {
-    std::vector<queue::Time> expires;
-    std::vector<queue::Time> notices;
-};
-
-Deadlines deadlines_of(const queue::QueuedMessage& message, const QueuePlan& plan,
-                       const queue::RetrySettings& usual) {
-    const queue::Envelope& envelope = message.envelope;
-    const std::size_t count = message.states.size();
-    Deadlines found{.expires = std::vector<queue::Time>(count),
-                    .notices = std::vector<queue::Time>(count)};
-    const auto take = [&found](std::uint32_t one, queue::Time expires, queue::Time notice) {
-        found.expires[one] = std::max(found.expires[one], expires);
-        found.notices[one] = std::max(found.notices[one], notice);
-    };
-    for (const RecipientGroup& group : plan.groups) {
-        const DomainTerms& terms = group.terms;
-        const queue::Time expires =
-            terms.own_expiry ? envelope.arrived + terms.retry->expire_after : envelope.expires;
-        const queue::Time notice =
-            notice_time(terms.retry ? *terms.retry : usual, envelope.arrived);
-        for (const std::uint32_t recipient : group.recipients) take(recipient, expires, notice);
-    }
-    for (const auto& [recipient, result] : plan.findings) {
-        take(recipient, envelope.expires, notice_time(usual, envelope.arrived));
-    }
-    return found;
-}
-
-/// Takes the recipient out.
-void forget(QueuePlan& plan, std::uint32_t recipient) {
-    std::erase_if(plan.findings, [&](const auto& each) { return each.first == recipient; });
-    for (RecipientGroup& group : plan.groups) {
-        for (std::size_t i = group.recipients.size(); i-- > 0;) {
-            if (group.recipients[i] != recipient) continue;
-            group.recipients.erase(group.recipients.begin() + static_cast<std::ptrdiff_t>(i));
-            group.addresses.erase(group.addresses.begin() + static_cast<std::ptrdiff_t>(i));
-        }
-    }
 }
 
 }  // namespace
@@ -288,7 +247,7 @@ void QueueRunner::fail_expired(Try& each, QueuePlan& plan) {
         if (!is_open(each.message.states[i])) continue;
         if (queue::expired(deadlines.expires[i], now)) {
             fail_recipient(each, i, "4.4.7", "Could not be delivered in time");
-            forget(plan, i);
+            plan.forget(i);
             continue;
         }
         expires = std::min(expires, deadlines.expires[i]);

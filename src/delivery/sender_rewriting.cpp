@@ -71,10 +71,7 @@ Result<cluster::MailRoute> find_mail_route(cluster::Directory& directory,
     if (reversed.verdict != wire::srs::Verdict::Good) return nobodys(directory);
     auto route =
         cluster::find_recipient(directory, reversed.path.local, reversed.path.domain, own_domain);
-    if (!route) return route;
-    const bool is_outside = route->verdict == cluster::MailVerdict::Foreign ||
-                            (route->domain && route->domain->kind == cluster::DomainKind::Remote);
-    if (!is_outside) return route;
+    if (!route || !route->is_outside()) return route;
     route->verdict = cluster::MailVerdict::Accept;
     route->domain = nullptr;
     route->targets.front().address = reversed.path.text();

@@ -52,13 +52,13 @@ public:
     void leave(const std::string& destination);
 
 private:
-    net::Loop& loop_;
-    queue::Schedule& schedule_;
     /// In memory; few, so that slow destinations do not take the tries of all others.
     [[nodiscard]] static std::size_t most_waiting(const Way& way) {
         return std::max<std::size_t>(way.most / 2, 1);
     }
 
+    net::Loop& loop_;
+    queue::Schedule& schedule_;
     const std::size_t most_;
     std::map<std::string, Way> ways_;
 };

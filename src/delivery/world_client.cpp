@@ -22,12 +22,12 @@ bool allows_domain(const TlsPolicy& policy, bool mx_secure) {
     return policy.verify == TlsPolicy::Verify::Dane && mx_secure;
 }
 
-/// Everything in which targets for one address may differ.
 /// A connection is for those who logged in with the same password.
 std::string login_key(const std::optional<MailLogin>& login) {
     return login ? login->user + '\0' + sha256(login->password) : std::string();
 }
 
+/// Everything in which targets for one address may differ.
 std::string key_of(const std::string& name, const WorldRoute& route, const TlsPolicy& policy,
                    const DaneFacts& dane, bool mx_secure, const std::optional<IpAddress>& source) {
     std::string key = name + '/' + std::to_string(static_cast<int>(policy.mode)) +

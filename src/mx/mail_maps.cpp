@@ -89,7 +89,7 @@ MapAnswer ask_transport(const wire::smtp::Path& path, const MailRoute& route) {
 
 MapAnswer ask_alias(const wire::smtp::Path& path, const MailRoute& route) {
     if (route.verdict != MailVerdict::Accept || is_account(path, route)) return {};
-    if (route.domain != nullptr && route.domain->kind == cluster::DomainKind::Remote) return {};
+    if (route.is_outside()) return {};
     std::string addresses;
     for (const cluster::MailTarget& target : route.targets) {
         if (!addresses.empty()) addresses += ", ";

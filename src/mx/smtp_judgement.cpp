@@ -137,9 +137,7 @@ std::optional<Refusal> SmtpSession::judge_recipient(wire::smtp::Recipient& recip
     }
     if (!login_.empty() && !service_.shared().rates.take_recipient(login_)) return kTooMuch;
     // Quoting is only known here.
-    const bool in_world = route->verdict == cluster::MailVerdict::Foreign ||
-                          (route->domain && route->domain->kind == cluster::DomainKind::Remote);
-    if (in_world) route->targets.front().address = outside_address(recipient.path);
+    if (route->is_outside()) route->targets.front().address = outside_address(recipient.path);
     // What accounts have redirected leaves their servers with the sender that it came with.
     transaction_->add(std::move(recipient), *route, service_.is_own_server(peer_.client.address));
     return std::nullopt;
