@@ -284,7 +284,7 @@ Result<Existing> existing(NodeContext& node, const std::string& key) {
     return Existing{state::parse_json((*entry)->value), (*entry)->revision};
 }
 
-ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
+ApiResult write_once(NodeContext& node, ApiCall& call, bool patch) {
     const ObjectKind& kind = kind_of(call);
     const auto wanted = kind.normalise(node, call.names[0]);
     if (!wanted) return std::unexpected(wanted.error());
@@ -311,6 +311,17 @@ ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
         return std::unexpected(put.error());
     }
     return shown(*wanted, state::json_line(object));
+}
+
+/// What was written between reading and writing is read again: the caller named no revision.
+ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
+    constexpr int kMostTries = 50;  // each is lost to somebody's success
+    const bool creates = net::query_value(call.query, "create").has_value();
+    for (int tries = 1;; ++tries) {
+        auto written = write_once(node, call, patch);
+        const bool was_overtaken = !written && written.error().kind == ErrorKind::Conflict;
+        if (!was_overtaken || creates || tries == kMostTries) return written;
+    }
 }
 
 ApiResult put_object(NodeContext& node, ApiCall& call) { return write_object(node, call, false); }

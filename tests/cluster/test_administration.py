@@ -1,4 +1,5 @@
 """Administration of a cluster by the command line and the API, with real processes."""
+import concurrent.futures
 import json
 import re
 import socket
@@ -30,10 +31,26 @@ class Membership(unittest.TestCase):
     def test_what_is_added_at_the_master_is_known_everywhere_at_once(self):
         self.master.do("account", "add", "kate@domain1.dom", "--home", "sv2", "--password-stdin",
                        stdin="secret\n")
-        wait_for(lambda: self.front_end.knows("kate@domain1.dom"), 2)
-        wait_for(lambda: self.back_end.knows("kate@domain1.dom"), 2)
+        wait_for(lambda: self.front_end.knows("kate@domain1.dom"))
+        wait_for(lambda: self.back_end.knows("kate@domain1.dom"))
         located = self.front_end.ask("account", "locate", "KATE@Domain1.dom")
         self.assertEqual(located["home"], "sv2")
+
+    def test_changes_to_one_object_at_the_same_time_are_all_made(self):
+        def change(option):
+            for value in range(1, 41):
+                status, answer = self.master.http(
+                    "/v1/domains/domain1.dom", "root", "rootpass", "PATCH", {option: value})
+                self.assertEqual(status, 200, answer)
+                self.assertEqual(json.loads(answer)[option], value)
+
+        options = ("left", "right", "third")
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for done in [pool.submit(change, option) for option in options]:
+                done.result()
+        domain = self.master.ask("domain", "show", "domain1.dom")
+        self.assertEqual([domain[option] for option in options], [40, 40, 40])
+        self.assertEqual(domain["servers"], ["sv1", "sv2"])
 
     def test_front_ends_hold_no_keys(self):
         self.master.do("account", "add", "keys@domain1.dom", "--password-stdin", stdin="secret\n")
