@@ -7,6 +7,7 @@
 #include "admin/administrators.h"
 #include "admin/agent_hooks.h"
 #include "admin/common_secrets.h"
+#include "admin/json_fields.h"
 #include "admin/leadership.h"
 #include "admin/passing_on.h"
 #include "admin/peers.h"
@@ -21,10 +22,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kBodyLimit = std::size_t{64} << 20;
-constexpr const char* kNotLeading = "not_leading";
-/// How long a call waits for the master to be changed, which takes a second or two.
-constexpr net::Duration kChangePatience{10'000};
-constexpr net::Duration kChangePause{100};
 
 int status_of(ErrorKind kind) {
     switch (kind) {
@@ -70,8 +67,7 @@ bool matches(std::string_view pattern, std::string_view path, std::vector<std::s
 /// The master is changing, and nothing was: the same call may be made again.
 bool is_for_the_next(const net::HttpResponse& response) {
     if (response.status < 400) return false;
-    const json body = state::parse_json(response.body);
-    return body.is_object() && body.contains(kNotLeading) && body[kNotLeading] == true;
+    return flag(state::parse_json(response.body), kNotLeading);
 }
 
 net::HttpResponse forward(NodeContext& node, const ApiCall& call) {
@@ -167,14 +163,18 @@ net::HttpCall passed_on(const ApiCall& call) {
     net::HttpCall out{call.method, call.path};
     if (!call.query.empty()) out.path += "?" + call.query;
     if (!call.body.is_null()) out.body = state::json_line(call.body);
-    if (!call.caller.authorization.empty()) {
-        out.headers.emplace_back("Authorization", call.caller.authorization);
-    }
-    out.headers.emplace_back("X-Muster-Caller", call.caller.name);
-    if (!call.caller.address.is_unspecified()) {
-        out.headers.emplace_back("X-Muster-Client", call.caller.address.text());
-    }
+    name_caller(call.caller, true, out);
     return out;
+}
+
+void name_caller(const Caller& caller, bool with_password, net::HttpCall& out) {
+    if (with_password && !caller.authorization.empty()) {
+        out.headers.emplace_back("Authorization", caller.authorization);
+    }
+    out.headers.emplace_back("X-Muster-Caller", caller.name);
+    if (!caller.address.is_unspecified()) {
+        out.headers.emplace_back("X-Muster-Client", caller.address.text());
+    }
 }
 
 Result<std::string> text_field(const json& object, const char* field) {
@@ -261,7 +261,7 @@ net::HttpResponse run_call(NodeContext& node, ApiCall call) {
 // A node outlives its calls, an exchange its handler.
 // NOLINTBEGIN(cppcoreguidelines-avoid-reference-coroutine-parameters)
 Task<net::HttpResponse> run_patiently(NodeContext& node, ApiCall call) {
-    const auto until = net::Clock::now() + kChangePatience;
+    const auto until = net::Clock::now() + kMasterPatience;
     // A master without stand-ins stays one: large bodies need no second copy there.
     const bool may_repeat = !call.caller.is_node && !node.peers->masters().empty();
     for (;;) {
@@ -273,7 +273,7 @@ Task<net::HttpResponse> run_patiently(NodeContext& node, ApiCall call) {
             });
         const bool is_last = !may_repeat || node.stopping || net::Clock::now() >= until;
         if (is_last || !is_for_the_next(response)) co_return response;
-        co_await net::Sleep(*node.control, kChangePause);
+        co_await net::Sleep(*node.control, kMasterPause);
     }
 }
 

@@ -120,6 +120,8 @@ Result<> append_audit(NodeContext& node, const AuditRecord& record);
 net::HttpResponse error_response(const Error& error);
 /// The call as it goes on to another node, with the caller's credentials.
 net::HttpCall passed_on(const ApiCall& call);
+/// Says in a call to another node who asks, and from where.
+void name_caller(const Caller& caller, bool with_password, net::HttpCall& out);
 net::HttpResponse json_response(const nlohmann::json& body, int status = 200);
 
 /// An address as its domain spells it: by the store on the master, else by the topology. NotFound

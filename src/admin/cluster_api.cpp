@@ -8,7 +8,7 @@
 #include "admin/administrators.h"
 #include "admin/delivery_seal.h"
 #include "admin/join.h"
-#include "admin/json_text.h"
+#include "admin/json_fields.h"
 #include "admin/leadership.h"
 #include "admin/presence.h"
 #include "admin/smtp_listeners.h"

@@ -129,13 +129,7 @@ void speak_for(const NodeContext& node, const Caller& caller, net::HttpCall& out
     const cluster::Node* self = topology->node(node.config.node.name.text);
     const bool may_itself =
         self != nullptr && (self->master || self->scope == cluster::NodeScope::Backend);
-    out.headers.emplace_back("X-Muster-Caller", caller.name);
-    if (!caller.authorization.empty() && !may_itself) {
-        out.headers.emplace_back("Authorization", caller.authorization);
-    }
-    if (!caller.address.is_unspecified()) {
-        out.headers.emplace_back("X-Muster-Client", caller.address.text());
-    }
+    name_caller(caller, !may_itself, out);
 }
 
 json servers_here(const NodeContext& node) {

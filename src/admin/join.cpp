@@ -5,7 +5,7 @@
 #include "admin/delivery_seal.h"
 #include "admin/files.h"
 #include "admin/join_proof.h"
-#include "admin/json_text.h"
+#include "admin/json_fields.h"
 #include "admin/password_file.h"
 #include "admin/peers.h"
 #include "admin/system_user.h"

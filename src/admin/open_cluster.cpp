@@ -16,11 +16,11 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(from, text.find_last_not_of(kBlank) - from + 1);
 }
 
-std::string quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + std::string(text) + '"'; }
 
 std::string list(const std::vector<std::string>& items) {
     std::string text;
-    for (const std::string& item : items) text += (text.empty() ? "" : ", ") + quoted(item);
+    for (const std::string& item : items) text += (text.empty() ? "" : ", ") + in_quotes(item);
     return "[" + text + "]";
 }
 
@@ -37,7 +37,7 @@ std::size_t length_of(const Lines& lines, std::size_t at) {
     return count;
 }
 
-void set(Lines& lines, std::string_view option, const std::string& value) {
+void set_option(Lines& lines, std::string_view option, const std::string& value) {
     const std::string line = std::string(option) + " = " + value;
     auto section = std::ranges::find_if(
         lines, [](const std::string& one) { return trimmed(one).starts_with("[cluster]"); });
@@ -62,9 +62,9 @@ std::string with_cluster_open(std::string_view text, const ClusterOpening& openi
     Lines lines;
     std::istringstream stream{std::string(text)};
     for (std::string line; std::getline(stream, line);) lines.push_back(std::move(line));
-    if (!opening.allow.empty()) set(lines, "allow", list(opening.allow));
-    if (!opening.advertise.empty()) set(lines, "advertise", quoted(opening.advertise));
-    set(lines, "listen", quoted(opening.listen));
+    if (!opening.allow.empty()) set_option(lines, "allow", list(opening.allow));
+    if (!opening.advertise.empty()) set_option(lines, "advertise", in_quotes(opening.advertise));
+    set_option(lines, "listen", in_quotes(opening.listen));
     std::string changed;
     for (const std::string& line : lines) changed += line + "\n";
     return changed;

@@ -1,6 +1,6 @@
 #include "admin/password_joins.h"
 
-#include "admin/json_text.h"
+#include "admin/json_fields.h"
 #include "base/client_network.h"
 #include "base/log.h"
 #include "cluster/entry_codec.h"

@@ -52,12 +52,12 @@ private:
     /// Whether this administrator may add nodes.
     Result<> check_rights(const std::string& user) const;
 
-    NodeContext& node_;
-    Pending<Begun> begun_;
     /// Counts a proof before it is looked at; false when there were too many wrong ones.
     bool begin_proof(const std::string& user, const IpAddress& from);
     void forgive(const std::string& user, const IpAddress& from);
 
+    NodeContext& node_;
+    Pending<Begun> begun_;
     AttemptLimit by_network_{20, std::chrono::minutes(5)};
     AttemptLimit by_name_{100, std::chrono::minutes(5)};
 };

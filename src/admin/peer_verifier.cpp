@@ -2,7 +2,7 @@
 
 #include "admin/api.h"
 #include "admin/fan_out.h"
-#include "admin/json_text.h"
+#include "admin/json_fields.h"
 #include "admin/peers.h"
 #include "base/base64.h"
 #include "state/json_value.h"

@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "admin/json_fields.h"
 #include "admin/leaders.h"
 #include "state/json_value.h"
 
@@ -17,16 +18,13 @@ namespace {
 using nlohmann::json;
 
 bool is_no_member(const json& refusal) {
-    return refusal.is_object() &&
-           (refusal.value("revoked", json()) == true || refusal.value("stranger", json()) == true);
+    return flag(refusal, "revoked") || flag(refusal, "stranger");
 }
 
 // A master may wait for all other nodes itself before it answers.
 constexpr CallBounds kMasterBounds{std::chrono::milliseconds(120'000), std::size_t{64} << 20};
 constexpr std::size_t kLongestRefusal = 1'000;
 constexpr std::size_t kLongestAnswer = 65'536;
-constexpr std::chrono::seconds kChangePatience{10};
-constexpr std::chrono::milliseconds kChangePause{100};
 
 PeerAddress address_of(const cluster::Node& node) { return {node.name, node.cluster, node.pin}; }
 
@@ -40,12 +38,7 @@ bool is_callable(const cluster::Node& node) {
 bool is_for_another(const net::HttpReply& reply) {
     if (reply.status < 400) return false;
     const auto body = state::parse_json(reply.body);
-    return body.is_object() && (body.value("not_leading", json()) == true || is_no_member(body));
-}
-
-std::string text_of(const json& body) {
-    const auto error = body.find("error");
-    return error != body.end() && error->is_string() ? error->get<std::string>() : "";
+    return flag(body, kNotLeading) || is_no_member(body);
 }
 
 }  // namespace
@@ -158,7 +151,7 @@ Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
         const auto body = state::parse_json((*first)->body);
         if (!is_no_member(body)) return std::move(*first);
         return fail(ErrorKind::Refused, std::string(kPutOut) + ", nothing was changed: " +
-                                            text_of(body) + ". " + kJoinAnew);
+                                            text(body, "error") + ". " + kJoinAnew);
     }
     const std::string why = first ? first->error().detail : "no master is known";
     return fail(ErrorKind::Unavailable,
@@ -168,7 +161,7 @@ Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
 Result<net::HttpReply> Peers::stream_to_master(const net::HttpCall& call, const CallBounds& bounds,
                                                const std::function<Result<>()>& rewind,
                                                const net::HttpClient::Sink& sink) const {
-    const auto until = std::chrono::steady_clock::now() + kChangePatience;
+    const auto until = std::chrono::steady_clock::now() + kMasterPatience;
     for (;;) {
         std::optional<Result<net::HttpReply>> first;
         bool all_answered = true;
@@ -197,7 +190,7 @@ Result<net::HttpReply> Peers::stream_to_master(const net::HttpCall& call, const 
             if (*first) (void)sink((*first)->status, (*first)->body);
             return std::move(*first);
         }
-        std::this_thread::sleep_for(kChangePause);
+        std::this_thread::sleep_for(kMasterPause);
     }
 }
 
@@ -231,9 +224,8 @@ Result<> HttpSource::get(const std::string& target, const Sink& sink) {
     const auto kind =
         reply->status == 401 || reply->status == 403 ? ErrorKind::Refused : ErrorKind::Unavailable;
     const auto body = state::parse_json(refusal);
-    const bool revoked = body.is_object() && body.value("revoked", json()) == true;
-    if (revoked && membership_) membership_(false);
-    if (body.is_object() && !text_of(body).empty()) refusal = text_of(body);
+    if (flag(body, "revoked") && membership_) membership_(false);
+    if (auto why = text(body, "error"); !why.empty()) refusal = std::move(why);
     return fail(kind, name() + " answered " + std::to_string(reply->status) + ": " + refusal);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // Calls to other nodes of the cluster, each known by its pinned key.
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -21,6 +22,14 @@ struct CallBounds {
     std::chrono::milliseconds patience;  ///< for the whole call
     std::size_t reply_bytes = std::size_t{1} << 20;
 };
+
+/// How long a call waits while the master is changed, which takes a second or two, and how often it
+/// asks who leads by now.
+inline constexpr std::chrono::seconds kMasterPatience{10};
+inline constexpr std::chrono::milliseconds kMasterPause{100};
+/// True in the answer of a node that does not lead, or not now: nothing was changed, and the same
+/// may be asked of the next master.
+inline constexpr const char* kNotLeading = "not_leading";
 
 /// How it is said, and what to do.
 inline constexpr const char* kPutOut = "this node was put out of the cluster";

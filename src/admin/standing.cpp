@@ -1,5 +1,6 @@
 #include "admin/standing.h"
 
+#include "admin/json_fields.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -9,15 +10,6 @@ using nlohmann::json;
 
 std::uint64_t last_term(const state::History& history) {
     return history.terms.empty() ? 0 : history.terms.back().number;
-}
-
-bool flag(const json& object, const char* field) {
-    return object.contains(field) && object[field].is_boolean() && object[field].get<bool>();
-}
-
-std::string text(const json& object, const char* field) {
-    return object.contains(field) && object[field].is_string() ? object[field].get<std::string>()
-                                                               : "";
 }
 
 std::optional<std::vector<state::Term>> terms_from(const json& list) {
@@ -78,9 +70,7 @@ json refusal_of(const state::History& history, bool revoked) {
 }
 
 bool puts_out(const json& refusal, const state::History& ours) {
-    if (!refusal.is_object() || !(flag(refusal, "revoked") || flag(refusal, "stranger"))) {
-        return false;
-    }
+    if (!flag(refusal, "revoked") && !flag(refusal, "stranger")) return false;
     const std::string incarnation = text(refusal, "incarnation");
     if (incarnation != ours.incarnation) return incarnation > ours.incarnation;
     return refusal.contains("mastership") && refusal["mastership"].is_number_unsigned() &&
