@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """Runs the tests that drive real programs: tests/conversations and tests/cluster.
 
-Test modules run side by side, two at a time; each has its own processes, ports and folders. What
-one prints is shown when it has failed. An argument selects tests whose id contains it. A test that
+Test modules run side by side, four at a time, for they wait for others most of the time; each has
+its own processes, ports and folders. What one prints is shown when it has failed. An argument selects tests whose id contains it. A test that
 was skipped counts neither as passed nor as failed, and is said.
 """
 import concurrent.futures
@@ -20,8 +20,13 @@ MODULE_TIMEOUT = 900  # seconds; far above what any of them needs
 
 def modules():
     for folder in ("conversations", "cluster"):
-        for path in sorted((TESTS / folder).glob("test_*.py")):
-            yield folder, path.stem
+        for path in (TESTS / folder).glob("test_*.py"):
+            yield folder, path.stem, path.stat().st_size
+
+
+def in_order():
+    """The large ones first, so that no long one is left alone at the end."""
+    return [module[:2] for module in sorted(modules(), key=lambda module: -module[2])]
 
 
 def run(folder, module, pattern):
@@ -51,9 +56,9 @@ def main():
     pattern = sys.argv[1] if len(sys.argv) > 1 else None
     passed = failed = 0
     RESULT.unlink(missing_ok=True)
-    with concurrent.futures.ThreadPoolExecutor(max_workers=2) as pool:
+    with concurrent.futures.ThreadPoolExecutor(max_workers=4) as pool:
         for future in concurrent.futures.as_completed(
-                [pool.submit(run, folder, module, pattern) for folder, module in modules()]):
+                [pool.submit(run, folder, module, pattern) for folder, module in in_order()]):
             folder, module, good, bad, took, output = future.result()
             passed, failed = passed + good, failed + bad
             print(f"{'FAILED' if bad else 'ok':6} {folder}/{module}: {good} passed, {bad} failed "

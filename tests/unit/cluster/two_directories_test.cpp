@@ -32,7 +32,6 @@ public:
         ASSERT_TRUE(writer_.create_account({.address = address}));
     }
     [[nodiscard]] const std::shared_ptr<state::Replica>& replica() const { return replica_; }
-    DirectoryWriter& writer() { return writer_; }
 
 private:
     std::unique_ptr<state::SqliteStore> store_;

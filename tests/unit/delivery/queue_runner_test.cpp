@@ -92,6 +92,12 @@ private:
     std::thread thread_;
 };
 
+/// Where nobody listens any more.
+std::string closed_port() {
+    const SilentServer gone;
+    return gone.text();
+}
+
 class QueueRunnerTest : public testing::Test {
 protected:
     QueueRunnerTest()
@@ -388,11 +394,7 @@ TEST_F(QueueRunnerTest, DomainsWithOneRouteAreOneDestination) {
 
 TEST_F(QueueRunnerTest, ADomainsOwnTimesEndItsMailAlone) {
     const SilentServer sender;
-    std::string nobody;
-    {
-        const SilentServer gone;
-        nobody = gone.text();
-    }
+    const std::string nobody = closed_port();
     remote("else.test", {sender.text()});
     remote("slow.test", {nobody});
     remote("quick.test", {nobody}, [](cluster::Domain& domain) {
@@ -417,11 +419,7 @@ TEST_F(QueueRunnerTest, ADomainsOwnTimesEndItsMailAlone) {
 }
 
 TEST_F(QueueRunnerTest, ADomainMayGiveMoreTimeThanTheNode) {
-    std::string nobody;
-    {
-        const SilentServer gone;
-        nobody = gone.text();
-    }
+    const std::string nobody = closed_port();
     remote("patient.test", {nobody},
            [](cluster::Domain& domain) { domain.retry.expire_after = 3600; });
     queue::Envelope envelope;
@@ -505,11 +503,7 @@ TEST_F(QueueRunnerTest, VeryManyTransactionsOfOneMessageFollowEachOtherAtOnce) {
 }
 
 TEST_F(QueueRunnerTest, ARouteThatIsDownIsLeftAloneForAllItsDomains) {
-    std::string nobody;
-    {
-        const SilentServer gone;
-        nobody = gone.text();
-    }
+    const std::string nobody = closed_port();
     remote("one.test", {nobody});
     remote("two.test", {nobody});
     start();

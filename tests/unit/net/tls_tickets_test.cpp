@@ -82,7 +82,6 @@ public:
         return Session(tickets_.back().get());
     }
     [[nodiscard]] std::size_t tickets() const { return tickets_.size(); }
-    [[nodiscard]] SSL* server_side() { return server_.get(); }
     bool passes_bytes() {
         char text[4] = {};
         return SSL_write(server_.get(), "abc", 3) == 3 && SSL_read(client_.get(), text, 3) == 3;

@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 
 #include "state/follower_session.h"
 #include "unit/state/fake_source.h"
