@@ -1,50 +1,24 @@
 """Machines with an address of their own on one wire: namespaces in which pages can be followed to
 the letter, with their paths, ports and addresses. Root only."""
 import contextlib
-import ctypes
 import os
 import pathlib
-import pty
 import re
-import select
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import harness
 from harness import wait_for
+from network_of import network_of
 from nodes_lab import MUSTER
+from terminal import on_terminal
 
 PARTS = ("etc", "var/lib", "var/mail")  # what stays when a machine is switched off
 FROM_ETC = [f"/etc/{each}" for each in (
     "passwd", "group", "shadow", "gshadow", "login.defs", "default", "pam.d", "security", "nsswitch.conf", "ld.so.cache",
     "dovecot", "ssl/openssl.cnf", "ssl/certs/ca-certificates.crt")]
-libc = ctypes.CDLL(None, use_errno=True)
-CLONE_NEWNET = 0x40000000
-
-
-def on_terminal(command, answers=(), typed=""):
-    """Runs a command at a terminal of its own: `typed` stands there from the beginning, and each question gets the next
-    of `answers`. Returns its exit status and what it said."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp(command[0], command)
-    said, asked, end, answers = "", 0, time.monotonic() + 30, list(answers)
-    os.write(terminal, typed.encode())
-    while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
-        try:
-            said += os.read(terminal, 4096).decode(errors="replace").replace("\r\n", "\n")
-        except OSError:  # nobody has it open any more
-            break
-        if answers and re.search(r"[:?\]] ?$", said[asked:]):
-            asked = len(said)
-            os.write(terminal, (answers.pop(0) + "\n").encode())
-    else:
-        os.kill(pid, signal.SIGKILL)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
 
 
 class Namespace:
@@ -68,18 +42,8 @@ class Namespace:
         subprocess.run(["nsenter", f"--target={self.pid}", "--net", "ip", *map(str, words)],
                        check=True)
 
-    @contextlib.contextmanager
     def network(self):
-        """Sockets that this thread makes meanwhile are of this machine."""
-        before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-        there = os.open(f"/proc/{self.pid}/ns/net", os.O_RDONLY)
-        try:
-            enter(there)
-            yield
-        finally:
-            enter(before)
-            os.close(there)
-            os.close(before)
+        return network_of(self.pid)
 
     def close(self):
         self.outer.stdin.close()
@@ -92,11 +56,6 @@ class Namespace:
 def descendants(pid):
     found = harness.children_of(pid)
     return found + [each for child in found for each in descendants(child)]
-
-
-def enter(namespace):
-    if libc.setns(namespace, CLONE_NEWNET) != 0:
-        raise OSError(ctypes.get_errno(), "setns")
 
 
 class Machine:

@@ -132,13 +132,19 @@ listen = "{self.admin}"
 
     def replica_keys(self, family=""):
         """The keys in this node's replica, of one family or all."""
-        found = set()
-        for file in self.state.glob("replica-*.db"):
-            with sqlite3.connect(f"file:{file}?mode=ro", uri=True) as store:
-                with contextlib.suppress(sqlite3.OperationalError):  # only just made
-                    for (key,) in store.execute("select key from entry"):
-                        found.add(key.decode() if isinstance(key, bytes) else key)
-        return {key for key in found if key.split("/")[0] == family or not family}
+        return {key for key in entries(*self.state.glob("replica-*.db"))
+                if key.split("/")[0] == family or not family}
+
+
+def entries(*files):
+    """What stands in these files of a state, {key: JSON text}; in one that is only just made, or
+    goes away meanwhile, stands nothing."""
+    found = {}
+    for file in files:
+        with contextlib.suppress(sqlite3.OperationalError), contextlib.closing(
+                sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+            found |= store.execute("select cast(key as text), value from entry").fetchall()
+    return found
 
 
 class Lab:

@@ -1,7 +1,6 @@
 // A wall clock that is wrong by SHIFT_SECONDS, to be loaded before libc (LD_PRELOAD). Other clocks
 // stay as they are.
 #include <dlfcn.h>
-#include <sys/time.h>
 
 #include <cstdlib>
 #include <ctime>

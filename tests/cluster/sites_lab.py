@@ -4,25 +4,22 @@ in a namespace of its own, whose links can be cut (nobody is told) and slowed do
 The namespaces are held by processes that end with the test's process, as the nodes in them do (exactly:
 with the thread that started them); nothing has a name, so that nothing is left, however a test ends.
 """
-import contextlib
-import ctypes
 import json
 import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 
 import harness
+import mail_lab
 import nodes_lab
+from network_of import network_of
 from nodes_lab import MUSTER, wait_for
 
 POSSIBLE = os.geteuid() == 0 and all(
     shutil.which(tool, path="/usr/sbin:/usr/bin:/sbin:/bin")
     for tool in ("ip", "tc", "unshare", "nsenter", "setpriv"))
-_libc = ctypes.CDLL(None, use_errno=True)
-_CLONE_NEWNET = 0x40000000
 _WITH_US = ["setpriv", "--pdeathsig", "KILL"]  # ends when this process does
 
 
@@ -48,17 +45,8 @@ class Namespace:
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
 
-    @contextlib.contextmanager
     def inside(self):
-        """Sockets that this thread makes meanwhile are of this network."""
-        with open("/proc/thread-self/ns/net", "rb") as back, \
-                open(f"/proc/{self.holder.pid}/ns/net", "rb") as there:
-            if _libc.setns(there.fileno(), _CLONE_NEWNET) != 0:
-                raise OSError(ctypes.get_errno(), "setns")
-            try:
-                yield
-            finally:
-                assert _libc.setns(back.fileno(), _CLONE_NEWNET) == 0
+        return network_of(self.holder.pid)
 
     def free_port(self):
         with self.inside():
@@ -109,14 +97,8 @@ class Site(Namespace):
 
     def bytes_in(self):
         """How much went there so far."""
-        return self._counter("tx")
-
-    def bytes_out(self):
-        return self._counter("rx")
-
-    def _counter(self, way):
         rows = json.loads(self.router.run("ip", "-s", "-j", "link", "show", "dev", self.link))
-        return rows[0]["stats64"][way]["bytes"]
+        return rows[0]["stats64"]["tx"]["bytes"]
 
 
 class SiteNode(nodes_lab.Node):
@@ -284,39 +266,13 @@ def smtp_listener(port):
 
 
 class Rcpt:
-    """Asks a relay's SMTP listener about recipients, over one connection after another."""
+    """What a stranger hears of a recipient at a relay's SMTP listener."""
 
     def __init__(self, node, port):
         self.node, self.port = node, port
-        self.stream = None
-        self.asked = 0
-
-    def _open(self):
-        with self.node.site.inside():
-            # Each from an address of its own: strangers who ask for nobody are slowed down.
-            self.asked += 1
-            source = f"127.30.{self.asked // 250 % 250}.{self.asked % 250 + 1}"
-            plain = socket.create_connection(("127.0.0.1", self.port), timeout=20,
-                                             source_address=(source, 0))
-        self.stream = plain.makefile("rwb", buffering=0)
-        plain.close()  # the file keeps it
-        assert self._answer().startswith("220")
-        self._say("EHLO client.test")
-        self._say("MAIL FROM:<someone@elsewhere.test>")
-
-    def _answer(self):
-        while True:
-            line = self.stream.readline().decode()
-            if line[3:4] != "-":
-                return line.rstrip("\r\n")
-
-    def _say(self, text):
-        self.stream.write(text.encode() + b"\r\n")
-        return self._answer()
 
     def __call__(self, address):
-        self._open()
-        try:
-            return self._say(f"RCPT TO:<{address}>")
-        finally:
-            self.stream.close()
+        with self.node.site.inside():
+            smtp = mail_lab.Smtp(self.port, source=harness.new_source())
+        with smtp:
+            return smtp.envelope("someone@elsewhere.test", address)[0]

@@ -14,14 +14,12 @@ import stat
 import subprocess
 import tempfile
 import unittest
-import urllib.request
 
 import dns_lab
 import mail_lab
-import nodes_lab
 from dns_lab import Answer, address, mx
 from mail_lab import Smtp, new_marker, text_of
-from nodes_lab import Lab, free_port, shown_names, wait_for
+from nodes_lab import Lab, cluster_answer, free_port, shown_names, wait_for
 
 OURS = "mail.test"
 ROUNDS = 5
@@ -201,7 +199,7 @@ class Tickets(unittest.TestCase):
         self.assertNotIn("ticket_rotation", master.do("setting", "list"))
 
     def test_the_master_rotates_by_itself(self):
-        """A rotation that lies far in the future is that of a clock that was wrong."""
+        """One that is due is made when it starts."""
         before = secret()
         master.stop()
         with sqlite3.connect(master.state / "directory.db") as store:
@@ -366,7 +364,7 @@ class SigningKeys(unittest.TestCase):
         self.assertRegex(line, '"v=DKIM1; k=ed25519; p=[A-Za-z0-9+/]{43}="')
         texts = []
         for front_end in front_ends:
-            wait_for(lambda: {"ours.test.s1.key", "ours.test.s2.key"} <= set(self.files(front_end)), 3)
+            wait_for(lambda: {"ours.test.s1.key", "ours.test.s2.key"} <= set(self.files(front_end)))
             place = front_end.state / "dkim"
             self.assertEqual(stat.S_IMODE(place.stat().st_mode), 0o750)
             for file in self.files(front_end).values():
@@ -415,14 +413,8 @@ class SigningKeys(unittest.TestCase):
 class Secrecy(unittest.TestCase):
     def copied(self, node):
         """What the master gives this node for its first copy."""
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        context.load_cert_chain(node.state / "node.crt", node.state / "node.key")
-        call = urllib.request.Request(f"https://{master.cluster}/v1/copy",
-                                      headers={"X-Muster-Scope": "frontend"})
-        with urllib.request.urlopen(call, context=context, timeout=10) as answer:
-            return answer.read().decode()
+        return cluster_answer(master.cluster, "GET", "/v1/copy", member=node,
+                              headers=[("X-Muster-Scope", "frontend")])[1]
 
     def test_a_relay_sees_none_of_them(self):
         master.do("dkim", "add", "relay.test", "s1")
@@ -452,7 +444,10 @@ class Secrecy(unittest.TestCase):
             for file in node.folder.rglob("*"):
                 if not file.is_file() or file.parent.name == "dkim":
                     continue
-                content = file.read_bytes()
+                try:
+                    content = file.read_bytes()
+                except FileNotFoundError:  # replaced meanwhile
+                    continue
                 self.assertNotIn(inner.encode(), content, file)
                 self.assertNotIn(base64.b64encode(pem.encode())[64:128], content, file)
         for answer in answers:
@@ -465,7 +460,7 @@ class Secrecy(unittest.TestCase):
         file = folder / "export.json"
         file.write_text(master.do("cluster", "export", "--keys"))
         before = secret()
-        self.assertIn("0 ", master.do("cluster", "diff", str(file)) or "0 ")
+        self.assertEqual(master.do("cluster", "diff", str(file)), "")
         master.do("cluster", "apply", str(file), "--yes")
         self.assertEqual(secret()["current"], before["current"])
 

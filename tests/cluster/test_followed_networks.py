@@ -18,7 +18,8 @@ import time
 import unittest
 import unittest.mock
 
-from nodes_lab import MUSTER, Lab, free_port, wait_for
+from nodes_lab import MUSTER, Lab, entries, free_port, wait_for
+from terminal import on_terminal
 
 RELAY_FAMILIES = {"account", "alias", "domain", "node", "server", "setting"}
 
@@ -127,13 +128,8 @@ def networks(node):
 
 def rows(node, network="hq"):
     """What the node holds of a network: {key: value}."""
-    found = {}
-    for file in (node.state / "networks" / network).glob("replica-*.db"):
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store, \
-                contextlib.suppress(sqlite3.OperationalError):  # it is only being made
-            for key, value in store.execute("select cast(key as text), value from entry"):
-                found[key] = json.loads(value)
-    return found
+    files = (node.state / "networks" / network).glob("replica-*.db")
+    return {key: json.loads(value) for key, value in entries(*files).items()}
 
 
 def families(node, network="hq"):
@@ -148,8 +144,8 @@ def holds(folder, *secrets):
     """The files below a folder in which one of these stands."""
     found = []
     for path in folder.rglob("*"):
-        if path.is_file():
-            text = path.read_bytes()
+        with contextlib.suppress(FileNotFoundError):  # replaced meanwhile
+            text = path.read_bytes() if path.is_file() else b""
             found += [(path, secret) for secret in secrets if secret.encode() in text]
     return found
 
@@ -235,9 +231,9 @@ class Modes(unittest.TestCase):
             entry = self.master.ask("node", "show", mode)
             self.assertEqual((entry["scope"], entry.get("cluster", "")), (mode, ""))
         self.assertEqual(holds(self.master.folder, "rootpass"), [])
-        record = [row for row in self.master.ask("audit", "list")["audit"]
-                  if row["action"] == "node join"][0]
-        self.assertEqual((record["who"], record["outcome"]), ("admin:root by node:relay", "done"))
+        outcomes = {row["who"]: row["outcome"] for row in self.master.ask("audit", "list")["audit"]
+                    if row["action"] == "node join"}
+        self.assertEqual(outcomes, {f"admin:root by node:{mode}": "done" for mode in self.nodes})
 
     def test_a_relay_sees_accounts_and_no_secret(self):
         self.assertIn("account/kate@hq.dom", rows(self.relay))
@@ -252,14 +248,14 @@ class Modes(unittest.TestCase):
     def test_changes_come_at_once_and_a_domain_that_is_remote_no_more_goes(self):
         self.master.do("domain", "add", "new.dom", "kind=remote")
         for node in self.nodes.values():
-            wait_for(lambda node=node: "domain/new.dom" in rows(node), 3)
+            wait_for(lambda node=node: "domain/new.dom" in rows(node))
         self.master.do("domain", "set", "new.dom", "kind=shared", "servers=sv1")
-        wait_for(lambda: "domain/new.dom" not in rows(self.mirror), 3)
+        wait_for(lambda: "domain/new.dom" not in rows(self.mirror))
         self.assertEqual(rows(self.relay)["domain/new.dom"].get("kind", "shared"), "shared")
         self.master.do("account", "add", "omar@hq.dom", "--no-password")
-        wait_for(lambda: "account/omar@hq.dom" in rows(self.relay), 3)
+        wait_for(lambda: "account/omar@hq.dom" in rows(self.relay))
         self.master.do("--yes", "account", "remove", "omar@hq.dom")
-        wait_for(lambda: "account/omar@hq.dom" not in rows(self.relay), 3)
+        wait_for(lambda: "account/omar@hq.dom" not in rows(self.relay))
         self.assertNotIn("account/omar@hq.dom", rows(self.mirror))
 
     def test_what_it_does_is_shown(self):
@@ -383,8 +379,6 @@ class Narrowed(Case):
         set_up(master)
         node = lab.node("br1", ["master"])
         node.do("cluster", "init")
-        node.write_file(["master"], section("hq", master.cluster, user="root"))
-        node.cli()  # the file is read by each command
         node.write_file(["master"], section("hq", master.cluster))
         node.start()
         wait_for(lambda: networks(node)["hq"]["phase"] == "joining")
@@ -396,7 +390,7 @@ class Narrowed(Case):
         master.do("node", "set", "br1", "scope=mirror")
         wait_for(lambda: set(rows(node)) == {"domain/far.dom", "node/m1"}, 5)
         master.do("domain", "add", "far2.dom", "kind=remote")
-        wait_for(lambda: "domain/far2.dom" in rows(node), 3)
+        wait_for(lambda: "domain/far2.dom" in rows(node))
         node.stop()  # while it is away
         master.do("node", "set", "br1", "scope=relay")
         node.start()
@@ -427,10 +421,19 @@ class Passwords(Case):
         self.assertNotIn("done", outcomes)
         for _ in range(10):
             code, _, err = node.cli(*join, "root", stdin="wrongpass1\n")
-            self.assertEqual(code, 1 if "wrong" in err else code)
+            self.assertEqual(code, 1)
         self.assertIn("wait a minute", err)
         self.assertEqual(holds(lab.folder, "wrongpass1", "wrongpass2"), [])
         self.assertEqual([one["name"] for one in master.ask("node", "list")["nodes"]], ["m1"])
+
+    def test_the_password_is_asked_for_at_a_terminal(self):
+        lab, master = self.lab_with_master()
+        node = follower(lab, "br1", section("hq", master.cluster))
+        join = [MUSTER, "--config", str(node.file), "cluster", "join", "--follow", "hq", "--user", "root"]
+        code, said = on_terminal(join, ["rootpass"])
+        self.assertEqual(code, 0, said)
+        self.assertNotIn("rootpass", said)
+        self.assertEqual(master.ask("node", "show", "br1")["scope"], "relay")
 
     def test_one_name_is_not_tried_from_many_addresses(self):
         lab, master = self.lab_with_master()
@@ -723,7 +726,7 @@ class WithoutEncryption(Case):
         self.master.do("domain", "add", "evil.dom", "kind=remote")
         wait_for(lambda: len(altered) > 2)
         self.assertEqual(rows(node), before)
-        self.assertTrue(networks(node)["hq"]["trouble"])
+        wait_for(lambda: networks(node)["hq"].get("trouble"))
         self.wire.alter = None
         wait_for(lambda: "domain/evil.dom" in rows(node), 15)
         self.assertNotIn("domain/ev1l.dom", rows(node))
@@ -981,7 +984,7 @@ class BrokenLinks(Case):
         self.wire.moving.clear()  # stalled both ways
         self.master.do("domain", "add", "stalled.dom", "kind=remote")
         wait_for(lambda: networks(self.node)["hq"].get("trouble"), 15)
-        self.assertLess(float(self.master.http("/healthz")[0]), 300)
+        self.assertEqual(self.master.http("/healthz")[0], 200)
         self.wire.moving.set()
         wait_for(lambda: "domain/stalled.dom" in rows(self.node), 30)
         expected = {row["name"] for row in self.master.ask("domain", "list")["domains"]}
@@ -1002,6 +1005,7 @@ class BrokenLinks(Case):
         self.start(update_interval=1)
         self.node.start()
         wait_for(lambda: networks(self.node)["hq"]["filled"])
+        wait_for(lambda: not self.wire.open)  # between two visits; a stream is always open
         self.master.do("domain", "add", "polled.dom", "kind=remote")
         wait_for(lambda: "domain/polled.dom" in rows(self.node), 10)
 
@@ -1066,7 +1070,7 @@ class Clocks(Case):
             wait_for(lambda: in_step(node))
             self.assertFalse(file.exists())
             master.do("domain", "add", "now.dom", "kind=remote")
-            wait_for(lambda: "domain/now.dom" in rows(node), 3)
+            wait_for(lambda: "domain/now.dom" in rows(node))
             row = networks(node)["hq"]
             self.assertAlmostEqual(row["lag_ms"], hours * 3_600_000, delta=60_000)
             self.assertLess(row["silence_ms"], 10_000)

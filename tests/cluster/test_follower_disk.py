@@ -56,7 +56,7 @@ class FullDisk(Case):
         node.do("domain", "add", "own.dom", "kind=remote")  # its own cluster has room
         wait_for(lambda: other.cli("account", "locate", f"user{FILL - 1}@big.dom")[0] == 0, 30)
         self.master.do("account", "add", "later@big.dom", "--no-password")
-        wait_for(lambda: other.cli("account", "locate", "later@big.dom")[0] == 0, 3)
+        wait_for(lambda: other.cli("account", "locate", "later@big.dom")[0] == 0)
         # It starts with a full disk, too.
         node.stop()
         node.start()

@@ -135,6 +135,8 @@ class Direct(Case):
                 self.assertRegex(answer, "^554 5.6.0 " if bare else "^250 ", end)
             self.settled(self.session, recipient)
             for end, outer, inner, answer in tried:
+                if answer.startswith("250"):  # a server behind may deliver a later one before it
+                    wait_for(lambda outer=outer: arrived(recipient, outer), end)
                 self.assertEqual(arrived(recipient, outer), int(answer.startswith("250")), end)
                 self.assert_no_second(recipient, inner, end)
 

@@ -120,6 +120,7 @@ class ManyFollowers(unittest.TestCase):
             self.assertEqual(node.ask("domain", "show", "burst.dom")["network"], "hq")
         code, _, said = self.front_ends[0].cli("domain", "add", "lost.dom")
         self.assertNotEqual(code, 0)
+        self.assertIn("the master cannot be reached, nothing was changed", said)
         began = time.monotonic()
         self.master.start()
         self.all_follow(seconds=20)

@@ -72,7 +72,7 @@ class BranchRelays(Recipe):
         self.branch.write("/etc/muster/muster.toml", self.node_file(1) + "inactivity_timeout = 5\n")
         *_, look = self.lines(1)
         self.follow(self.branch, self.lines(1), PASSWORD)
-        self.assertIn(look, "muster network list")
+        self.assertEqual(look, "muster network list")
         wait_for(lambda: re.search(r"^hq +mirror +following", self.branch.run(look), re.M),
                  "the branch to follow")
 
@@ -106,7 +106,7 @@ class BranchRelays(Recipe):
         self.inline(self.branch, "muster domain set partner.example route=10.1.0.201 --here")
         self.arrives("10.1.0.201")
         self.branch.run("muster domain set partner.example --here --inherit all")
-        self.shown()
+        self.assertRegex(self.shown(), r"route: +10.0.0.201, 10.0.0.202\b")
 
     def without_the_head_office(self):
         self.hq.switch_off()

@@ -2,45 +2,23 @@
 a terminal, with other folders, addresses and ports."""
 import os
 import pathlib
-import pty
 import pwd
 import re
-import select
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 
 from harness import wait_for
 from nodes_lab import MUSTER
+from terminal import on_terminal
 from test_symmetric import DOVECOT, free_ports
 
 GUIDE = pathlib.Path(__file__).resolve().parents[2] / "docs/operator-guide.md"
 ADDRESSES = {"sv1": "127.77.0.1", "sv2": "127.77.0.2", "fe1": "127.77.0.11"}
 PASSWORD = "correct horse"
-
-
-def on_terminal(line, answers):
-    """Runs a line of shell at a terminal of its own, where each question gets the next answer."""
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.execvp("bash", ["bash", "-c", line])
-    said, asked, end, answers = "", 0, time.monotonic() + 60, list(answers)
-    while select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
-        try:
-            said += os.read(terminal, 4096).decode(errors="replace").replace("\r\n", "\n")
-        except OSError:  # nobody has it open any more
-            break
-        if answers and re.search(r"[:?] ?$", said[asked:]):
-            asked = len(said)
-            os.write(terminal, (answers.pop(0) + "\n").encode())
-    else:
-        os.kill(pid, signal.SIGKILL)
-    os.close(terminal)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
 
 
 class Machine:
@@ -117,7 +95,7 @@ class FirstCluster(unittest.TestCase):
         line = re.sub(r"^muster ", f"{MUSTER} --config {machine.file} ", line)
         line = line.replace("jq -r .certificate", f"{sys.executable} -c 'import json, sys; "
                             "print(json.load(sys.stdin)[\"certificate\"], end=\"\")'")
-        code, said = on_terminal(f"cd {machine.folder}; {line}", answers)
+        code, said = on_terminal(["bash", "-c", f"cd {machine.folder}; {line}"], answers)
         self.assertEqual(code, 0, f"{name}: {line}\n{said}")
         return said
 

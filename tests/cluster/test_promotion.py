@@ -199,10 +199,9 @@ class Promotion(unittest.TestCase):
                 self.assertEqual(lab.promote(node, node.name, "--force")[0], 0)
                 self.assertEqual(lab.add(node, f"by-{node.name}")[0], 0)
             finally:
+                if node is lab.m2:  # what it did must not reach m3 before that is promoted, too
+                    lab.m2.process.send_signal(signal.SIGSTOP)
                 other.process.send_signal(signal.SIGCONT)
-            if node is lab.m2:
-                # What m2 did must not reach m3 before that is promoted, too.
-                lab.m2.process.send_signal(signal.SIGSTOP)
         lab.m2.process.send_signal(signal.SIGCONT)
         wait_for(lambda: sorted([leads(lab.m2), leads(m3)]) == [False, True]
                  and [standing(lab.m2)["leads"], standing(m3)["leads"]].count(True) == 1, 40)

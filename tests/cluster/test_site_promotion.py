@@ -1,12 +1,10 @@
 """The master changes by plan while two sites are at work: imports and single changes through other nodes,
 and a front end behind a link that is cut just then. Real processes in network namespaces."""
-import contextlib
 import json
-import sqlite3
 import threading
 import unittest
 
-from nodes_lab import wait_for
+from nodes_lab import entries, wait_for
 from sites_lab import POSSIBLE, Rcpt, SitesLab, in_step, rows_of_csv, smtp_listener
 from test_promotion import leads, names, source, standing
 
@@ -16,12 +14,8 @@ BULK = 40_000
 
 def accounts_by_file(node):
     """The accounts in each file of the directory: a stand-in has one of the time when it led, too."""
-    found = []
-    for file in [*node.state.glob("replica-*.db"), *node.state.glob("directory.db")]:
-        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
-            found.append({key for (key,) in store.execute(
-                "select cast(key as text) from entry where cast(key as text) like 'account/%'")})
-    return found
+    return [{key for key in entries(file) if key.startswith("account/")}
+            for file in [*node.state.glob("replica-*.db"), *node.state.glob("directory.db")]]
 
 
 @unittest.skipUnless(POSSIBLE, "network namespaces need root, ip, tc and nsenter")
@@ -131,7 +125,7 @@ class SitePromotion(unittest.TestCase):
         # At the branch it was not heard of yet.
         last = self.acknowledged[-1]
         self.assertNotEqual(self.far.cli("account", "locate", last)[0], 0)
-        self.assertFalse(self.rcpt(last).startswith("250"))
+        self.assertRegex(self.rcpt(last), "^[45]50")
         self.assertRegex(self.rcpt("bulk7@big.dom"), "^250")
         branch.mend()
         wait_for(lambda: self.far.cli("account", "locate", last)[0] == 0, 30)
