@@ -36,7 +36,7 @@ def first_copy(site, _effort, _rounds):
 
 
 def spread(site, _effort, _rounds):
-    """From the answer to `account add` until every follower's copy has the account."""
+    """From before the call that adds an account until every follower's copy has the account."""
     figures = {}
     for followers in (2, 10, 50):
         with Network(site, MILLION, followers) as network:
@@ -187,4 +187,6 @@ NETWORK_PROMISES = {
        for name in ("10000 a second to 1", "1500 a second to 10")
        for what, most in (("us of CPU per change and follower", 50),
                           ("seconds for 10 s of changes", 11))},
+    **{("single-changes", f"us of CPU per change and follower, {followers}"): 50
+       for followers in (1, 10)},
 }

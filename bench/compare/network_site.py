@@ -106,7 +106,8 @@ mail_out_listen = ""
 
 
 class Network:
-    """`with Network(site, accounts, followers) as network:` all followers have their copy then."""
+    """`with Network(site, accounts, followers) as network:` all have joined then; start_followers()
+    starts them with their copies."""
 
     def __init__(self, site, accounts, followers):
         self.site, self.accounts = site, accounts
