@@ -84,7 +84,17 @@ ApiResult promote(NodeContext& node, ApiCall& call) {
     return body_of(node.peers->call(*peer, passed_on(call), kTakeOverBounds));
 }
 
-ApiResult accept_loss(NodeContext& node, ApiCall&) { return node.leadership->accept_loss(); }
+ApiResult accept_loss(NodeContext& node, ApiCall& call) {
+    NodeName revoked;
+    if (call.body.is_object() && call.body.contains("revoke")) {
+        const auto name = text_field(call.body, "revoke");
+        if (!name) return std::unexpected(name.error());
+        revoked = NodeName(*name);
+        call.audit.object = *name;
+        call.audit.after = {{"revoked", true}};
+    }
+    return node.leadership->accept_loss(revoked);
+}
 
 /// Of the node that leads by what this one knows.
 Result<NodeName> leader_that_asks(const NodeContext& node, const ApiCall& call) {

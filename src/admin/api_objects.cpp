@@ -30,6 +30,7 @@ using Normalise = Result<std::string> (*)(NodeContext&, std::string_view);
 /// One kind of object: where it stands, how its names are written, how it is put and removed.
 struct ObjectKind {
     std::string_view path;  ///< third part of the URL's path
+    std::string_view noun;
     std::string_view prefix;
     Normalise normalise;
     Put put;
@@ -121,24 +122,24 @@ Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name)
 
 constexpr CallBounds kStatusBounds{std::chrono::milliseconds(2'000), std::size_t{4} << 20};
 constexpr std::array kKinds{
-    ObjectKind{"domains", cluster::kDomainPrefix, domain_name, put_decoded<cluster::decode_domain>,
-               remove_domain},
-    ObjectKind{"servers", cluster::kServerPrefix, plain_name, put_decoded<cluster::decode_server>,
-               remove_server},
-    ObjectKind{"nodes", cluster::kNodePrefix, plain_name, put_decoded<cluster::decode_node>,
+    ObjectKind{"domains", "domain", cluster::kDomainPrefix, domain_name,
+               put_decoded<cluster::decode_domain>, remove_domain},
+    ObjectKind{"servers", "server", cluster::kServerPrefix, plain_name,
+               put_decoded<cluster::decode_server>, remove_server},
+    ObjectKind{"nodes", "node", cluster::kNodePrefix, plain_name, put_decoded<cluster::decode_node>,
                remove_node},
-    ObjectKind{"settings", cluster::kSettingPrefix, plain_name, put_setting,
+    ObjectKind{"settings", "setting", cluster::kSettingPrefix, plain_name, put_setting,
                remove_entry<cluster::kSettingPrefix>},
-    ObjectKind{"certificates", cluster::kCertificatePrefix, plain_name,
+    ObjectKind{"certificates", "certificate", cluster::kCertificatePrefix, plain_name,
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
-    ObjectKind{"credentials", cluster::kCredentialPrefix, plain_name,
+    ObjectKind{"credentials", "credential for server", cluster::kCredentialPrefix, plain_name,
                put_decoded<cluster::decode_credential>, remove_entry<cluster::kCredentialPrefix>},
-    ObjectKind{"delivery", cluster::kDeliveryPrefix, domain_name,
+    ObjectKind{"delivery", "credential for domain", cluster::kDeliveryPrefix, domain_name,
                put_decoded<cluster::decode_delivery_credential>,
                remove_entry<cluster::kDeliveryPrefix>},
-    ObjectKind{"administrators", cluster::kAdminPrefix, plain_name,
+    ObjectKind{"administrators", "administrator", cluster::kAdminPrefix, plain_name,
                put_decoded<cluster::decode_administrator>, remove_entry<cluster::kAdminPrefix>},
-    ObjectKind{"aliases", cluster::kAliasPrefix, alias_name, put_alias, remove_alias},
+    ObjectKind{"aliases", "alias", cluster::kAliasPrefix, alias_name, put_alias, remove_alias},
 };
 
 const ObjectKind& kind_of(const ApiCall& call) {
@@ -148,6 +149,10 @@ const ObjectKind& kind_of(const ApiCall& call) {
         if (kind.path == path) return kind;
     }
     MUSTER_CHECK(false);
+}
+
+std::unexpected<Error> none_such(const ObjectKind& kind, const std::string& name) {
+    return fail(ErrorKind::NotFound, "there is no " + std::string(kind.noun) + " " + name);
 }
 
 /// How an entry is shown: with its name, without its secrets.
@@ -239,7 +244,7 @@ ApiResult show_object(NodeContext& node, ApiCall& call) {
     state::ReplicaReader reader(node.replica);
     const auto row = reader.find(std::string(kind.prefix) + *wanted);
     if (!row) return std::unexpected(row.error());
-    if (!*row) return fail(ErrorKind::NotFound, "there is no " + *wanted);
+    if (!*row) return none_such(kind, *wanted);
     json object = shown(*wanted, (*row)->value);
     decorate(kind, observations(node, kind, call), object);
     return object;
@@ -291,7 +296,7 @@ ApiResult write_once(NodeContext& node, ApiCall& call, bool patch) {
     if (!call.body.is_object()) return fail(ErrorKind::Syntax, "the body must be a JSON object");
     const auto before = existing(node, std::string(kind.prefix) + *wanted);
     if (!before) return std::unexpected(before.error());
-    if (patch && before->value.is_null()) return fail(ErrorKind::NotFound, "no " + *wanted);
+    if (patch && before->value.is_null()) return none_such(kind, *wanted);
     json given = call.body;
     for (const char* derived : kDerived) given.erase(derived);
     if (auto ready = prepare_secrets(node, kind, given); !ready) {
@@ -333,7 +338,7 @@ ApiResult delete_object(NodeContext& node, ApiCall& call) {
     if (!wanted) return std::unexpected(wanted.error());
     const auto before = existing(node, std::string(kind.prefix) + *wanted);
     if (!before) return std::unexpected(before.error());
-    if (before->value.is_null()) return fail(ErrorKind::NotFound, "there is no " + *wanted);
+    if (before->value.is_null()) return none_such(kind, *wanted);
     call.audit.object = *wanted;
     call.audit.before = before->value;
     cluster::DirectoryWriter writer(*node.directory);

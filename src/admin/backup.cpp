@@ -10,11 +10,14 @@
 #include <filesystem>
 #include <fstream>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "admin/files.h"
 #include "admin/folder_lock.h"
 #include "base/log.h"
 #include "base/seal.h"
+#include "cluster/address.h"
 #include "state/sqlite_store.h"
 
 namespace muster::admin {
@@ -28,11 +31,33 @@ constexpr std::array<std::string_view, 7> kFiles{"node.key",       "node.crt",  
 // Without these no node starts; a master that was no founder has no authority's key.
 constexpr std::array<std::string_view, 4> kNeeded{"node.key", "node.crt", "cluster.json",
                                                   "directory.db"};
+// So that a restored node follows its networks again: "networks/NAME/cluster.json".
+constexpr std::string_view kNetworks = "networks/";
+constexpr std::string_view kMembership = "/cluster.json";
 constexpr std::size_t kBlock = 1 << 20;
 constexpr std::size_t kLongestLine = 200;
 
 std::unexpected<Error> failed(const std::string& path) {
     return fail(ErrorKind::Io, path + ": " + std::strerror(errno));
+}
+
+bool is_membership(std::string_view name) {
+    if (!name.starts_with(kNetworks) || !name.ends_with(kMembership)) return false;
+    name.remove_prefix(kNetworks.size());
+    return name.size() > kMembership.size() &&
+           cluster::parse_plain_name(name.substr(0, name.size() - kMembership.size()));
+}
+
+std::vector<std::string> files_of(const std::string& state_dir) {
+    std::vector<std::string> files(kFiles.begin(), kFiles.end());
+    std::error_code error;
+    for (const auto& folder :
+         std::filesystem::directory_iterator(state_dir + "/" + std::string(kNetworks), error)) {
+        std::string name =
+            std::string(kNetworks) + folder.path().filename().string() + std::string(kMembership);
+        if (is_membership(name)) files.push_back(std::move(name));
+    }
+    return files;
 }
 
 /// A new file that is removed again unless kept.
@@ -149,8 +174,13 @@ private:
     Result<> open(const std::string& line) {
         const std::size_t space = line.find(' ');
         const std::string name = line.substr(0, space);
-        if (space == std::string::npos || std::ranges::find(kFiles, name) == kFiles.end()) {
-            return damaged();
+        const bool is_ours = std::ranges::find(kFiles, name) != kFiles.end();
+        if (space == std::string::npos || !(is_ours || is_membership(name))) return damaged();
+        if (!is_ours) {
+            const std::string folder = folder_ + "/" + name.substr(0, name.rfind('/'));
+            for (const auto& made : {folder_ + "/networks", folder}) {
+                if (auto there = make_folder(made, 0700); !there) return there;
+            }
         }
         const char* const last = line.data() + line.size() - 1;
         if (std::from_chars(line.data() + space + 1, last, left_).ptr != last) return damaged();
@@ -212,9 +242,8 @@ Result<> write_backup(state::Store& directory, const std::string& state_dir,
     Sealer sealer(SealSecret::passphrase(passphrase),
                   [&file](std::string_view bytes) { return file.write(bytes); });
     auto sealed = sealer.write(kHead);
-    for (const std::string_view name : kFiles) {
-        const std::string source =
-            name == "directory.db" ? copy : state_dir + "/" + std::string(name);
+    for (const std::string& name : files_of(state_dir)) {
+        const std::string source = name == "directory.db" ? copy : state_dir + "/" + name;
         const bool is_needed = std::ranges::find(kNeeded, name) != kNeeded.end();
         if (sealed && (is_needed || exists(source))) sealed = seal_file(sealer, name, source);
     }

@@ -1,6 +1,6 @@
 #pragma once
 // The whole state of a cluster as one sealed file: the store, the master's identity, the
-// authority's key, the audit log.
+// authority's key, the audit log, and what it knows of the networks that it follows.
 
 #include <string>
 

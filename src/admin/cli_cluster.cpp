@@ -134,7 +134,7 @@ Result<> join(Commands& commands, JoinArguments arguments) {
 }
 
 struct OpenArguments {
-    std::string listen = "0.0.0.0:7700";
+    std::string listen;
     std::string advertise;
     std::vector<std::string> from;
 };
@@ -156,6 +156,19 @@ std::string for_followers(const NodeConfig& config) {
            host + ":" + port + " --user ADMINISTRATOR\n";
 }
 
+/// Networks are added to those that may come already; where it listens stays unless it is told.
+ClusterOpening opening_of(const ClusterSettings& config, const OpenArguments& arguments) {
+    ClusterOpening opening{arguments.listen, arguments.advertise};
+    if (opening.listen.empty()) opening.listen = config.listen;
+    if (opening.listen.empty()) opening.listen = "0.0.0.0:7700";
+    if (!arguments.from.empty()) opening.allow = config.allow;
+    for (const std::string& network : arguments.from) {
+        const bool may_come = std::ranges::find(opening.allow, network) != opening.allow.end();
+        if (!may_come) opening.allow.push_back(network);
+    }
+    return opening;
+}
+
 /// The node file is the operator's: it is changed only where it must, proven before it is
 /// written, and the one before is kept.
 Result<> open_cluster(Commands& commands, const OpenArguments& arguments) {
@@ -167,10 +180,10 @@ Result<> open_cluster(Commands& commands, const OpenArguments& arguments) {
     if (!config->node.roles.master) {
         return fail(ErrorKind::Refused, "a cluster is opened on a node with the role master");
     }
-    if (auto endpoint = Endpoint::parse(arguments.listen); !endpoint) {
+    const ClusterOpening opening = opening_of(config->cluster, arguments);
+    if (auto endpoint = Endpoint::parse(opening.listen); !endpoint) {
         return std::unexpected(endpoint.error());
     }
-    const ClusterOpening opening{arguments.listen, arguments.advertise, arguments.from};
     const std::string after = with_cluster_open(*before, opening);
     const auto opened = parse_node_file(after, path);
     if (!opened) return std::unexpected(opened.error());
@@ -389,7 +402,7 @@ void file_verb(Commands& commands, CLI::App* group, const std::string& name,
 }
 
 /// The token on standard output, what to do with it on standard error.
-void print_token(const json& made) {
+void print_token(const json& made, const std::string& scope) {
     say(made.value("token", "") + "\n");
     std::string master = made.value("master", "");
     const auto endpoint = Endpoint::parse(master);
@@ -406,9 +419,12 @@ void print_token(const json& made) {
             "set [cluster] advertise in the master's node file.\n",
             stderr);
     }
+    const bool follows = scope == "relay" || scope == "mirror";
+    if (follows)
+        std::fprintf(stderr, "NAME is that of a [[follow]] section, mode %s.\n", scope.c_str());
     std::fprintf(stderr,
-                 "On the new node: muster cluster join --config FILE --master %s --pin %s\n",
-                 master.c_str(), made.value("pin", "").c_str());
+                 "On the new node: muster cluster join --config FILE%s --master %s --pin %s\n",
+                 follows ? " --follow NAME" : "", master.c_str(), made.value("pin", "").c_str());
 }
 
 void add_token_commands(Commands& commands) {
@@ -430,7 +446,7 @@ void add_token_commands(Commands& commands) {
         if (commands.options().json) {
             commands.print_json(*made);
         } else {
-            print_token(*made);
+            print_token(*made, arguments->scope);
         }
         return {};
     });
@@ -482,10 +498,12 @@ void add_cluster_commands(Commands& commands) {
     CLI::App* open_verb = commands.verb(
         group, "open", "Let other nodes join this master and follow it (changes the node file)",
         [&commands, opening] { return open_cluster(commands, *opening); });
-    open_verb->add_option("--listen", opening->listen, "ADDRESS:PORT of the cluster port")
-        ->capture_default_str();
+    open_verb->add_option("--listen", opening->listen,
+                          "ADDRESS:PORT of the cluster port (as it is, else 0.0.0.0:7700)");
     open_verb->add_option("--advertise", opening->advertise, "HOST:PORT by which nodes reach it");
-    open_verb->add_option("--from", opening->from, "Networks of the nodes, with commas")
+    open_verb
+        ->add_option("--from", opening->from,
+                     "Networks of the nodes, with commas, besides those that may come already")
         ->delimiter(',');
     const auto joining = std::make_shared<JoinArguments>();
     CLI::App* join_verb =

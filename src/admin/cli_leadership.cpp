@@ -56,11 +56,36 @@ std::string outlook(const json& masters, const PromoteArguments& wanted) {
            "cluster; that node keeps it in a file when it returns.\n";
 }
 
+/// Why a forced promotion would be refused, before anybody is asked whether they are sure.
+Result<> can_take_over(const json& masters, const std::string& name) {
+    const json* row = row_of(masters, name);
+    if (row == nullptr) {
+        return fail(ErrorKind::NotFound, "there is no node " + name +
+                                             " with the role master: muster cluster masters lists "
+                                             "them");
+    }
+    if (!row->value("reachable", false)) {
+        return fail(ErrorKind::Unavailable, name + " cannot be reached (" + row->value("why", "") +
+                                                "). It must run to lead; nothing was changed");
+    }
+    if (row->value("leads", false)) return {};
+    const auto leader = std::ranges::find_if(masters, [](const json& one) {
+        return one.value("leads", false) && one.value("writes", false);
+    });
+    if (leader == masters.end()) return {};
+    return fail(ErrorKind::Refused, leader->value("name", "") +
+                                        " leads and answers: muster cluster promote " + name +
+                                        " without --force loses nothing");
+}
+
 Result<> promote(Commands& commands, const PromoteArguments& arguments) {
     const auto client = commands.api();
     if (!client) return std::unexpected(client.error());
     const auto known = (*client)->call("GET", "/v1/cluster/masters", nullptr);
     if (!known) return std::unexpected(known.error());
+    if (arguments.force) {
+        if (auto can = can_take_over((*known)["masters"], arguments.name); !can) return can;
+    }
     if (!commands.options().json) say(outlook((*known)["masters"], arguments));
     auto sure = commands.confirm("Promote " + arguments.name + "?");
     if (!sure) return sure;
@@ -69,12 +94,15 @@ Result<> promote(Commands& commands, const PromoteArguments& arguments) {
                            arguments.name + " leads now");
 }
 
-Result<> accept_loss(Commands& commands) {
+Result<> accept_loss(Commands& commands, const std::string& revoked) {
+    const bool revokes = !revoked.empty();
     auto sure = commands.confirm(
-        "The master goes on with what it has; nodes that have more are made equal to it. Is that "
-        "wanted?");
+        "The master goes on with what it has; nodes that have more are made equal to it" +
+        (revokes ? ", and " + revoked + " is revoked" : "") + ". Is that wanted?");
     if (!sure) return sure;
-    return commands.change("POST", "/v1/cluster/accept-loss", nullptr, "the master goes on");
+    return commands.change("POST", "/v1/cluster/accept-loss",
+                           revokes ? json{{"revoke", revoked}} : json(),
+                           "the master goes on" + (revokes ? ", " + revoked + " is revoked" : ""));
 }
 
 }  // namespace
@@ -97,9 +125,12 @@ void add_leadership_commands(Commands& commands, CLI::App* group) {
     verb->add_option("name", wanted->name, "Node that is to lead")->required();
     verb->add_flag("--force", wanted->force,
                    "Without the present master, which is lost or stopped");
-    commands.verb(group, "accept-loss",
-                  "The master goes on with what it has; others lose what is newer",
-                  [&commands] { return accept_loss(commands); });
+    const auto revoked = std::make_shared<std::string>();
+    verb = commands.verb(group, "accept-loss",
+                         "The master goes on with what it has; others lose what is newer",
+                         [&commands, revoked] { return accept_loss(commands, *revoked); });
+    verb->add_option("--revoke", *revoked,
+                     "Node that claims to have more, and is not to be believed");
 }
 
 }  // namespace muster::admin

@@ -379,7 +379,7 @@ void add_node_commands(Commands& commands) {
                                     {"MODE", "mode"},
                                     {"PHASE", "phase"},
                                     {"SOURCE", "source"},
-                                    {"ENTRIES", "entries"},
+                                    {"COPIED", "entries"},
                                     {"DOMAINS", "domains"},
                                     {"REFUSED", "refused"},
                                     {"LAG MS", "lag_ms"},

@@ -180,7 +180,7 @@ ApiResult use_patch(NodeContext& node, ApiCall& call, const std::string& name, c
     DomainReader reader(node);
     const auto found = reader.find(name);
     if (!found) return std::unexpected(found.error());
-    if (!*found) return fail(ErrorKind::NotFound, "there is no " + name);
+    if (!*found) return fail(ErrorKind::NotFound, "there is no domain " + name);
     const auto proof = cluster::patched_domain(name, (*found)->text, state::json_line(patch));
     if (!proof) return std::unexpected(proof.error());
     call.audit.object = name;
@@ -216,7 +216,7 @@ ApiResult show_domain(NodeContext& node, const std::string& name) {
     DomainReader reader(node);
     const auto found = reader.find(name);
     if (!found) return std::unexpected(found.error());
-    if (!*found) return fail(ErrorKind::NotFound, "there is no " + name);
+    if (!*found) return fail(ErrorKind::NotFound, "there is no domain " + name);
     return reader.shown(name, **found, true);
 }
 

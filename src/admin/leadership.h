@@ -64,7 +64,9 @@ public:
     /// Forced, on the node that is to lead.
     Result<nlohmann::json> take_over();
     /// This master goes on with what it has, in a new history: all others are made equal to it.
-    Result<nlohmann::json> accept_loss();
+    /// `revoked`, unless it is empty, is kept out from then on: a member that is not believed could
+    /// else claim again that this master was set back.
+    Result<nlohmann::json> accept_loss(const NodeName& revoked);
 
     /// The other side of hand_over(): `from` asks this node to lead with exactly its history.
     Result<nlohmann::json> lead_for(const NodeName& from, const std::string& id,
@@ -114,6 +116,9 @@ private:
     void stop_as_set_back(const Ahead& ahead);
     /// Whether an earlier run left a note, and the history does not hold that position yet.
     bool read_set_back();
+    /// By the entry as it is written, which is newer than the topology.
+    [[nodiscard]] bool is_revoked(const NodeName& member) const;
+    Result<> revoke(const NodeName& member);
     /// Where others look for this node, when it is somewhere else; empty: all is well.
     [[nodiscard]] std::string stranded() const;
     Result<PeerAddress> successor(const NodeName& to) const;

@@ -16,7 +16,8 @@ bool has_all(const cluster::Node& member) { return member.scope == cluster::Node
 constexpr std::string_view kSetBackKey = "set_back";
 constexpr const char* kWaysOut =
     "Put the newer state back (muster cluster restore), or promote a stand-in that has them "
-    "(muster cluster promote NAME --force), or give them up: muster cluster accept-loss";
+    "(muster cluster promote NAME --force), or give them up: muster cluster accept-loss "
+    "(--revoke NAME, if that node is not to be believed)";
 
 std::string beyond(const state::Cursor& cursor) {
     return " has changes up to " + state::format(cursor) + " that this master does not know ";
@@ -52,6 +53,7 @@ void Leadership::look_at_cursor() {
     }
     if (!seen) return;
     if (state::standing(directory_->history(), seen->cursor) != state::Standing::Behind) return;
+    if (is_revoked(NodeName(seen->member))) return;
     const json note{{"member", seen->member}, {"cursor", state::format(seen->cursor)}};
     const auto noted = coordination_->commit(
         state::Transaction().put(std::string(kSetBackKey), state::json_line(note)));
@@ -79,8 +81,28 @@ bool Leadership::read_set_back() {
     return true;
 }
 
-Result<json> Leadership::accept_loss() {
+bool Leadership::is_revoked(const NodeName& member) const {
+    const auto entry = cluster::DirectoryWriter(*directory_).node(member);
+    return entry && *entry && (*entry)->revoked;
+}
+
+Result<> Leadership::revoke(const NodeName& member) {
+    cluster::DirectoryWriter writer(*directory_);
+    auto entry = writer.node(member);
+    if (!entry) return std::unexpected(entry.error());
+    if (!*entry) return fail(ErrorKind::NotFound, "there is no node " + member.text);
+    (*entry)->revoked = true;
+    return writer.put(**entry);
+}
+
+Result<json> Leadership::accept_loss(const NodeName& revoked) {
     const std::scoped_lock lock(changing_);
+    if (revoked == node_.config.node.name) {
+        return fail(ErrorKind::Refused, "this node cannot revoke itself");
+    }
+    if (!revoked.empty() && node_.topology->current()->node(revoked.text) == nullptr) {
+        return fail(ErrorKind::NotFound, "there is no node " + revoked.text);
+    }
     bool was_set_back = false;
     {
         const std::scoped_lock facts(mutex_);
@@ -103,6 +125,8 @@ Result<json> Leadership::accept_loss() {
         return std::unexpected(done.error());
     }
     directory_->allow_writes();
+    // What it claims is not looked at before this is done (`changing_`).
+    const auto kept_out = revoked.empty() ? Result<>{} : revoke(revoked);
     {
         const std::scoped_lock facts(mutex_);
         set_back_.reset();
@@ -111,6 +135,7 @@ Result<json> Leadership::accept_loss() {
     }
     note("");
     log::warning("loss_accepted", {{"cursor", state::format(directory_->head())}});
+    if (!kept_out) return std::unexpected(kept_out.error());
     return json{{"cursor", state::format(directory_->head())}};
 }
 

@@ -1,6 +1,7 @@
 """Nodes of a cluster as processes on loopback, without Dovecot: for tests of administration."""
 import base64
 import contextlib
+import http.client
 import json
 import os
 import pathlib
@@ -35,6 +36,24 @@ def wait_for(what, seconds=20):
         if time.monotonic() > until:
             raise AssertionError(f"not within {seconds} s: {what}")
         time.sleep(0.02)
+
+
+def member_call(member, address, method, path, body=None, headers=None, context=None,
+                source=None, timeout=10):
+    """(status, text) of a call with the key of a node."""
+    context = context or ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if member:
+        context.load_cert_chain(member.state / "node.crt", member.state / "node.key")
+    host, port = address.rsplit(":", 1)
+    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=timeout,
+                                             source_address=source and (source, 0))
+    with contextlib.closing(connection):
+        connection.request(method, path, body=None if body is None else json.dumps(body),
+                           headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
 
 
 class Node:

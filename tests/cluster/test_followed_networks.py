@@ -9,16 +9,18 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import sqlite3
 import ssl
 import subprocess
 import threading
 import time
+import tomllib
 import unittest
 import unittest.mock
 
-from nodes_lab import MUSTER, Lab, entries, free_port, wait_for
+from nodes_lab import MUSTER, Lab, entries, free_port, member_call, wait_for
 from terminal import on_terminal
 
 RELAY_FAMILIES = {"account", "alias", "domain", "node", "server", "setting"}
@@ -285,24 +287,6 @@ class Modes(unittest.TestCase):
         status, text = member_call(self.mirror, self.master.cluster, "GET", "/v1/copy",
                                    headers={"X-Muster-Scope": "backend"})
         self.assertEqual(set(re.findall(r'"key":"([a-z]+)/', text)), {"domain", "node"})
-
-
-def member_call(member, address, method, path, body=None, headers=None, context=None,
-                source=None):
-    """(status, text) of a call with the key of a node."""
-    context = context or ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    if member:
-        context.load_cert_chain(member.state / "node.crt", member.state / "node.key")
-    host, port = address.rsplit(":", 1)
-    connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10,
-                                             source_address=source and (source, 0))
-    with contextlib.closing(connection):
-        connection.request(method, path, body=None if body is None else json.dumps(body),
-                           headers=headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
 
 
 class Pretenders(Case):
@@ -858,6 +842,26 @@ class Tokens(Case):
         self.assertNotEqual(master.cli("token", "add", "--scope", "all")[0], 0)
 
 
+class Restored(Case):
+    def test_a_node_that_is_restored_from_a_backup_follows_again_without_a_password(self):
+        lab, master = self.lab_with_master()
+        master.do("domain", "add", "far.dom", "kind=remote")
+        node = follower(lab, "br1", section("hq", master.cluster))
+        node.do("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin",
+                stdin="rootpass\n")
+        node.start()
+        wait_for(lambda: "domain/far.dom" in rows(node))
+        backup = lab.folder / "backup"
+        node.do("cluster", "backup", str(backup), "--password-stdin", stdin="passphrase\n")
+        node.stop()
+        shutil.rmtree(node.state)
+        node.do("cluster", "restore", str(backup), "--password-stdin", stdin="passphrase\n")
+        self.assertEqual((node.state / "networks/hq/cluster.json").stat().st_mode & 0o777, 0o600)
+        master.do("domain", "add", "far2.dom", "kind=remote")
+        node.start()
+        wait_for(lambda: "domain/far2.dom" in rows(node))
+
+
 class PutOut(Case):
     def test_a_revoked_follower_learns_nothing_more_and_a_lost_one_is_told_what_to_do(self):
         lab, master = self.lab_with_master()
@@ -1025,7 +1029,13 @@ class Opening(Case):
         self.assertIn("[[follow]]", told)
         self.assertIn("# the operator's own line\n", master.file.read_text())
         self.assertNotIn(master.cluster, (master.folder / "muster.toml.before").read_text())
-        self.assertIn("says so already", master.do("cluster", "open", "--listen", master.cluster))
+        for same in ((), ("--listen", master.cluster), ("--from", "10.0.0.0/8")):
+            self.assertIn("says so already", master.do("cluster", "open", *same))
+        master.do("cluster", "open", "--from", "192.168.0.0/16")  # one more
+        file = tomllib.loads(master.file.read_text())["cluster"]
+        self.assertEqual(file["listen"], master.cluster)
+        self.assertEqual([one for one in file["allow"] if "127." not in one and "::1" not in one],
+                         ["10.0.0.0/8", "192.168.0.0/16"])
         for wrong in (("--listen", "nowhere"), ("--from", "nowhere")):
             self.assertNotEqual(master.cli("cluster", "open", *wrong)[0], 0)
         master.stop()

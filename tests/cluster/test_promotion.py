@@ -1,4 +1,5 @@
 """Several masters: who leads, who takes over, and what becomes of the one that led. Real nodes."""
+import contextlib
 import json
 import os
 import shutil
@@ -227,6 +228,13 @@ class Promotion(unittest.TestCase):
             code, _, error = lab.promote(node, name)
             self.assertEqual(code, 1)
             self.assertIn(why, error)
+        # Nobody is asked whether they are sure of what cannot be.
+        for name, why in [("nobody", "there is no node nobody with the role master"),
+                          ("m2", "m1 leads and answers")]:
+            code, _, error = lab.m2.cli("cluster", "promote", name, "--force")
+            self.assertEqual(code, 1)
+            self.assertIn(why, error)
+            self.assertNotIn("--yes", error)
         self.assertTrue(leads(lab.m1))
 
     def test_a_successor_that_does_not_answer_changes_nothing(self):
@@ -332,6 +340,40 @@ class Promotion(unittest.TestCase):
         self.assertEqual(lab.add(lab.m1, "fine")[0], 0)
         for node in (lab.m2, lab.fe):
             wait_for(lambda one=node: one.knows("fine@d.dom") and not one.knows("newer@d.dom"))
+
+    def test_a_member_that_claims_what_is_not_so_can_be_kept_out(self):
+        """Somebody broke into a back end, and says with its key that the master was set back."""
+        lab = self.lab(front_end=False)
+        liar = lab.member(lab.m1, "be1", ["backend"], "backend")
+        liar.stop()
+        answers, over = [], threading.Event()
+
+        def lie():
+            while not over.is_set():
+                with contextlib.suppress(OSError):  # or the master keeps it waiting
+                    answers.append(nodes_lab.member_call(
+                        liar, lab.m1.cluster, "GET", f"/v1/changes?since={'z' * 20}.1.1", timeout=1)[0])
+
+        thread = threading.Thread(target=lie)
+        thread.start()
+        try:
+            told = wait_for(lambda: [text for text in alarms(lab.m1) if "was set back" in text])
+            self.assertRegex(told[0], "be1 has changes up to z+.*accept-loss \\(--revoke NAME")
+            self.assertEqual(lab.add(lab.m1, "refused")[0], 1)
+            for name, why in (("m1", "this node cannot revoke itself"), ("nobody", "no node nobody")):
+                code, _, error = lab.m1.cli("cluster", "accept-loss", "--revoke", name, "--yes")
+                self.assertEqual(code, 1)
+                self.assertIn(why, error)
+            said = lab.m1.do("cluster", "accept-loss", "--revoke", "be1", "--yes")
+            self.assertIn("be1 is revoked", said)
+            answers.clear()
+            wait_for(lambda: answers[-3:] == [403] * 3)
+            self.assertEqual(lab.add(lab.m1, "fine")[0], 0)
+            self.assertFalse([text for text in alarms(lab.m1) if "was set back" in text])
+            wait_for(lambda: lab.m2.knows("fine@d.dom"))
+        finally:
+            over.set()
+            thread.join()
 
     def test_a_set_back_master_whose_followers_hold_a_part_alone(self):
         lab = nodes_lab.Lab()
