@@ -36,15 +36,17 @@ def first_copy(site, _effort, _rounds):
 
 
 def spread(site, _effort, _rounds):
-    """From before the call that adds an account until every follower's copy has the account."""
+    """From before the call that adds an account on a back end, which the master serves, until every
+    follower's copy has the account."""
     figures = {}
     for followers in (2, 10, 50):
         with Network(site, MILLION, followers) as network:
             replicas = network.start_followers()
+            back_end = network.start_back_end()
             times = []
             for number in range(SINGLE_CHANGES):
                 began = time.monotonic()
-                address = network.add(f"new{followers}x{number}")
+                address = network.add(f"new{followers}x{number}", at=back_end)
                 missing = replicas
                 while missing:
                     missing = [replica for replica in missing if not knows(replica, address)]

@@ -128,9 +128,9 @@ class Network:
             self.join(follower)
         return self
 
-    def join(self, follower):
+    def join(self, follower, scope="frontend"):
         shutil.rmtree(follower.state, ignore_errors=True)
-        token = json.loads(self.master.cli("token", "add", "--scope", "frontend", "--json"))
+        token = json.loads(self.master.cli("token", "add", "--scope", scope, "--json"))
         follower.cli("cluster", "join", "--master", self.address, "--pin", token["pin"],
                      "--token-stdin", text=token["token"] + "\n")
 
@@ -159,9 +159,18 @@ class Network:
         self.wait_for(lambda: all(knows(replica, address) for replica in replicas), 60)
         return replicas
 
-    def add(self, local):
+    def start_back_end(self):
+        """One that is in step; it is stopped with the followers."""
+        node = Node(self.site, "back-end", ["backend"])
+        self.join(node, "backend")
+        self.followers.append(node)
+        node.start()
+        self.wait_for(lambda: node.replica() is not None, 60)
+        return node
+
+    def add(self, local, at=None):
         address = f"{local}@{DOMAIN}"
-        self.master.call("POST", "/v1/accounts", json.dumps({"address": address, "home": "fake"}))
+        (at or self.master).call("POST", "/v1/accounts", json.dumps({"address": address, "home": "fake"}))
         return address
 
     @staticmethod
