@@ -87,7 +87,7 @@ class CutMasters(unittest.TestCase):
         self.addCleanup(lab.close)
         self.branch = lab.sites["branch"]
         self.m1 = lab.master_at("hq", before_start=quick)
-        self.m1.do("server", "add", "sv1", "kind=foreign", "host=192.0.2.1", "imap.port=143",
+        self.m1.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1143",
                    "imap.tls=none", "smtp.port=25", "smtp.tls=none")
         self.m1.do("domain", "add", "d.dom", "--servers", "sv1")
         for address in (*OLD, "both@d.dom"):
