@@ -17,8 +17,8 @@ from nodes_lab import MUSTER, Lab, free_port, wait_for
 class ImapServer:
     """Takes every login; remembers where connections came from and keeps them open."""
 
-    def __init__(self, address="127.0.0.1"):
-        self.listener = socket.create_server((address, 0), backlog=500)
+    def __init__(self, address="127.0.0.1", port=0):
+        self.listener = socket.create_server((address, port), backlog=500)
         self.port = self.listener.getsockname()[1]
         self.checks, self.logins, self.held = set(), [], []
         threading.Thread(target=self.serve, daemon=True).start()
@@ -54,13 +54,17 @@ class ImapServer:
 def login(address, port, user):
     """A logged-in connection; the caller closes it."""
     client = socket.create_connection((address, port), timeout=20)
-    words = base64.b64encode(f"\0{user}\0secret".encode()).decode()
-    stream = client.makefile("rwb", buffering=0)
-    assert stream.readline().startswith(b"* OK")
-    stream.write(f"l AUTHENTICATE PLAIN {words}\r\n".encode())
-    while (line := stream.readline()) and not line.startswith(b"l "):
-        pass
-    assert line.startswith(b"l OK"), line
+    try:
+        words = base64.b64encode(f"\0{user}\0secret".encode()).decode()
+        stream = client.makefile("rwb", buffering=0)
+        assert stream.readline().startswith(b"* OK")
+        stream.write(f"l AUTHENTICATE PLAIN {words}\r\n".encode())
+        while (line := stream.readline()) and not line.startswith(b"l "):
+            pass
+        assert line.startswith(b"l OK"), line
+    except BaseException:
+        client.close()
+        raise
     return client
 
 
