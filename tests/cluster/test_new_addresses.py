@@ -324,6 +324,8 @@ class Servers(unittest.TestCase):
         for front in self.fronts:
             wait_for(lambda: not front.logs_in())
         markers = [front.send() for front in self.fronts]
+        for front in self.fronts:  # all have seen by themselves that it is away
+            wait_for(lambda: "service=smtp now=down" in front.node.log.read_text())
         third = self.place(second.host)
         self.master.do("server", "set", "sv1", *third.fields()[1:])
         for front in self.fronts:
