@@ -1,8 +1,11 @@
 """Options of remote domains as a mirror has them: a third party's real Postfix behind a login, a second
-host, other options from the master and of the node alone, and no credential without the right."""
+host, other options from the master and of the node alone, and no credential without the right. What
+each option does is read from the log and the mailboxes of a Postfix."""
+import email
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -37,6 +40,20 @@ smtpd_sasl_type = dovecot
 smtpd_sasl_path = {sasl}
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 mynetworks = 192.0.2.1/32
+"""
+OPEN_PARTY = """
+myhostname = party.test
+virtual_mailbox_domains = connections.test, messages.test, late.test, size.test, order.test, near.test
+virtual_mailbox_base = {dir}/mail
+virtual_mailbox_maps = static:all/
+virtual_uid_maps = static:65534
+virtual_gid_maps = static:65534
+smtpd_recipient_restrictions =
+  check_recipient_access inline:{{ {{ ann@late.test = 450 4.2.0 not today }} }},
+  permit_mynetworks, reject
+"""
+SLOW = """
+smtpd_data_restrictions = sleep 1
 """
 SASL = """
 auth_mechanisms = plain
@@ -130,10 +147,10 @@ class Branch:
         code, out, _ = self.node.cli("domain", "show", name, "--json")
         return json.loads(out) if code == 0 else {}
 
-    def send(self, body="hello", sender=""):
+    def send(self, body="hello", sender="", to="ann@far.test"):
         marker = new_marker()
         with mail_lab.Smtp(self.smtp, source=harness.new_source()) as smtp:
-            said = smtp.send(sender, ["ann@far.test"], text_of(marker, body=body))
+            said = smtp.send(sender, [to], text_of(marker, body=body))
         assert said.startswith("250 "), said
         return marker
 
@@ -304,6 +321,181 @@ class RemoteDomains(unittest.TestCase):
         self.assertIn("credential", error)
         self.master.do("domain", "credential", "remove", "far.test", "--yes")
         wait_for(lambda: "delivery" not in branch.families())
+
+
+def open_party(add_cleanup, more=""):
+    """A third party that demands no login."""
+    host = postfix_lab.Postfix(OPEN_PARTY + more)
+    add_cleanup(host.close)
+    return host
+
+
+class Options(unittest.TestCase):
+    """Each option of a domain that a mirror got from its master, before and after a change there; the
+    node runs on all the time."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.lab = Lab()
+        cls.addClassCleanup(cls.lab.close)
+        cls.party, cls.other = (open_party(cls.addClassCleanup) for _ in range(2))
+        cls.master = cls.lab.master("hq")
+        cls.branch = Branch(cls.lab, "options", cls.master)
+        cls.process = cls.branch.node.process.pid
+        cls.branch.node.do("domain", "add", "near.test", "kind=remote", "tls=none",
+                           f"route=127.0.0.1:{cls.party.port}")
+        cls.wait_for_domain("near.test")
+
+    def tearDown(self):
+        self.assertEqual(self.branch.node.process.pid, self.process)
+        self.assertIsNone(self.branch.node.process.poll())
+
+    @classmethod
+    def wait_for_domain(cls, name):
+        def is_taken():
+            with mail_lab.Smtp(cls.branch.smtp, source=harness.new_source()) as smtp:
+                return smtp.envelope("", f"ann@{name}")[0].startswith("250 ")
+        wait_for(is_taken)
+
+    def domain(self, name, *hosts, **options):
+        """A new one at the master, once the mirror takes mail for it; a dot in a name is written __."""
+        self.master.do("domain", "add", name, "kind=remote", "tls=none",
+                       "route=" + ",".join(f"127.0.0.1:{host.port}" for host in hosts),
+                       *self.words(options))
+        self.wait_for_domain(name)
+
+    @staticmethod
+    def words(options):
+        return [f"{option.replace('__', '.')}={value}" for option, value in options.items()]
+
+    def change(self, name, **options):
+        """At the master, until the mirror shows it; its mail heeds it a moment later."""
+        self.master.do("domain", "set", name, *self.words(options))
+        wait_for(lambda: self.branch.domain(name) == {
+            **json.loads(self.master.do("domain", "show", name, "--json")), "network": "hq"})
+
+    def send(self, domain, count=1, **options):
+        return [self.branch.send(to=f"ann@{domain}", **options) for _ in range(count)]
+
+    def wait_delivered(self, host, markers, seconds=30):
+        wait_for(lambda: all(host.delivered(marker) for marker in markers), seconds)
+        for marker in markers:
+            self.assertEqual(len(host.delivered(marker)), 1)
+
+    def waiting(self, domain):
+        return [row for row in self.branch.queued()
+                if any(each.endswith("@" + domain) for each in row["recipients"])]
+
+    def reports(self, marker, action):
+        """Those that came to the sender, with this in their part for programs."""
+        found = []
+        for text in self.party.delivered(marker):
+            message = email.message_from_bytes(text)
+            if message.get_param("report-type") == "delivery-status" and re.search(
+                    f"(?m)^Action: {action}", message.get_payload()[1].as_string()):
+                found.append(message)
+        return found
+
+    @staticmethod
+    def most_at_once(log):
+        now = most = 0
+        for end in re.findall(r"smtpd\[\d+\]: (dis)?connect from", log):
+            now += -1 if end else 1
+            most = max(most, now)
+        return most
+
+    def test_connections(self):
+        slow = open_party(self.addCleanup, SLOW)  # a second for each message: others wait meanwhile
+        wait_for(lambda: "disconnect from" in slow.log())  # of who looked whether it greets
+        self.domain("connections.test", slow, limits__connections=1)
+        self.wait_delivered(slow, self.send("connections.test", 4))
+        self.assertEqual(self.most_at_once(slow.log()), 1)
+
+        self.change("connections.test", limits__connections=3)
+
+        def together():
+            self.wait_delivered(slow, self.send("connections.test", 4))
+            return self.most_at_once(slow.log())
+        wait_for(lambda: together() == 3)
+        self.assertEqual(together(), 3)
+
+    def rests(self):
+        return "It takes no more messages in this minute" in [
+            row["reason"] for row in self.branch.node.ask("queue", "destinations")["destinations"]]
+
+    def test_messages_a_minute(self):
+        self.domain("messages.test", self.other, limits__messages=12)
+        markers = self.send("messages.test", 2)
+        wait_for(self.rests)
+        wait_for(lambda: [row["state"] for row in self.waiting("messages.test")] == ["parked"])
+        row, = self.waiting("messages.test")
+        self.assertEqual(row["tries"], 0)  # to wait is no failed one
+        self.assertEqual(sum(len(self.other.delivered(each)) for each in markers), 1)
+
+        self.change("messages.test", limits__messages=6000)
+        markers += self.send("messages.test", 20)  # at the former pace that were 100 seconds
+        self.wait_delivered(self.other, markers, 60)
+
+        self.change("messages.test", limits__messages=1)
+
+        def one_waits():
+            self.send("messages.test")
+            return self.rests()
+        wait_for(one_waits)
+
+    def test_the_times_of_tries_and_of_reports(self):
+        """A recipient that is put off; all that happens to it is asked for by changes at the master."""
+        self.domain("late.test", self.other, retry__first=1, retry__longest=1,
+                    retry__expire_after=3600, retry__delay_report_after=0)
+        marker, = self.send("late.test", sender="writer@near.test")
+        wait_for(lambda: self.other.log().count("450 4.2.0 <ann@late.test>: Recipient address "
+                                                "rejected: not today") >= 3)
+        self.assertEqual(self.party.delivered(marker), [])
+
+        self.change("late.test", retry__delay_report_after=1)
+        report, = wait_for(lambda: self.reports(marker, "delayed"))
+        status = report.get_payload()[1].as_string()
+        self.assertRegex(status, r"(?m)^Final-Recipient: rfc822; ?ann@late\.test$")
+        self.assertRegex(status, r"(?m)^Status: 4\.2\.0$")
+        self.assertEqual(len(self.waiting("late.test")), 1)
+
+        self.change("late.test", retry__expire_after=1)
+        report, = wait_for(lambda: self.reports(marker, "failed"))
+        self.assertRegex(report.get_payload()[1].as_string(), r"(?m)^Status: 4\.4\.7$")
+        self.assertIn("not today", report.get_payload()[0].get_payload())  # what was said last
+        self.assertEqual(self.waiting("late.test"), [])
+        self.assertEqual(len(self.reports(marker, "delayed")), 1)
+        self.assertEqual(len(self.party.delivered(marker)), 2)
+
+    def test_the_size_of_messages(self):
+        self.domain("size.test", self.other, message_bytes=3000)
+        body = "\r\n".join(["x" * 900] * 4)
+        large, = self.send("size.test", sender="writer@near.test", body=body)
+        report, = wait_for(lambda: self.reports(large, "failed"))
+        self.assertRegex(report.get_payload()[1].as_string(), r"(?m)^Status: 5\.3\.4$")
+        small, = self.send("size.test")
+        self.wait_delivered(self.other, [small])
+        self.assertEqual(self.other.delivered(large), [])
+
+        self.change("size.test", message_bytes=30000)
+
+        def comes():
+            marker, = self.send("size.test", sender="writer@near.test", body=body)
+            wait_for(lambda: self.other.delivered(marker) or self.reports(marker, "failed"))
+            return self.other.delivered(marker)
+        wait_for(comes)
+
+    def test_the_order_of_hosts(self):
+        self.domain("order.test", self.party, self.other)
+        self.wait_delivered(self.party, self.send("order.test", 2))
+        self.change("order.test", route=f"127.0.0.1:{self.other.port},127.0.0.1:{self.party.port}")
+
+        def taker():
+            marker, = self.send("order.test")
+            wait_for(lambda: self.party.delivered(marker) or self.other.delivered(marker))
+            return self.other.delivered(marker)
+        wait_for(taker)
+        self.wait_delivered(self.other, self.send("order.test", 2))
 
 
 if __name__ == "__main__":
