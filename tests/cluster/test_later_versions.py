@@ -338,6 +338,38 @@ class Later(unittest.TestCase):
         self.follow_on()
 
 
+class Precedence(unittest.TestCase):
+    def test_a_domain_that_cannot_be_read_does_not_go_to_another_network(self):
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.master()
+        port = free_port()
+        edge = lab.node("edge", ["master", "frontend"])
+        edge.do("cluster", "init", "--administrator", "root", "--password-stdin", stdin="rootpass\n")
+        edge.write_file(["master", "frontend"], section("hq", master.cluster, user="root", mode="relay",
+                                                        password_file=str(password_file(edge))) + SMTP.format(port=port))
+        edge.start()
+        wait_for(lambda: in_step(edge))
+        for node in (edge, master):
+            node.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1", "imap.tls=none")
+            for domain in ("both.dom", f"only-{node.name}.dom"):
+                node.do("domain", "add", domain, "--servers", "sv1")
+        master.do("account", "add", "kate@both.dom", "--no-password")
+        wait_for(lambda: edge.cli("domain", "show", "only-m1.dom")[0] == 0)
+
+        def of(name):
+            rows = {one["name"]: one for one in edge.ask("domain", "list")["domains"]}
+            return rows.get(name, {}).get("network", "")
+        self.assertEqual((of("only-m1.dom"), of("both.dom")), ("hq", ""))
+        write_as_a_newer_version(edge, {"domain/both.dom": {"kind": "quantum", "servers": ["sv1"]}})
+        wait_for(lambda: "entry_unreadable key=domain/both.dom" in edge.log.read_text() and of("only-m1.dom") == "hq")
+        self.assertEqual(of("both.dom"), "")
+        with mail_lab.Smtp(port, source=harness.new_source()) as smtp:
+            self.assertRegex(smtp.envelope("a@elsewhere.test", "kate@both.dom")[0], "^4")
+        edge.do("domain", "set", "both.dom", "kind=shared")
+        self.assertEqual(of("both.dom"), "")
+
+
 def laters(value):
     """What stands anywhere in it under names that this version does not know."""
     if not isinstance(value, dict):
