@@ -81,6 +81,9 @@ Result<> seal_declared(Declaration& desired, const Entries& stored, const SealSe
         const auto before = stored.find(key);
         auto sealed =
             seal_secrets(key, value, before == stored.end() ? json() : before->second, secret);
+        const bool is_unchecked =
+            key.starts_with(cluster::kSecretPrefix) || key.starts_with(cluster::kDkimPrefix);
+        if (sealed && is_unchecked) sealed = cluster::check_entry(key, state::json_line(value));
         if (!sealed) return fail(sealed.error().kind, key + ": " + sealed.error().detail);
     }
     return {};
@@ -108,7 +111,10 @@ Result<Planned> plan_for(NodeContext& node, const json& body) {
     if (auto added = add_key_steps(*node.directory, *desired, *stored, planned.steps); !added) {
         return std::unexpected(added.error());
     }
-    planned.problems = broken_references(stored->entries, planned.steps);
+    planned.problems = beyond_a_file(planned.steps);
+    for (std::string& broken : broken_references(stored->entries, planned.steps)) {
+        planned.problems.push_back(std::move(broken));
+    }
     planned.revisions = std::move(stored->revisions);
     return planned;
 }

@@ -54,9 +54,8 @@ Result<> check_setting(const cluster::Setting& setting) {
         return fail(ErrorKind::Syntax, "ticket_rotation: hours, 1 to 8760, or 0 for never");
     }
     if (setting.name == "srs_domain") {
-        if (value.is_string() && (value == "" || cluster::parse_domain(value.get<std::string>()))) {
-            return {};
-        }
+        const auto* const name = value.get_ptr<const std::string*>();
+        if (name != nullptr && (name->empty() || cluster::parse_domain(*name))) return {};
         return fail(ErrorKind::Syntax, "srs_domain: a domain, or empty");
     }
     return {};

@@ -52,7 +52,8 @@ private:
     bool first_ = true;
 };
 
-/// Errors name the section and object that is wrong. Every entry is held against its own rules.
+/// Errors name the section and object that is wrong. Every entry is held against its own rules, but
+/// those of keys that are sealed first (sections "secrets" and "dkim").
 Result<Declaration> parse_declaration(std::string_view text);
 Result<Declaration> read_declaration(const nlohmann::json& root);
 
@@ -73,6 +74,9 @@ std::vector<Step> plan(const Entries& actual, const Declaration& desired,
 /// The accounts as they would stand after the steps.
 void for_each_account_after(const Entries& actual, const std::vector<Step>& steps,
                             const std::function<void(const nlohmann::json&)>& use);
+
+/// Steps that would change who leads or whom nodes trust, which no file may; one text for each.
+std::vector<std::string> beyond_a_file(const std::vector<Step>& steps);
 
 /// What the steps would leave broken: a domain that lists no such server, an account whose home
 /// or domain is missing, two accounts of one id …; one text for each, empty when all is well.

@@ -51,9 +51,9 @@ std::function<Result<std::string>(const cluster::DeliveryCredential&)> delivery_
     const NodeContext& node) {
     return [&node](const cluster::DeliveryCredential& credential) {
         const std::size_t directory = credential.directory;
-        return cluster::opened_password(credential.password,
-                                        directory == 0 ? node.identity.seal_secret()
-                                                       : node.networks->seal_secret(directory));
+        return cluster::opened_password(
+            credential.password,
+            directory == 0 ? node.identity.seal_secret() : node.networks->seal_secret(directory));
     };
 }
 

@@ -200,7 +200,7 @@ std::vector<std::unique_ptr<state::Source>> FollowedNetwork::sources() const {
             {"x-muster-interval", std::to_string(settings_.update_interval.count())},
             {"x-muster-scope", settings_.mode}};
         // What is sealed for this node is of use to it.
-        if (!identity->secret.empty()) introduction.push_back({"x-muster-delivery", "sealed"});
+        if (!identity->secret.empty()) introduction.emplace_back("x-muster-delivery", "sealed");
         made.push_back(std::make_unique<HttpSource>(std::move(target), std::move(introduction)));
     }
     return made;
@@ -250,7 +250,11 @@ json FollowedNetwork::status() const {
                 {"cursor", now.cursor.empty() ? "" : state::format(now.cursor)},
                 {"since", since_1970(now.since)},
                 {"entries", now.entries}};
-    if (now.lag) status["lag_ms"] = now.lag->count();
+    if (now.lag) {
+        const bool hears = now.phase == state::FollowerPhase::Following;
+        status["lag_ms"] =
+            (hears ? *now.lag : std::max(*now.lag, now.silence.value_or(*now.lag))).count();
+    }
     if (now.silence) status["silence_ms"] = now.silence->count();
     if (!now.trouble.empty()) status["trouble"] = now.trouble;
     add_domains(status);

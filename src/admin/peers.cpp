@@ -155,7 +155,7 @@ Result<net::HttpReply> Peers::call_master(const net::HttpCall& call) const {
     }
     const std::string why = first ? first->error().detail : "no master is known";
     return fail(ErrorKind::Unavailable,
-                "the master cannot be reached, nothing was changed (" + why + ")");
+                "the master cannot be reached, nothing was changed (" + why + "): " + kMasterAway);
 }
 
 Result<net::HttpReply> Peers::stream_to_master(const net::HttpCall& call, const CallBounds& bounds,
@@ -187,7 +187,12 @@ Result<net::HttpReply> Peers::stream_to_master(const net::HttpCall& call, const 
         if (!first) return fail(ErrorKind::Unavailable, "no master is known, nothing was changed");
         // It is not known what one did that answered nothing.
         if (!all_answered || stopped() || std::chrono::steady_clock::now() >= until) {
-            if (*first) (void)sink((*first)->status, (*first)->body);
+            if (!*first) {
+                return fail(
+                    ErrorKind::Unavailable,
+                    "the master cannot be reached (" + first->error().detail + "): " + kMasterAway);
+            }
+            (void)sink((*first)->status, (*first)->body);
             return std::move(*first);
         }
         std::this_thread::sleep_for(kMasterPause);

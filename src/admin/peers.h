@@ -31,6 +31,9 @@ inline constexpr std::chrono::milliseconds kMasterPause{100};
 /// may be asked of the next master.
 inline constexpr const char* kNotLeading = "not_leading";
 
+/// What to do about a master that cannot be reached.
+inline constexpr const char* kMasterAway =
+    "start it, or let a stand-in lead (muster cluster promote NAME --force)";
 /// How it is said, and what to do.
 inline constexpr const char* kPutOut = "this node was put out of the cluster";
 inline constexpr const char* kJoinAnew =

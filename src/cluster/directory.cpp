@@ -4,6 +4,7 @@
 
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
+#include "cluster/unreadable_entry.h"
 
 namespace muster::cluster {
 
@@ -57,6 +58,9 @@ Result<Located> Directory::locate(std::string_view login, const LoginContext& co
     located.topology = topology();
     located.context = context_domain(*located.topology, context);
     located.domain = name->domain ? located.topology->domain(name->domain->text) : located.context;
+    if (!located.domain && name->domain && located.topology->is_unreadable(name->domain->text)) {
+        return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
+    }
     if (!located.domain) {
         located.address = AccountAddress(name->domain ? name->local + '@' + name->domain->text
                                                       : std::move(name->local));
@@ -79,10 +83,7 @@ Result<bool> Directory::read_account(Located& located) {
     if (!row) return std::unexpected(row.error());
     if (!*row) return false;
     const auto account = decode_account_row((*row)->value);
-    if (!account) {
-        reader.replica()->report_damage(key_);
-        return std::unexpected(account.error());
-    }
+    if (!account) return unreadable_account(reader, key_, (*row)->value);
     located.known = true;
     located.id = AccountId(account->id);
     located.home = home_of(account->home, *located.topology, located.domain);
@@ -104,10 +105,7 @@ Result<bool> Directory::follow_alias(Located& located) {
         if (!row) return std::unexpected(row.error());
         if (!*row) break;
         auto alias = decode_alias(located.address.text, (*row)->value);
-        if (!alias) {
-            reader.replica()->report_damage(key_);
-            return std::unexpected(alias.error());
-        }
+        if (!alias) return unreadable_entry(reader, key_, (*row)->value, alias.error().detail);
         if (alias->to.size() != 1) break;
         located.address = std::move(alias->to.front());
         located.domain = located.topology->domain(domain_of(located.address));

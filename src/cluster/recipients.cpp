@@ -5,6 +5,7 @@
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
 #include "cluster/json_fields.h"
+#include "cluster/unreadable_entry.h"
 #include "wire/ascii.h"
 
 namespace muster::cluster {
@@ -31,6 +32,9 @@ public:
     Result<bool> follow_text(std::string_view text, std::size_t depth) {
         const std::string_view name = text.substr(text.rfind('@') + 1);
         const Domain* domain = route_.topology->domain(name);
+        if (!domain && route_.topology->is_unreadable(name)) {
+            return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
+        }
         if (!domain || domain->kind == DomainKind::Remote) {
             return add({.address = std::string(text), .home = {}, .domain = domain});
         }
@@ -63,10 +67,7 @@ private:
         if (!row) return std::unexpected(row.error());
         if (!*row) return false;
         const auto account = decode_account_row((*row)->value);
-        if (!account) {
-            reader.replica()->report_damage(key_);
-            return std::unexpected(account.error());
-        }
+        if (!account) return unreadable_account(reader, key_, (*row)->value);
         if (account->disabled && depth == 0) {
             route_.verdict = MailVerdict::Disabled;
             return true;
@@ -104,10 +105,7 @@ private:
         if (!row) return std::unexpected(row.error());
         if (!*row) return false;
         const auto alias = decode_alias(address.text, (*row)->value);
-        if (!alias) {
-            reader.replica()->report_damage(key_);
-            return std::unexpected(alias.error());
-        }
+        if (!alias) return unreadable_entry(reader, key_, (*row)->value, alias.error().detail);
         // An address that an alias names and that has led here already is delivered elsewhere.
         if (std::ranges::find(seen_, address.text) != seen_.end()) return true;
         seen_.push_back(address.text);
@@ -204,6 +202,9 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
     const auto name = parse_domain(domain.empty() ? own_domain : domain);
     if (!name) return std::unexpected(name.error());
     route.domain = route.topology->domain(name->text);
+    if (!route.domain && route.topology->is_unreadable(name->text)) {
+        return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
+    }
     const bool is_ours = route.domain && route.domain->kind != DomainKind::Remote;
     if (!is_ours && !domain.empty()) {
         route.verdict = route.domain ? MailVerdict::Accept : MailVerdict::Foreign;

@@ -71,6 +71,8 @@ struct DomainConflict {
 /// Settings, nodes, certificates and credentials are those of the own cluster.
 struct TopologyParts {
     std::vector<Domain> domains;
+    /// Domains whose entry cannot be read (a newer version wrote it): nothing is known of them.
+    std::set<std::string, std::less<>> unreadable{};
     std::vector<Server> servers;
     std::vector<Node> nodes;
     std::vector<Setting> settings;
@@ -99,6 +101,11 @@ public:
     Topology& operator=(const Topology&) = delete;
 
     [[nodiscard]] const Domain* domain(std::string_view name) const;
+    /// Whether there is such a domain, and this version does not understand what it is: mail and
+    /// logins wait.
+    [[nodiscard]] bool is_unreadable(std::string_view domain) const {
+        return parts_.unreadable.contains(domain);
+    }
     [[nodiscard]] const ServerView* server(std::string_view name) const;
     [[nodiscard]] const Node* node(std::string_view name) const;
     /// The domain that has this dedicated local address, or this TLS server name.
@@ -202,7 +209,7 @@ private:
     using Which = std::vector<bool>;  ///< of sources_
 
     void run(const std::stop_token& stop);
-    void replace(std::shared_ptr<const Topology> next);
+    void replace(const std::shared_ptr<const Topology>& next);
     /// Reads these anew, the others are as they were. Leaves those set that could not be read; the
     /// error is the own one's, without which there is no new snapshot.
     Result<> rebuild(Which& which);

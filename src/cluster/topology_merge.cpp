@@ -87,6 +87,7 @@ private:
         network.filled = from.parts != nullptr;
         if (!from.name.empty()) network.suffix = '@' + from.name;
         if (network.filled && from.mode == SourceMode::Own) take_own(*from.parts);
+        if (network.filled) take_unreadable(*from.parts, from.admission.domains);
         if (network.filled) take_domains(*from.parts, from, network);
         if (network.filled && from.mode != SourceMode::Relay) take_deliveries(*from.parts);
         if (network.filled && from.mode == SourceMode::Relay) {
@@ -134,6 +135,16 @@ private:
                 note_misfit(parts, domain.name);
             } else {
                 note_conflict(domain.name, first->second, network.suffix);
+            }
+        }
+    }
+
+    /// What a directory has and nobody can read here, no later one may have.
+    void take_unreadable(const TopologyParts& parts, const std::vector<std::string>& admitted) {
+        for (const std::string& name : parts.unreadable) {
+            if (!admitted.empty() && !is_among(admitted, name)) continue;
+            if (owners_.try_emplace(name, all_.networks.size()).second) {
+                all_.unreadable.insert(name);
             }
         }
     }

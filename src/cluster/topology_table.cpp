@@ -76,7 +76,9 @@ Result<> read_domain(std::string_view name, std::string_view json, const DomainP
             return decode_into<decode_domain, &TopologyParts::domains>(name, *patched, out);
         out.misfits.emplace(name, patched.error().detail);
     }
-    return decode_into<decode_domain, &TopologyParts::domains>(name, json, out);
+    auto read = decode_into<decode_domain, &TopologyParts::domains>(name, json, out);
+    if (!read) out.unreadable.emplace(name);
+    return read;
 }
 
 bool any_of(const std::vector<bool>& flags) {
@@ -256,7 +258,7 @@ void TopologyTable::tell_of_followed(const TopologyParts& parts) {
     has_told_ = true;
 }
 
-void TopologyTable::replace(std::shared_ptr<const Topology> next) {
+void TopologyTable::replace(const std::shared_ptr<const Topology>& next) {
     std::vector<std::function<void(std::shared_ptr<const Topology>)>> listeners;
     {
         const std::scoped_lock lock(mutex_);
@@ -271,9 +273,9 @@ void TopologyTable::on_change(std::function<void(std::shared_ptr<const Topology>
     const std::scoped_lock building(build_mutex_);
     {
         const std::scoped_lock lock(mutex_);
-        listeners_.push_back(listener);
+        listeners_.push_back(std::move(listener));
     }
-    listener(current());
+    listeners_.back()(current());
 }
 
 void TopologyTable::run(const std::stop_token& stop) {

@@ -121,10 +121,10 @@ void QueueRoutes::add(QueuePlan& plan, const cluster::MailTarget& target, std::u
 bool QueueRoutes::put_on_terms(QueuePlan& plan, RecipientGroup& group,
                                const cluster::Domain& domain, std::uint32_t recipient) {
     if (domain.message_bytes != 0 && plan.message_bytes > domain.message_bytes) {
-        plan.findings.emplace_back(
-            recipient, own_result(Outcome::Refused, 552, {5, 3, 4},
-                                  "Too large: " + domain.name.text + " takes " +
-                                      std::to_string(domain.message_bytes) + " bytes"));
+        plan.findings.emplace_back(recipient,
+                                   own_result(Outcome::Refused, 552, {5, 3, 4},
+                                              "Too large: " + domain.name.text + " takes " +
+                                                  std::to_string(domain.message_bytes) + " bytes"));
         return false;
     }
     auto known = plan.terms.find(domain.name.text);

@@ -71,7 +71,8 @@ struct RouteSettings {
     net::Duration stale_after{900'000};          ///< a replica silent for so long knows of no loss
     const SenderRewriting* rewriting = nullptr;  ///< outlives the routes; null: none
     queue::RetrySettings retry{};                ///< what a domain does not say itself
-    /// The password of a remote domain's credential, unsealed. Empty: no node but one that has none.
+    /// The password of a remote domain's credential, unsealed. Empty: no node but one that has
+    /// none.
     std::function<Result<std::string>(const cluster::DeliveryCredential&)> open_password{};
 };
 

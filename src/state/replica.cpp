@@ -8,10 +8,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "state/json_value.h"
 #include "state/replica_writer.h"
 
 namespace muster::state {
 namespace {
+
+constexpr std::size_t kMostUnreadable = 1'000;
 
 std::int64_t boottime_milliseconds() {
     timespec now{};
@@ -100,6 +103,17 @@ void Replica::report_damage(std::string_view what) {
                {{"file", file().string()},
                 {"what", what},
                 {"next", is_master_ ? "restore a backup" : "it is fetched anew from the source"}});
+}
+
+void Replica::report_unreadable(std::string_view key, std::string_view value,
+                                std::string_view reason) {
+    if (parse_json(value).is_discarded()) return report_damage(key);
+    {
+        const std::lock_guard lock(mutex_);
+        if (unreadable_.size() == kMostUnreadable || unreadable_.contains(key)) return;
+        unreadable_.emplace(key);
+    }
+    log::error("entry_unreadable", {{"key", key}, {"reason", reason}});
 }
 
 std::filesystem::path Replica::file() const {

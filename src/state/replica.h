@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,6 +50,9 @@ public:
     /// fetches a new copy while this one serves what it can.
     void report_damage(std::string_view what);
     [[nodiscard]] bool damaged() const { return damaged_.load(); }
+    /// A reader cannot use an entry. A value that is no JSON is damage; else a newer version wrote
+    /// it, which is said once in the log and changes nothing.
+    void report_unreadable(std::string_view key, std::string_view value, std::string_view reason);
 
     // For readers and the writer.
     [[nodiscard]] std::uint64_t generation() const {
@@ -78,6 +82,7 @@ private:
     std::atomic<std::int64_t> as_of_{1};
     mutable std::mutex mutex_;
     std::filesystem::path file_;
+    std::set<std::string, std::less<>> unreadable_;  ///< keys that were said, so many at most
     WatchList watches_;
     Watch store_watch_;
 };

@@ -95,9 +95,11 @@ TEST_F(DirectoryTest, ReadsWholeAccountsAndKeys) {
     EXPECT_FALSE(directory_->account(AccountAddress("pete@d.org"))->has_value());
 }
 
-TEST_F(DirectoryTest, ADamagedRowIsCorruptAndNotUnknown) {
+TEST_F(DirectoryTest, ARowOfANewerVersionIsNotUnknownAndNoDamage) {
     ASSERT_TRUE(store_->commit(state::Transaction{}.put("account/bad@d.org", R"({"home":"x"})")));
-    EXPECT_EQ(found("bad@d.org"), "error: corrupt");
+    EXPECT_EQ(found("bad@d.org"), "error: unavailable");
+    EXPECT_FALSE(replica_->damaged());
+    replica_->report_unreadable("account/bad@d.org", R"({"home":"x)", "why");
     EXPECT_TRUE(replica_->damaged());
 }
 

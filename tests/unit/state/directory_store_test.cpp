@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "state/follower_session.h"
 #include "unit/state/fake_source.h"
 #include "unit/state/temporary_folder.h"
