@@ -90,6 +90,12 @@ std::vector<Alarm> network_alarms(const NodeContext& node) {
         if (alarms.size() == kMostConflicts) break;
         add(alarms, "domain " + conflict.domain.text, cluster::text_of(conflict), false);
     }
+    std::size_t unreadable = 0;
+    for (const auto& [key, why] : topology->parts().unreadable) {
+        if (++unreadable > kMostConflicts) break;
+        add(alarms, "entry " + key, "cannot be read by this version and is left out: " + why,
+            false);
+    }
     for (const cluster::Network& network : topology->parts().networks) {
         if (network.misplaced > 0) {
             add(alarms, "network " + network.name,

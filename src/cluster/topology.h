@@ -71,8 +71,6 @@ struct DomainConflict {
 /// Settings, nodes, certificates and credentials are those of the own cluster.
 struct TopologyParts {
     std::vector<Domain> domains;
-    /// Domains whose entry cannot be read (a newer version wrote it): nothing is known of them.
-    std::set<std::string, std::less<>> unreadable{};
     std::vector<Server> servers;
     std::vector<Node> nodes;
     std::vector<Setting> settings;
@@ -88,6 +86,11 @@ struct TopologyParts {
     std::map<std::string, std::string> misfits{};
     /// Domains whose route is an exception of this node, not their directory's word.
     std::set<std::string> own_routes{};
+    /// Entries that this version cannot read, by key: why.
+    std::map<std::string, std::string> unreadable{};
+    /// The domains among them, of all directories, and whether they are remote: nothing can be said
+    /// of their addresses, and no other directory's domain takes their place.
+    std::map<std::string, bool, std::less<>> unreadable_domains{};
 };
 
 /// `NAME@NETWORK` is a server or node of a followed network; the own ones have plain names.
@@ -101,10 +104,9 @@ public:
     Topology& operator=(const Topology&) = delete;
 
     [[nodiscard]] const Domain* domain(std::string_view name) const;
-    /// Whether there is such a domain, and this version does not understand what it is: mail and
-    /// logins wait.
+    /// Its entry is there and cannot be read: not to be taken for a stranger's.
     [[nodiscard]] bool is_unreadable(std::string_view domain) const {
-        return parts_.unreadable.contains(domain);
+        return parts_.unreadable_domains.contains(domain);
     }
     [[nodiscard]] const ServerView* server(std::string_view name) const;
     [[nodiscard]] const Node* node(std::string_view name) const;
@@ -169,7 +171,7 @@ struct LoginContext {
 /// to. Null when there is none, also when the listener's default is no domain that is known.
 const Domain* context_domain(const Topology& topology, const LoginContext& context);
 
-/// Reads all of one directory. Entries that cannot be read are logged and left out: one bad server
+/// Reads all of one directory. Entries that cannot be read are named and left out: one bad server
 /// must not stop the others. `exceptions` are this node's; where one does not fit, the domain is as
 /// its directory has it.
 Result<TopologyParts> read_topology(state::ReplicaReader& reader,
@@ -205,6 +207,8 @@ private:
     struct Part {
         state::ReplicaReader reader;
         std::shared_ptr<const TopologyParts> read{};
+        std::map<std::string, std::string>
+            told{};  ///< what of TopologyParts::unreadable was logged
     };
     using Which = std::vector<bool>;  ///< of sources_
 

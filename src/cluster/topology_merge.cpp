@@ -87,7 +87,7 @@ private:
         network.filled = from.parts != nullptr;
         if (!from.name.empty()) network.suffix = '@' + from.name;
         if (network.filled && from.mode == SourceMode::Own) take_own(*from.parts);
-        if (network.filled) take_unreadable(*from.parts, from.admission.domains);
+        if (network.filled) take_unreadable(*from.parts, from, network);
         if (network.filled) take_domains(*from.parts, from, network);
         if (network.filled && from.mode != SourceMode::Relay) take_deliveries(*from.parts);
         if (network.filled && from.mode == SourceMode::Relay) {
@@ -111,6 +111,25 @@ private:
         all_.credentials = own.credentials;
         all_.secrets = own.secrets;
         all_.dkim_keys = own.dkim_keys;
+        all_.unreadable = own.unreadable;
+    }
+
+    /// Whose it is stays so: its mail waits until it can be read, and goes to nobody else.
+    void take_unreadable(const TopologyParts& parts, const NetworkParts& from,
+                         const Network& network) {
+        const std::vector<std::string>& admitted = from.admission.domains;
+        for (const auto& [name, is_remote] : parts.unreadable_domains) {
+            if (from.mode != SourceMode::Own && is_remote != (from.mode == SourceMode::Mirror)) {
+                continue;
+            }
+            if (!admitted.empty() && !is_among(admitted, name)) continue;
+            const auto [first, is_new] = owners_.try_emplace(name, all_.networks.size());
+            if (is_new) {
+                all_.unreadable_domains.emplace(name, is_remote);
+            } else {
+                note_conflict(DomainName(name), first->second, network.suffix);
+            }
+        }
     }
 
     void take_domains(const TopologyParts& parts, const NetworkParts& from, Network& network) {
@@ -135,16 +154,6 @@ private:
                 note_misfit(parts, domain.name);
             } else {
                 note_conflict(domain.name, first->second, network.suffix);
-            }
-        }
-    }
-
-    /// What a directory has and nobody can read here, no later one may have.
-    void take_unreadable(const TopologyParts& parts, const std::vector<std::string>& admitted) {
-        for (const std::string& name : parts.unreadable) {
-            if (!admitted.empty() && !is_among(admitted, name)) continue;
-            if (owners_.try_emplace(name, all_.networks.size()).second) {
-                all_.unreadable.insert(name);
             }
         }
     }

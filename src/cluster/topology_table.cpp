@@ -38,12 +38,17 @@ Result<> decode_into(std::string_view name, std::string_view json, TopologyParts
     return {};
 }
 
-void say_unreadable(std::string_view key, const Error& error) {
-    log::error("entry_unreadable", {{"key", key}, {"reason", error.detail}});
+void note_unreadable(const state::Entry& entry, const Error& error, TopologyParts& out) {
+    out.unreadable.emplace(entry.key, error.detail);
+    if (!entry.key.starts_with(kDomainPrefix)) return;
+    const auto object = parse_object(entry.value);
+    const bool is_remote = object && object->contains("kind") && (*object)["kind"] == "remote";
+    out.unreadable_domains.emplace(entry.key.substr(kDomainPrefix.size()), is_remote);
 }
 
 template <typename Decode>
-Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, const Decode& decode) {
+Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, TopologyParts& out,
+                   const Decode& decode) {
     const std::string end = state::prefix_end(prefix);
     std::string from(prefix);
     while (true) {
@@ -52,7 +57,7 @@ Result<> read_kind(state::ReplicaReader& reader, std::string_view prefix, const 
         for (const state::Entry& entry : *entries) {
             const auto name = std::string_view(entry.key).substr(prefix.size());
             if (const auto done = decode(name, entry.value); !done) {
-                say_unreadable(entry.key, done.error());
+                note_unreadable(entry, done.error(), out);
             }
         }
         if (entries->size() < kPage) return {};
@@ -76,9 +81,7 @@ Result<> read_domain(std::string_view name, std::string_view json, const DomainP
             return decode_into<decode_domain, &TopologyParts::domains>(name, *patched, out);
         out.misfits.emplace(name, patched.error().detail);
     }
-    auto read = decode_into<decode_domain, &TopologyParts::domains>(name, json, out);
-    if (!read) out.unreadable.emplace(name);
-    return read;
+    return decode_into<decode_domain, &TopologyParts::domains>(name, json, out);
 }
 
 bool any_of(const std::vector<bool>& flags) {
@@ -106,14 +109,16 @@ Result<TopologyParts> read_topology(state::ReplicaReader& reader, const DomainPa
         Kind{kSecretPrefix, decode_into<decode_shared_secret, &TopologyParts::secrets>},
         Kind{kDkimPrefix, decode_into<decode_dkim_key, &TopologyParts::dkim_keys>}};
     TopologyParts parts;
-    auto read = read_kind(reader, kDomainPrefix, [&](std::string_view name, std::string_view json) {
-        return read_domain(name, json, exceptions, parts);
-    });
+    auto read =
+        read_kind(reader, kDomainPrefix, parts, [&](std::string_view name, std::string_view json) {
+            return read_domain(name, json, exceptions, parts);
+        });
     for (const Kind& kind : kKinds) {
         if (!read) return std::unexpected(read.error());
-        read = read_kind(reader, kind.prefix, [&](std::string_view name, std::string_view json) {
-            return kind.decode(name, json, parts);
-        });
+        read = read_kind(reader, kind.prefix, parts,
+                         [&](std::string_view name, std::string_view json) {
+                             return kind.decode(name, json, parts);
+                         });
     }
     if (!read) return std::unexpected(read.error());
     return parts;
@@ -208,7 +213,14 @@ Result<> TopologyTable::read_part(std::size_t source) {
     const auto exceptions = exceptions_ ? exceptions_->current() : kNone;
     auto read = read_topology(parts_[source].reader, *exceptions);
     if (!read) return std::unexpected(read.error());
-    parts_[source].read = std::make_shared<const TopologyParts>(std::move(*read));
+    Part& part = parts_[source];
+    for (const auto& [key, why] : read->unreadable) {
+        const auto told = part.told.find(key);
+        if (told != part.told.end() && told->second == why) continue;
+        log::error("entry_unreadable", {{"key", key}, {"reason", why}});
+    }
+    part.told = read->unreadable;
+    part.read = std::make_shared<const TopologyParts>(std::move(*read));
     return {};
 }
 

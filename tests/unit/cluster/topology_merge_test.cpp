@@ -52,6 +52,23 @@ TEST(TopologyMerge, OfOneClusterIsThatCluster) {
     EXPECT_TRUE(merged.networks[0].filled);
 }
 
+TEST(TopologyMerge, WhatCannotBeReadIsStillWhoseItIs) {
+    TopologyParts parts;
+    parts.unreadable_domains = {{"a.org", false}};
+    TopologyParts theirs;
+    theirs.domains = {domain("a.org"), domain("b.org")};
+    theirs.unreadable_domains = {{"c.org", false}, {"remote.org", true}};
+    TopologyParts later;
+    later.domains = {domain("c.org"), domain("remote.org")};
+    const TopologyParts merged = merge({own(parts), relay("hq", theirs), relay("z", later)});
+    EXPECT_EQ(names(merged.domains), (std::vector<std::string>{"b.org", "remote.org"}));
+    const std::map<std::string, bool, std::less<>> unreadable{{"a.org", false}, {"c.org", false}};
+    EXPECT_EQ(merged.unreadable_domains, unreadable);
+    const std::vector<DomainConflict> conflicts{{DomainName("a.org"), {"", "hq"}},
+                                                {DomainName("c.org"), {"hq", "z"}}};
+    EXPECT_EQ(merged.conflicts, conflicts);
+}
+
 TEST(TopologyMerge, ALoginBelongsToTheDomainOfItsOwnDirectory) {
     const auto with = [](const std::string& user, const std::vector<std::string>& domains) {
         TopologyParts parts;
