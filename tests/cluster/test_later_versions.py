@@ -311,6 +311,23 @@ class Later(unittest.TestCase):
         self.assertEqual([node.process.pid for node in self.followers], pids)
         self.serves()
 
+    def test_a_member_whose_own_entry_cannot_be_read_serves_on_and_comes_back(self):
+        whole = {name: json.loads(text) for name, text in entries(self.master.state / "directory.db").items()
+                 if name in ("node/fe1", "node/be1")}
+        self.addCleanup(self.serves)
+        self.addCleanup(write_as_a_newer_version, self.master, whole)
+        write_as_a_newer_version(self.master, {"node/fe1": {**whole["node/fe1"], "scope": "observer"},
+                                               "node/be1": {**whole["node/be1"], "smtp": 25}})
+        for node in (self.front_end, self.back_end):
+            wait_for(lambda: phase(node, False) == "waiting")
+            wait_for(lambda: any(one["about"] == "replica" for one in node.ask("--node", node.name, "status")["alarms"]))
+            self.assertEqual(node.ask("account", "locate", "kate@d.dom")["home"], "sv1")
+        self.assertEqual(self.rcpt("kate@d.dom", "lead@d.dom"), ["250", "250"])
+        pids = [node.process.pid for node in self.followers]
+        write_as_a_newer_version(self.master, whole)
+        self.serves()
+        self.assertEqual([node.process.pid for node in self.followers], pids)
+
     def test_an_edit_keeps_the_fields_of_a_newer_version(self):
         now = {key: json.loads(text)
                for key, text in entries(self.master.state / "directory.db").items()}
