@@ -1,5 +1,6 @@
-"""The state as a file: with credentials for delivery, keys that sign, secrets in common, certificates, exceptions and nodes of
-other networks. What was exported brings an emptied cluster back, and no secret is ever shown."""
+"""The state as a file: with credentials for delivery, keys that sign, secrets in common,
+certificates, exceptions and nodes of other networks. What was exported brings an emptied cluster
+back, and no secret is ever shown."""
 import json
 import subprocess
 import unittest
@@ -11,7 +12,8 @@ from test_followed_networks import in_step, password_file, rows, section
 def pem(folder, name):
     """A self-signed certificate and its key, as files."""
     key, chain = folder / f"{name}.key", folder / f"{name}.crt"
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes",
                     "-subj", f"/CN={name}", "-days", "90", "-keyout", key, "-out", chain],
                    check=True, capture_output=True)
     return chain, key
@@ -32,15 +34,18 @@ class Declarations(unittest.TestCase):
         signing = cls.lab.folder / "signing.key"
         subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", signing], check=True)
         master = cls.master
-        master.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1", "imap.tls=none")
+        master.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1",
+                  "imap.tls=none")
         master.do("domain", "add", "d.dom", "--servers", "sv1")
         master.do("domain", "add", "far.dom", "kind=remote", "route=127.0.0.1:1", "tls=encrypted",
                   "retry.first=60")
         master.do("account", "add", "kate@d.dom", "--password-stdin", stdin="Account-1\n")
         master.do("alias", "add", "lead@d.dom", "kate@d.dom")
-        master.do("administrator", "add", "view", "--read-only", "--password-stdin", stdin="Admin-1\n")
+        master.do("administrator", "add", "view", "--read-only", "--password-stdin",
+                  stdin="Admin-1\n")
         master.do("credential", "set", "sv1", "mu", "--password-stdin", stdin="Master-1\n")
-        master.do("domain", "credential", "set", "far.dom", "du", "--password-stdin", stdin="Delivery-1\n")
+        master.do("domain", "credential", "set", "far.dom", "du", "--password-stdin",
+                  stdin="Delivery-1\n")
         master.do("dkim", "add", "d.dom", "s1", "--key-file", str(signing))
         master.do("certificate", "set", "mail", "--chain", str(cls.chain), "--key", str(key))
         master.do("setting", "set", "srs_domain", "d.dom")
@@ -58,7 +63,8 @@ class Declarations(unittest.TestCase):
         cls.front_end.do("domain", "set", "far.dom", "tls=none", "--here")
         cls.clear = {"Account-1", "Admin-1", "Master-1", "Delivery-1", *(
             line for file in (key, signing) for line in file.read_text().splitlines()[1:-1])}
-        cls.plain = {"certificates": {"mail": {"chain": cls.chain.read_text(), "key": key.read_text()}},
+        cls.plain = {"certificates": {"mail": {"chain": cls.chain.read_text(),
+                                               "key": key.read_text()}},
                      "credentials": {"sv1": {"user": "mu", "password": "Master-1"}},
                      "delivery": {"far.dom": {"user": "du", "password": "Delivery-1"}}}
         cls.signing = signing.read_text()
@@ -77,7 +83,8 @@ class Declarations(unittest.TestCase):
     def assert_hidden(self, *texts):
         """Neither the secrets nor what they are sealed as, unless somebody exports them."""
         sealed = [part for key, value in state(self.master).items()
-                  if key.startswith(("delivery/", "credential/", "dkim/", "secret/", "certificate/", "key/", "admin/"))
+                  if key.startswith(("delivery/", "credential/", "dkim/", "secret/", "certificate/",
+                                     "key/", "admin/"))
                   for part in secrets_in(value)]
         self.assertGreater(len(sealed), 8)
         for text in texts:
@@ -94,7 +101,8 @@ class Declarations(unittest.TestCase):
         nothing = {name: {} for name in content if name != "muster"}
         kept = {"muster": 1, "nodes": content["nodes"], "administrators": content["administrators"],
                 "settings": {"authority": content["settings"]["authority"]}}
-        out = self.master.do("cluster", "apply", str(self.file("none.json", {**nothing, **kept})), "--yes")
+        out = self.master.do("cluster", "apply", str(self.file("none.json", {**nothing, **kept})),
+                             "--yes")
         left = {key for key in state(self.master)
                 if not key.startswith(("node/", "admin/", "secret/"))}
         self.assertEqual(left, {"setting/authority"})
@@ -110,8 +118,9 @@ class Declarations(unittest.TestCase):
         self.assertEqual(self.master.ask("cluster", "diff", str(path))["steps"], [])
         self.assertEqual(self.master.do("cluster", "apply", str(path), "--yes"), "nothing to do\n")
         self.assert_hidden(out, shown, as_json, self.master.log.read_text(),
-                           (self.master.state / "audit.log").read_text(), self.front_end.log.read_text())
-        # Whoever follows has what it had, and what a node does otherwise is not the file's business.
+                           (self.master.state / "audit.log").read_text(),
+                           self.front_end.log.read_text())
+        # Whoever follows has what it had; what a node does otherwise is not the file's business.
         wait_for(lambda: self.front_end.replica_keys() == held)
         wait_for(lambda: set(rows(self.mirror)) == set(seen))
         self.assertEqual(rows(self.mirror)["delivery/far.dom"]["user"], "du")
@@ -125,12 +134,15 @@ class Declarations(unittest.TestCase):
         for name in self.plain:
             self.assertNotIn(name, content)
         other = self.lab.master("m2")
-        mine = {name: content[name] for name in ("servers", "domains", "accounts", "aliases", "shared_acl")}
+        mine = {name: content[name]
+                for name in ("servers", "domains", "accounts", "aliases", "shared_acl")}
         path = self.file("clear.json", {"muster": 1, **mine, **self.plain})
-        said = [other.do("cluster", "diff", str(path)), other.do("cluster", "diff", str(path), "--json"),
+        said = [other.do("cluster", "diff", str(path)),
+                other.do("cluster", "diff", str(path), "--json"),
                 other.do("cluster", "apply", str(path), "--yes")]
         self.assertIn("+ delivery/far.dom ", said[0])
-        said += [other.do("cluster", "diff", str(path)), other.do("cluster", "apply", str(path), "--yes")]
+        said += [other.do("cluster", "diff", str(path)),
+                 other.do("cluster", "apply", str(path), "--yes")]
         self.assertEqual(said[-2:], ["", "nothing to do\n"])
         again, exported = self.export(other, "again.json", "--keys")
         self.assertEqual(other.do("cluster", "diff", str(again)), "")
@@ -147,12 +159,14 @@ class Declarations(unittest.TestCase):
     def test_keys_that_sign_and_secrets_in_common_in_clear_are_sealed(self):
         other = self.lab.master("m5")
         wait_for(lambda: "secret/srs" in state(other))
-        other.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1", "imap.tls=none")
+        other.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1",
+                 "imap.tls=none")
         other.do("domain", "add", "d.dom", "--servers", "sv1")
         path = self.file("keys.json", {"muster": 1, "dkim": {"d.dom/s1": {"key": self.signing}},
                                        "secrets": {**self.exported_secrets(other), "srs": {
                                            "current": {"id": "mine", "key": "Rewriting-1"}}}})
-        said = [other.do("cluster", "apply", str(path), "--yes"), other.do("cluster", "diff", str(path))]
+        said = [other.do("cluster", "apply", str(path), "--yes"),
+                other.do("cluster", "diff", str(path))]
         self.assertEqual(said[-1], "")
         said += [json.dumps(value) for value in state(other).values()]
         for secret in [*self.signing.splitlines()[1:-1], "Rewriting-1"]:
@@ -169,7 +183,9 @@ class Declarations(unittest.TestCase):
         other = self.lab.master("m3")
         before = wait_for(lambda: "secret/srs" in state(other) and state(other))
         for name in ("credentials", "delivery", "secrets", "dkim", "certificates"):
-            mine = self.file("theirs-one.json", {"muster": 1, "domains": content["domains"], "servers": content["servers"],
+            mine = self.file("theirs-one.json",
+                             {"muster": 1, "domains": content["domains"],
+                              "servers": content["servers"],
                                                  name: content[name]})
             for verb in (("diff",), ("apply", "--yes")):
                 code, out, error = other.cli("cluster", verb[0], str(mine), *verb[1:])
@@ -212,7 +228,8 @@ def secrets_in(value):
     """Texts that are sealed or hashed, wherever they stand."""
     if isinstance(value, dict):
         return [found for name, inner in value.items() for found in
-                ([inner] if name in ("password", "key") and isinstance(inner, str) else secrets_in(inner))]
+                ([inner] if name in ("password", "key")
+                 and isinstance(inner, str) else secrets_in(inner))]
     return [part for item in value for part in secrets_in(item)] if isinstance(value, list) else \
         [value] if isinstance(value, str) and value.startswith("{") else []
 

@@ -1,5 +1,6 @@
-"""What a newer master writes and this version does not know: values of known fields, fields of other types, other fields, other
-families of entries. Every kind of follower stays in step, keeps the entry as it is, says which it cannot use and serves the rest."""
+"""What a newer master writes and this version does not know: values of known fields, fields of
+other types, other fields, other families of entries. Every kind of follower stays in step, keeps
+the entry as it is, says which it cannot use and serves the rest."""
 import contextlib
 import json
 import re
@@ -17,7 +18,8 @@ TRUSTED = "127.200.0.1"
 # Who sees an entry.
 ALL, RELAYS, FRONT_ENDS, BACK_ENDS, STAND_INS = range(5)
 
-# key: (value, which field the log names, who sees it). Without a field it is nothing that this version has to read.
+# key: (value, which field the log names, who sees it). Without a field it is nothing that this
+# version has to read.
 READ_TOGETHER = {
     "domain/quantum.dom": ({"kind": "quantum", "servers": ["sv1"]}, "kind", RELAYS),
     "domain/listed.dom": ({"kind": "shared", "servers": {"sv1": 2}}, "servers", RELAYS),
@@ -47,9 +49,12 @@ READ_TOGETHER = {
 }
 # What is read when somebody asks for it: the same.
 READ_ONE_BY_ONE = {
-    "account/state@d.dom": ({"id": "laterstate222222", "home": "sv1", "state": "frozen"}, None, RELAYS),
-    "account/number@d.dom": ({"id": "laternumber22222", "home": "sv1", "state": 7}, "state", RELAYS),
-    "account/quota@d.dom": ({"id": "laterquota222222", "home": "sv1", "quota": "5 GB"}, "quota", RELAYS),
+    "account/state@d.dom": ({"id": "laterstate222222", "home": "sv1", "state": "frozen"}, None,
+                            RELAYS),
+    "account/number@d.dom": ({"id": "laternumber22222", "home": "sv1", "state": 7}, "state",
+                             RELAYS),
+    "account/quota@d.dom": ({"id": "laterquota222222", "home": "sv1", "quota": "5 GB"}, "quota",
+                            RELAYS),
     "account/homes@d.dom": ({"id": "laterhomes222222", "home": ["sv1", "sv2"]}, "home", RELAYS),
     "alias/list@d.dom": ({"to": "kate@d.dom"}, "to", RELAYS),
     "alias/object@d.dom": ({"to": [{"address": "kate@d.dom", "copy": True}]}, "to", RELAYS),
@@ -78,7 +83,8 @@ def write_as_a_newer_version(master, changes):
                     else True in (seen.get("master"), seen.get("eligible")))
                 if not seen:
                     store.execute("insert into unseen values(?, ?, ?)", (head, ordinal, key))
-            store.execute("insert into change values(?, ?, ?, ?)", (head, ordinal, key, text is None))
+            store.execute("insert into change values(?, ?, ?, ?)",
+                          (head, ordinal, key, text is None))
             if text is None:
                 store.execute("delete from entry where key = ?", (key,))
             else:
@@ -147,7 +153,8 @@ class Later(unittest.TestCase):
         return UNKNOWN[key][2] <= sight(node)
 
     def write(self, changes):
-        """The values, and takes them back when the test is over; once the front end has read them."""
+        """The values, and takes them back when the test is over; waits until the front end has read
+        them."""
         Later.written += 1
         marker = f"seen{Later.written}.dom"
         before = {key: json.loads(text) for key, text in
@@ -243,7 +250,7 @@ class Later(unittest.TestCase):
                 self.assertRegex(self.rcpt(f"kate@{key.split('/')[1]}")[0], "^4")
 
     def test_mail_for_a_remote_domain_of_a_newer_version_goes_no_other_way(self):
-        """Its route, its login and its TLS are not known: what its MX says is not what was wanted."""
+        """Its route, its login and its TLS are not known: what its MX says was not wanted."""
         keys = ["domain/route.dom", "domain/typed.dom", "domain/tls.dom", "domain/retry.dom"]
         self.assertEqual(self.rcpt("kate@elsewhere.dom", source=TRUSTED), ["250"])
         self.wait_until_held(self.write({key: READ_TOGETHER[key][0] for key in keys}))
@@ -287,7 +294,8 @@ class Later(unittest.TestCase):
         self.assertEqual(revision(self.master), at)
 
     def test_it_is_used_without_a_restart_once_it_is_known(self):
-        keys = ["domain/quantum.dom", "domain/tls.dom", "account/quota@d.dom", "account/number@d.dom",
+        keys = ["domain/quantum.dom", "domain/tls.dom", "account/quota@d.dom",
+                "account/number@d.dom",
                 "alias/object@d.dom", "server/kind", "node/scope"]
         self.wait_until_held(self.write({key: UNKNOWN[key][0] for key in keys}))
         pids = [node.process.pid for node in self.followers]
@@ -312,15 +320,18 @@ class Later(unittest.TestCase):
         self.serves()
 
     def test_a_member_whose_own_entry_cannot_be_read_serves_on_and_comes_back(self):
-        whole = {name: json.loads(text) for name, text in entries(self.master.state / "directory.db").items()
+        whole = {name: json.loads(text)
+                 for name, text in entries(self.master.state / "directory.db").items()
                  if name in ("node/fe1", "node/be1")}
         self.addCleanup(self.serves)
         self.addCleanup(write_as_a_newer_version, self.master, whole)
-        write_as_a_newer_version(self.master, {"node/fe1": {**whole["node/fe1"], "scope": "observer"},
+        write_as_a_newer_version(self.master,
+                                 {"node/fe1": {**whole["node/fe1"], "scope": "observer"},
                                                "node/be1": {**whole["node/be1"], "smtp": 25}})
         for node in (self.front_end, self.back_end):
             wait_for(lambda: phase(node, False) == "waiting")
-            wait_for(lambda: any(one["about"] == "replica" for one in node.ask("--node", node.name, "status")["alarms"]))
+            wait_for(lambda: any(one["about"] == "replica"
+                                 for one in node.ask("--node", node.name, "status")["alarms"]))
             self.assertEqual(node.ask("account", "locate", "kate@d.dom")["home"], "sv1")
         self.assertEqual(self.rcpt("kate@d.dom", "lead@d.dom"), ["250", "250"])
         pids = [node.process.pid for node in self.followers]
@@ -335,7 +346,8 @@ class Later(unittest.TestCase):
         later = {"later": {"a": [1, {"b": None}], "c": "\u00fc"}}
         self.master.do("administrator", "add", "aud", "--password-stdin", stdin="x\n")
         self.master.do("credential", "set", "sv1", "mu", "--password-stdin", stdin="x\n")
-        self.master.do("domain", "credential", "set", "far.dom", "mu", "--password-stdin", stdin="x\n")
+        self.master.do("domain", "credential", "set", "far.dom", "mu", "--password-stdin",
+                       stdin="x\n")
         now = {key: json.loads(text)
                for key, text in entries(self.master.state / "directory.db").items()}
         secret = now["secret/srs"]
@@ -347,7 +359,8 @@ class Later(unittest.TestCase):
                                 "limits": {"messages": 5, **later}, **later},
                                ("domain", "set", "far.dom", "retry.longest=600")),
             "server/two": ({"kind": "foreign", "host": "127.0.0.1", "services": {
-                                "imap": {"port": 1, "tls": "none", **later}, "jmap": later}, **later},
+                                "imap": {"port": 1, "tls": "none", **later}, "jmap": later},
+                                **later},
                            ("server", "set", "two", "imap.port=3")),
             "node/two": ({"scope": "frontend", "pin": "sha256//x", **later},
                          ("node", "drain", "two")),
@@ -377,7 +390,8 @@ class Later(unittest.TestCase):
             with self.subTest(key=key):
                 self.assertNotEqual(after[key], before[key])
                 self.assertEqual(laters(json.loads(after[key])), laters(json.loads(before[key])))
-        who = {"account": RELAYS, "alias": RELAYS, "domain": RELAYS, "server": RELAYS, "node": RELAYS,
+        who = {"account": RELAYS, "alias": RELAYS, "domain": RELAYS, "server": RELAYS,
+               "node": RELAYS,
                "setting": RELAYS, "key": BACK_ENDS, "admin": BACK_ENDS}
         for node in self.members:
             mine = {key: text for key, text in after.items()
@@ -393,13 +407,17 @@ class Precedence(unittest.TestCase):
         master = lab.master()
         port = free_port()
         edge = lab.node("edge", ["master", "frontend"])
-        edge.do("cluster", "init", "--administrator", "root", "--password-stdin", stdin="rootpass\n")
-        edge.write_file(["master", "frontend"], section("hq", master.cluster, user="root", mode="relay",
-                                                        password_file=str(password_file(edge))) + SMTP.format(port=port))
+        edge.do("cluster", "init", "--administrator", "root", "--password-stdin",
+                stdin="rootpass\n")
+        file = str(password_file(edge))
+        edge.write_file(["master", "frontend"],
+                        section("hq", master.cluster, user="root", mode="relay", password_file=file) +
+                        SMTP.format(port=port))
         edge.start()
         wait_for(lambda: in_step(edge))
         for node in (edge, master):
-            node.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1", "imap.tls=none")
+            node.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1",
+                    "imap.tls=none")
             for domain in ("both.dom", f"only-{node.name}.dom"):
                 node.do("domain", "add", domain, "--servers", "sv1")
         master.do("account", "add", "kate@both.dom", "--no-password")
@@ -410,7 +428,8 @@ class Precedence(unittest.TestCase):
             return rows.get(name, {}).get("network", "")
         self.assertEqual((of("only-m1.dom"), of("both.dom")), ("hq", ""))
         write_as_a_newer_version(edge, {"domain/both.dom": {"kind": "quantum", "servers": ["sv1"]}})
-        wait_for(lambda: "entry_unreadable key=domain/both.dom" in edge.log.read_text() and of("only-m1.dom") == "hq")
+        wait_for(lambda: "entry_unreadable key=domain/both.dom" in edge.log.read_text()
+                 and of("only-m1.dom") == "hq")
         self.assertEqual(of("both.dom"), "")
         with mail_lab.Smtp(port, source=harness.new_source()) as smtp:
             self.assertRegex(smtp.envelope("a@elsewhere.test", "kate@both.dom")[0], "^4")
@@ -422,7 +441,8 @@ def laters(value):
     """What stands anywhere in it under names that this version does not know."""
     if not isinstance(value, dict):
         return []
-    return sorted(json.dumps(inner) for name, inner in value.items() if name in ("later", "jmap")) + \
+    return sorted(json.dumps(inner) for name, inner in value.items()
+                  if name in ("later", "jmap")) + \
         [found for inner in value.values() for found in laters(inner)]
 
 

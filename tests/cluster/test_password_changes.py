@@ -1,4 +1,5 @@
-"""A password changed through any node: with the new one its owner logs in everywhere, with the old one nobody does any more."""
+"""A password changed through any node: with the new one its owner logs in everywhere, with the
+old one nobody does any more."""
 import concurrent.futures
 import imaplib
 import subprocess
@@ -26,7 +27,8 @@ def change(node, address, password):
 
 
 def cli(node, *words, text):
-    return subprocess.run([demo.binary, "--api", f"{demo.dir}/{node}/state/admin.sock", *words], text=True, input=text,
+    return subprocess.run([demo.binary, "--api", f"{demo.dir}/{node}/state/admin.sock", *words],
+                          text=True, input=text,
                           capture_output=True, timeout=60)
 
 
@@ -54,13 +56,16 @@ class Passwords(unittest.TestCase):
             demo.add_account(f"{name}@domain1.dom", "first", home=home)
         for name in homes:
             for front_end in demo.fe:
-                wait_for(lambda: imap(front_end, f"{name}@domain1.dom", "first"), f"{name} logs in at {front_end}")
+                wait_for(lambda: imap(front_end, f"{name}@domain1.dom", "first"),
+                         f"{name} logs in at {front_end}")
 
     def assert_only(self, **passwords):
-        """{account: (the password that counts, one that does not)}; all at a time, since wrong ones are answered late."""
+        """{account: (the password that counts, one that does not)}; all at a time, since wrong ones
+        are answered late."""
         for name, (right, _) in passwords.items():
             for front_end in demo.fe:
-                wait_for(lambda: imap(front_end, f"{name}@domain1.dom", right), f"{right} at {front_end}")
+                wait_for(lambda: imap(front_end, f"{name}@domain1.dom", right),
+                         f"{right} at {front_end}")
         tries = [(login, front_end, f"{name}@domain1.dom", password, password == pair[0])
                  for name, pair in passwords.items() for password in pair
                  for front_end in demo.fe for login in (imap, pop3, submission)]
@@ -85,8 +90,10 @@ class Passwords(unittest.TestCase):
     def test_a_change_that_is_refused_changes_nothing(self):
         self.accounts(same="sv3")
         target = "same@domain1.dom"
-        for words, said in (([], "administrator"), (["--user", "boss", "--user-password-file", "/dev/null"], "password")):
-            done = cli("fe1", *words, "account", "password", target, "--password-stdin", text="other\n")
+        for words, said in (([], "administrator"),
+                            (["--user", "boss", "--user-password-file", "/dev/null"], "password")):
+            done = cli("fe1", *words, "account", "password", target, "--password-stdin",
+                       text="other\n")
             self.assertEqual(done.returncode, 1)
             self.assertIn(said, done.stderr)
         with self.assertRaises(ApiError) as refused:

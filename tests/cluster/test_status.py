@@ -1,4 +1,5 @@
-"""What `muster status` says of the copies of the state, in its table and as JSON, and what the metrics say."""
+"""What `muster status` says of the copies of the state, in its table and as JSON, and what the
+metrics say."""
 import re
 import shutil
 import time
@@ -9,7 +10,8 @@ from nodes_lab import Lab, wait_for
 
 def table(node, *words):
     """Rows by the node's name of the table with the column REPLICA, {heading: cell}."""
-    block, = (text for text in node.do(*words, "status").split("\n\n") if text.startswith("NODE") and "REPLICA" in text)
+    block, = (text for text in node.do(*words, "status").split("\n\n") if text.startswith("NODE")
+              and "REPLICA" in text)
     lines = block.splitlines()
     headings = lines[0].split()
     found = {}
@@ -55,7 +57,8 @@ class Status(unittest.TestCase):
         """All have what the master has."""
         head = replica(self.master)["revision"]
         for node in self.followers:
-            wait_for(lambda: replica(node)["phase"] == "following" and replica(node)["revision"] >= head
+            wait_for(lambda: replica(node)["phase"] == "following"
+                     and replica(node)["revision"] >= head
                      and "lag_ms" in replica(node))
         return head
 
@@ -65,7 +68,9 @@ class Status(unittest.TestCase):
         for node in [self.master, *self.followers]:
             rows = table(node)
             self.assertEqual(set(rows), {"m1", "fe1", "be1"})
-            self.assertEqual([rows["m1"][name] for name in ("REPLICA", "FOR", "SOURCE", "REVISION", "LAG", "TROUBLE")],
+            self.assertEqual([rows["m1"][name]
+                              for name in ("REPLICA", "FOR", "SOURCE", "REVISION", "LAG",
+                                           "TROUBLE")],
                              ["master", "-", "-", str(head), "-", "-"])
             for name in ("fe1", "be1"):
                 row, told = rows[name], replica(node, name)
@@ -78,7 +83,8 @@ class Status(unittest.TestCase):
                 self.assertRegex(row["FOR"], r"^\d+ (s|min)$")
                 self.assertRegex(row["LAG"], r"^-?\d+ ms$")
                 self.assertTrue(told["cursor"].endswith(f".{head}"), told)
-        self.assertEqual([metric(node, "muster_leads") for node in [self.master, *self.followers]], [1, 0, 0])
+        self.assertEqual([metric(node, "muster_leads") for node in [self.master, *self.followers]],
+                         [1, 0, 0])
         self.assertEqual([metric(node, "muster_replica_filled") for node in self.followers], [1, 1])
         for node in [self.master, *self.followers]:
             self.assertEqual(alarms(node), [])
@@ -102,12 +108,15 @@ class Status(unittest.TestCase):
             self.assertEqual(metric(node, "muster_leads"), 0)
             self.assertGreater(metric(node, "muster_replica_age_seconds"), 0)
             others = table(node)["m1"]
-            self.assertEqual([others[name] for name in ("REPLICA", "FOR", "SOURCE", "REVISION", "LAG")], ["-"] * 5)
+            self.assertEqual([others[name]
+                              for name in ("REPLICA", "FOR", "SOURCE", "REVISION", "LAG")],
+                              ["-"] * 5)
             self.assertIn(("node m1", "cannot be reached"),
                           [(one["about"], one["text"]) for one in alarms(node)])
         since = replica(self.front_end)["since"]
         wait_for(lambda: replica(self.front_end)["age_ms"] > 1_000)
-        self.assertEqual(replica(self.front_end)["since"], since)  # it waits since then, not anew with each try
+        self.assertEqual(replica(self.front_end)["since"],
+                         since)  # it waits since then, not anew with each try
         self.master.start()
         self.master.do("setting", "set", "two", "2")
         self.settle()
@@ -147,7 +156,9 @@ class Status(unittest.TestCase):
             for words in (row["TROUBLE"], told["trouble"]):
                 self.assertRegex(words, "is behind this replica, which waits .*muster cluster")
             self.assertEqual(node.cli("setting", "show", "lost2")[0], 0)
-            self.assertIn("behind", " ".join(one["text"] for one in alarms(node) if one["about"] == "replica"))
+            self.assertIn("behind",
+                          " ".join(one["text"] for one in alarms(node)
+                                   if one["about"] == "replica"))
         self.assertEqual(metric(self.master, "muster_leads"), 1)
         wait_for(lambda: self.own_alarms(self.master))
         fresh.start()
@@ -163,7 +174,8 @@ class Status(unittest.TestCase):
     def test_of_one_that_was_never_filled(self):
         token = self.master.ask("token", "add", "--scope", "frontend")
         late = self.lab.node("fe2", ["frontend"])
-        late.do("cluster", "join", "--master", self.master.cluster, "--pin", token["pin"], "--token-stdin",
+        late.do("cluster", "join", "--master", self.master.cluster, "--pin", token["pin"],
+                "--token-stdin",
                 stdin=token["token"] + "\n")
         self.master.stop()
         late.start()
@@ -173,8 +185,10 @@ class Status(unittest.TestCase):
                          ["waiting", f"https://{self.master.cluster}", "-", "-"])
         self.assertEqual((told["filled"], told["entries"]), (False, 0))
         self.assertFalse({"revision", "cursor", "lag_ms", "age_ms"} & set(told))
-        self.assertEqual((metric(late, "muster_replica_filled"), metric(late, "muster_replica_age_seconds")), (0, -1))
-        self.assertEqual([one["text"] for one in alarms(late) if one["about"] == "replica"], ["was never filled"])
+        self.assertEqual((metric(late, "muster_replica_filled"),
+                          metric(late, "muster_replica_age_seconds")), (0, -1))
+        self.assertEqual([one["text"] for one in alarms(late) if one["about"] == "replica"],
+                         ["was never filled"])
         self.assertEqual(late.http("/readyz")[0], 503)
 
 
@@ -190,7 +204,8 @@ class Leading(unittest.TestCase):
                 wait_for(lambda: replica(second)["phase"] == "following"
                          and replica(second)["revision"] >= replica(first)["revision"])
                 first.do("cluster", "promote", "m2", "--yes")
-            wait_for(lambda: [metric(node, "muster_leads") for node in (leader, other, front_end)] == [1, 0, 0])
+            wait_for(lambda: [metric(node, "muster_leads")
+                              for node in (leader, other, front_end)] == [1, 0, 0])
             for node in (leader, other, front_end):
                 wait_for(lambda: table(node)[leader.name]["REPLICA"] == "master")
                 wait_for(lambda: table(node)[other.name]["REPLICA"] == "following")
