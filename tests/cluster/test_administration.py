@@ -8,7 +8,8 @@ import subprocess
 import unittest
 
 from harness import api_call
-from nodes_lab import Lab, cluster_status, free_port, shown_names, stranger_status, wait_for
+from nodes_lab import (Lab, cluster_status, entries, free_port, shown_names, stranger_status,
+                       wait_for)
 
 
 def set_up_directory(master):
@@ -383,6 +384,30 @@ class Declarations(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("server/sv9", err)
         self.assertEqual(self.master.ask("account", "show", "kate@domain1.dom")["home"], "sv1")
+
+
+class Foundations(unittest.TestCase):
+    def test_no_edit_changes_who_leads_or_whom_all_nodes_trust(self):
+        lab = Lab()
+        self.addCleanup(lab.close)
+        master = lab.master()
+        lab.member(master, "be1", ["backend"], "backend")
+        before = wait_for(lambda: (lambda held: "secret/srs" in held and held)(
+            entries(master.state / "directory.db")))
+        for words, said in ((("node", "set", "be1", "master=true"), "promote"),
+                            (("node", "set", "m1", "master=false"), "promote"),
+                            (("node", "set", "m1", "pin=sha256//x"), "key"),
+                            (("node", "remove", "m1", "--yes"), "promote"),
+                            (("setting", "set", "authority", "x"), "authority"),
+                            (("setting", "remove", "authority", "--yes"), "authority")):
+            with self.subTest(words=words):
+                code, _, error = master.cli(*words)
+                self.assertEqual(code, 1)
+                self.assertIn(said, error)
+        self.assertEqual(entries(master.state / "directory.db"), before)
+        master.do("node", "drain", "m1")  # all else of it may be changed
+        master.do("node", "resume", "m1")
+        master.do("node", "set", "be1", "admin=drain")
 
 
 class Backups(unittest.TestCase):
