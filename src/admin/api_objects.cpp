@@ -61,12 +61,38 @@ Result<> check_setting(const cluster::Setting& setting) {
     return {};
 }
 
+constexpr std::string_view kAuthoritySetting = "authority";
+
+Result<> refuse_authority() {
+    return fail(ErrorKind::Refused,
+                "the setting authority is the cluster's own: all nodes trust it");
+}
+
 Result<> put_setting(cluster::DirectoryWriter& writer, const std::string& name,
                      const std::string& text, std::optional<Revision> expected) {
     const auto setting = cluster::decode_setting(name, text);
     if (!setting) return std::unexpected(setting.error());
+    if (name == kAuthoritySetting) return refuse_authority();
     if (auto fine = check_setting(*setting); !fine) return fine;
     return writer.put(*setting, expected);
+}
+
+/// Who leads is changed by a promotion alone, and the key of who does by nobody: all know it by
+/// that.
+Result<> put_node(cluster::DirectoryWriter& writer, const std::string& name,
+                  const std::string& text, std::optional<Revision> expected) {
+    const auto node = cluster::decode_node(name, text);
+    if (!node) return std::unexpected(node.error());
+    if (auto fine = cluster::check_entry(cluster::node_key(node->name), text); !fine) return fine;
+    const auto before = writer.node(node->name);
+    const bool led = before && *before && (*before)->master;
+    if (led != node->master) {
+        return fail(ErrorKind::Refused, "who leads is changed by muster cluster promote alone");
+    }
+    if (led && (*before)->pin != node->pin) {
+        return fail(ErrorKind::Refused, name + " leads, and all nodes know it by its key");
+    }
+    return writer.put(*node, expected);
 }
 
 Result<> put_alias(cluster::DirectoryWriter& writer, const std::string& name,
@@ -112,7 +138,16 @@ Result<> remove_domain(cluster::DirectoryWriter& writer, const std::string& name
 Result<> remove_server(cluster::DirectoryWriter& writer, const std::string& name) {
     return writer.delete_server(ServerName(name));
 }
+Result<> remove_setting(cluster::DirectoryWriter& writer, const std::string& name) {
+    if (name == kAuthoritySetting) return refuse_authority();
+    return remove_entry<cluster::kSettingPrefix>(writer, name);
+}
 Result<> remove_node(cluster::DirectoryWriter& writer, const std::string& name) {
+    const auto node = writer.node(NodeName(name));
+    if (node && *node && (*node)->master) {
+        return fail(ErrorKind::Refused,
+                    name + " leads: promote another node first (muster cluster promote)");
+    }
     return writer.delete_node(NodeName(name));
 }
 Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name) {
@@ -121,15 +156,9 @@ Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name)
 
 constexpr CallBounds kStatusBounds{std::chrono::milliseconds(2'000), std::size_t{4} << 20};
 constexpr std::array kKinds{
-    ObjectKind{"domains", "domain", cluster::kDomainPrefix, domain_name,
-               put_decoded<cluster::decode_domain>, remove_domain},
-    ObjectKind{"servers", "server", cluster::kServerPrefix, plain_name,
-               put_decoded<cluster::decode_server>, remove_server},
-    ObjectKind{"nodes", "node", cluster::kNodePrefix, plain_name, put_decoded<cluster::decode_node>,
-               remove_node},
+    ObjectKind{"nodes", "node", cluster::kNodePrefix, plain_name, put_node, remove_node},
     ObjectKind{"settings", "setting", cluster::kSettingPrefix, plain_name, put_setting,
-               remove_entry<cluster::kSettingPrefix>},
-    ObjectKind{"certificates", "certificate", cluster::kCertificatePrefix, plain_name,
+               remove_setting},
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
     ObjectKind{"credentials", "credential for server", cluster::kCredentialPrefix, plain_name,
                put_decoded<cluster::decode_credential>, remove_entry<cluster::kCredentialPrefix>},
