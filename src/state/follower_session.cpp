@@ -1,5 +1,6 @@
 #include "state/follower_session.h"
 
+#include <algorithm>
 #include <limits>
 #include <tuple>
 #include <utility>
@@ -298,17 +299,23 @@ Result<> FollowerSession::take_mark(const MarkLine& mark) {
     enter(FollowerPhase::Following);
     if (mark.time.count() != 0) {
         const bool is_known = mark.time.count() > 1;
-        if (is_known) replica_.heard(mark.time);
-        const auto now = std::chrono::system_clock::now().time_since_epoch();
-        const auto lag = std::chrono::duration_cast<std::chrono::milliseconds>(now) - mark.time;
-        report_([&](FollowerStatus& status) {
-            if (is_known) status.lag = lag;
-        });
+        if (is_known) {
+            replica_.heard(mark.time);
+            const auto lag = lag_of(mark);
+            report_([&](FollowerStatus& status) { status.lag = lag; });
+        }
         left_in_step_ = options_.leaves_in_step && !replica_.damaged();
         if (left_in_step_) stream_over_ = true;
     }
     if (replica_.damaged()) stream_over_ = true;
     return {};
+}
+
+std::chrono::milliseconds FollowerSession::lag_of(const MarkLine& mark) {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    const auto apart = std::chrono::duration_cast<std::chrono::milliseconds>(now) - mark.time;
+    quickest_ = std::min(quickest_.value_or(apart), apart);
+    return apart - *quickest_;
 }
 
 Result<> FollowerSession::take_error(Standing standing) {

@@ -29,7 +29,7 @@ struct FollowerStatus {
     std::string source;                                ///< the one in use or last tried
     Cursor cursor;                                     ///< what the replica holds
     std::chrono::system_clock::time_point since;       ///< of this phase
-    std::optional<std::chrono::milliseconds> lag;      ///< our clock minus the last mark's time
+    std::optional<std::chrono::milliseconds> lag;      ///< of the last mark behind the quickest one
     std::optional<std::chrono::milliseconds> silence;  ///< since the last mark was heard
     std::uint64_t entries = 0;                         ///< copied or compared in this phase
     std::string trouble;                               ///< why it waits; empty once it goes on
@@ -87,6 +87,9 @@ private:
     Result<> take_change(Change change);
     Result<> take_terms(const TermsLine& terms);
     Result<> take_mark(const MarkLine& mark);
+    /// How much longer this mark was on its way than the quickest one of the session: the source's
+    /// clock may be another one, so that only differences say something. Never negative.
+    std::chrono::milliseconds lag_of(const MarkLine& mark);
     Result<> take_error(Standing standing);
 
     Result<> read(const std::string& target, const std::function<Result<>(FeedLine)>& take);
@@ -107,6 +110,7 @@ private:
     bool left_in_step_ = false;
     bool stream_over_ = false;  ///< left on purpose
     bool terms_seen_ = false;
+    std::optional<std::chrono::milliseconds> quickest_;  ///< our steady clock minus a mark's time
     std::vector<Change> pending_;
     std::size_t pending_bytes_ = 0;
 };

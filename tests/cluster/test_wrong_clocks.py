@@ -15,6 +15,7 @@ from test_promotion import alarms, leads, standing
 
 SHIFTED_CLOCK = pathlib.Path(MUSTER).resolve().parent.parent / "tests/libshifted_clock.so"
 HOURS = 30
+HOUR = 3_600_000  # in the milliseconds of the status
 NAME = "mail.test"
 
 
@@ -169,6 +170,22 @@ class WrongClocks(unittest.TestCase):
         self.everybody_knows(lab, "forced@d.dom")
         self.assertFalse(standing(lab.m1)["leads"])
         self.assertTrue(leads(lab.m2))
+
+    def test_what_the_status_says_of_lag_and_silence(self):
+        self.each(self.tells)
+
+    def tells(self, lab):
+        self.set_up(lab)
+        lab.m1.do("account", "add", "new@d.dom", "--no-password")
+        self.everybody_knows(lab, "new@d.dom")
+        for asked in (lab.m1, lab.front_ends[0]):
+            for row in asked.ask("status")["nodes"]:
+                replica = row["replica"]
+                self.assertLess(replica["age_ms"], HOUR, row)
+                if row["name"] != "m1":
+                    self.assertEqual(replica["phase"], "following")
+                    self.assertGreaterEqual(replica["lag_ms"], 0, row)
+                    self.assertLess(replica["lag_ms"], HOUR, row)
 
 
 class TicketKeys(unittest.TestCase):
