@@ -13,11 +13,19 @@ import ssl
 import subprocess
 import tempfile
 import time
+import unittest.mock
 import urllib.error
 import urllib.request
 
 MUSTER = os.environ.get("MUSTER_BINARY") or str(
     pathlib.Path(__file__).resolve().parents[2] / "build/src/muster")
+SHIFTED_CLOCK = pathlib.Path(MUSTER).resolve().parent.parent / "tests/libshifted_clock.so"
+
+
+def shifted_clock(hours):
+    """Programs that are started within have a wall clock that is so wrong."""
+    return unittest.mock.patch.dict(os.environ, {
+        "LD_PRELOAD": str(SHIFTED_CLOCK), "SHIFT_SECONDS": str(hours * 3600)})
 
 
 def free_port():

@@ -7,7 +7,6 @@ import hmac
 import http.client
 import json
 import os
-import pathlib
 import re
 import shutil
 import socket
@@ -18,9 +17,8 @@ import threading
 import time
 import tomllib
 import unittest
-import unittest.mock
 
-from nodes_lab import MUSTER, Lab, entries, free_port, member_call, wait_for
+from nodes_lab import MUSTER, Lab, entries, free_port, member_call, shifted_clock, wait_for
 from terminal import on_terminal
 
 RELAY_FAMILIES = {"account", "alias", "domain", "node", "server", "setting"}
@@ -1052,24 +1050,13 @@ class Opening(Case):
         wait_for(lambda: "domain/far.dom" in rows(node, "m1"))
 
 
-SHIFTED_CLOCK = pathlib.Path(MUSTER).resolve().parent.parent / "tests/libshifted_clock.so"
-
-
 class Clocks(Case):
-    @staticmethod
-    @contextlib.contextmanager
-    def shifted(hours):
-        """Programs that are started within have a wall clock that is so wrong."""
-        wrong = {"LD_PRELOAD": str(SHIFTED_CLOCK), "SHIFT_SECONDS": str(hours * 3600)}
-        with unittest.mock.patch.dict(os.environ, wrong):
-            yield
-
     def test_clocks_that_differ_by_hours_keep_nobody_from_joining_and_following(self):
         for hours in (-30, 30):
             lab, master = self.lab_with_master()
             set_up(master)
             node = lab.node("br1", ["master"])
-            with self.shifted(hours):
+            with shifted_clock(hours):
                 now = subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True)
                 self.assertGreater(abs(int(now.stdout) - time.time()), 3600)
                 node.do("cluster", "init")

@@ -1,28 +1,18 @@
 """Members whose clocks are wrong by more than a day, each kind in turn, fast and slow: nothing that a
 cluster does depends on whose clock is right. Real nodes."""
 import contextlib
-import os
-import pathlib
 import socket
 import ssl
 import subprocess
 import time
 import unittest
-import unittest.mock
 
-from nodes_lab import MUSTER, Lab, cluster_status, free_port, wait_for
+from nodes_lab import Lab, cluster_status, free_port, shifted_clock, wait_for
 from test_promotion import alarms, leads, standing
 
-SHIFTED_CLOCK = pathlib.Path(MUSTER).resolve().parent.parent / "tests/libshifted_clock.so"
 HOURS = 30
 HOUR = 3_600_000  # in the milliseconds of the status
 NAME = "mail.test"
-
-
-def shifted(hours):
-    """Programs that are started within have a wall clock that is so wrong."""
-    return unittest.mock.patch.dict(os.environ, {
-        "LD_PRELOAD": str(SHIFTED_CLOCK), "SHIFT_SECONDS": str(hours * 3600)})
 
 
 class ClockLab(Lab):
@@ -55,7 +45,7 @@ tls = "implicit"
             self.front_ends[-1].port = port
 
     def clock_of(self, name):
-        return shifted(self.hours) if name == self.wrong else contextlib.nullcontext()
+        return shifted_clock(self.hours) if name == self.wrong else contextlib.nullcontext()
 
     def joined(self, name, roles, scope, extra=""):
         with self.clock_of("m1"):
@@ -79,7 +69,7 @@ tls = "implicit"
 class WrongClocks(unittest.TestCase):
     def test_the_clock_is_wrong(self):
         for hours in (-HOURS, HOURS):
-            with shifted(hours):
+            with shifted_clock(hours):
                 now = subprocess.run(["date", "+%s"], capture_output=True, text=True, check=True)
             self.assertGreater(abs(int(now.stdout) - time.time()), 3600 * (HOURS - 1))
 
@@ -132,7 +122,7 @@ class WrongClocks(unittest.TestCase):
         """Of a node with the wrong clock, at a master that may have it."""
         for name in ("late", "right"):
             node = lab.node(name, ["frontend"])
-            with shifted(lab.hours) if name == "late" else contextlib.nullcontext():
+            with shifted_clock(lab.hours) if name == "late" else contextlib.nullcontext():
                 node.do("cluster", "join", "--master", lab.m1.cluster, "--user", "root",
                         "--password-stdin", stdin="rootpass\n")
                 node.start()
