@@ -10,9 +10,10 @@ import unittest
 import harness
 import mail_lab
 from nodes_lab import cluster_answer, entries, wait_for
-from sites_lab import POSSIBLE, Rcpt, SitesLab, in_step, smtp_listener
+from sites_lab import POSSIBLE, Rcpt, SitesLab, in_step, rows_of_csv, smtp_listener
 from test_promotion import standing
 
+IMPORTED = 20_000
 OLD = [f"old{number}@d.dom" for number in range(20)]
 SEEN_BY_ALL = ("account", "alias", "domain", "server", "setting")
 
@@ -74,6 +75,30 @@ class Changes(threading.Thread):
                 self.done.append(address)
             else:
                 self.refused.append((address, error))
+
+    def end(self):
+        self.over.set()
+        self.join()
+
+
+class Imports(threading.Thread):
+    """The same with many accounts at a time."""
+
+    def __init__(self, node, folder):
+        super().__init__()
+        self.node, self.folder, self.over = node, folder, threading.Event()
+        self.done, self.refused = [], []
+
+    def run(self):
+        while not self.over.is_set():
+            prefix = f"import{len(self.done) + len(self.refused)}-"
+            path = rows_of_csv(self.folder / f"{prefix}.csv", IMPORTED // 10, prefix, "d.dom")
+            addresses = {f"{prefix}{number}@d.dom" for number in range(IMPORTED // 10)}
+            code, out, error = self.node.cli("account", "import", path)
+            if code == 0:
+                self.done.append(addresses)
+            else:
+                self.refused.append((addresses, out + error))
 
     def end(self):
         self.over.set()
@@ -187,10 +212,58 @@ class CutMasters(unittest.TestCase):
         self.one_leads(file)
         self.nothing_vanished(file, writers)
         self.all_are_as_the_leader()
+        self.assertEqual(self.back_end.ask("account", "show", "both@d.dom")["quota"], 2000)
+        for rcpt in self.fronts:
+            for address in ("gone@d.dom", "both@d.dom", "branch@d.dom", "kept@d.dom"):
+                self.answers(rcpt, address, "250")
+            self.assertRegex(rcpt("hq@d.dom"), "^550 5.1.1")
+            self.assertRegex(rcpt("sales@hq.dom"), "^550 5.7.1")
         self.all_go_on()
         serving.end()
         self.assertEqual(serving.failures, [])
         self.assertGreater(serving.rounds, 10)
+
+    def test_imports_and_restarts_while_both_lead(self):
+        """What only one had is kept whole, however much it is, and whoever was started anew."""
+        serving = self.begin(Serving((self.branch_front, self.relay)))
+        self.branch.cut()
+        code, out, error = self.m2.cli("cluster", "promote", "m2", "--yes", "--force")
+        self.assertEqual(code, 0, error)
+        for node, prefix in ((self.m1, "hq-"), (self.m2, "branch-")):
+            node.do("account", "import",
+                    rows_of_csv(self.lab.folder / f"{prefix}.csv", IMPORTED, prefix, "d.dom"))
+            node.stop()
+            node.start()
+            wait_for(lambda: node.here()["leads"])
+            node.do("account", "add", f"{prefix}last@d.dom", "--no-password")
+        self.answers(self.hq_front, "hq-last@d.dom", "250")
+        self.answers(self.relay, f"branch-{IMPORTED - 1}@d.dom", "250")
+        imports = self.begin(Imports(self.back_end, self.lab.folder))
+        wait_for(lambda: imports.done)
+        self.branch.mend()
+        wait_for(lambda: not self.m1.here()["leads"], 40)
+        before = len(imports.done)
+        wait_for(lambda: len(imports.done) > before + 1, 40)
+        imports.end()
+        (file,) = self.m1.state.glob("surplus-*.json")
+        surplus = json.loads(file.read_text())
+        self.assertTrue(surplus["complete"])
+        kept = {change["key"][8:] for change in surplus["changes"]
+                if change["key"].startswith("account/")}
+        has = {json.loads(line)["address"] for line in
+               self.m2.do("account", "export", "--format", "jsonl").splitlines()}
+        one, other = ({f"{prefix}{number}@d.dom" for number in [*range(IMPORTED), "last"]}
+                      for prefix in ("hq-", "branch-"))
+        self.assertEqual((one - kept, one & has), (set(), set()))
+        self.assertEqual((other - has, other & kept), (set(), set()))
+        for addresses in imports.done:  # all of each, here or there
+            self.assertTrue(addresses <= kept - has or addresses <= has - kept)
+        for addresses, said in imports.refused:
+            self.assertIn("nothing was changed", said)
+            self.assertFalse(addresses & (kept | has), said)
+        self.all_are_as_the_leader()
+        serving.end()
+        self.assertEqual(serving.failures, [])
 
     def one_leads(self, file):
         for node in (self.m1, self.m2, self.back_end, self.hq_front.node, self.branch_front.node):
@@ -243,14 +316,9 @@ class CutMasters(unittest.TestCase):
         self.m1.do("account", "add", "last@d.dom", "--no-password")  # m2 does it
         for rcpt in self.fronts:
             self.answers(rcpt, "last@d.dom", "250")
-            for address in ("gone@d.dom", "both@d.dom", "branch@d.dom", "kept@d.dom"):
-                self.answers(rcpt, address, "250")
-            self.assertRegex(rcpt("hq@d.dom"), "^550 5.1.1")
-            self.assertRegex(rcpt("sales@hq.dom"), "^550 5.7.1")
         (leaders,) = directories(self.m2)
         wait_for(lambda: directories(self.m1) == [leaders], 30)
         ours = {key: value for key, value in leaders.items() if key.split("/")[0] in SEEN_BY_ALL}
-        self.assertEqual(ours["account/both@d.dom"]["quota"], 2000)
         for node in (self.back_end, self.hq_front.node, self.branch_front.node):
             wait_for(lambda: directories(node, *SEEN_BY_ALL) == [ours], 30)
         wait_for(lambda: [set(one) for one in directories(self.relay.node, *SEEN_BY_ALL)] ==
