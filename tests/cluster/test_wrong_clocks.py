@@ -7,6 +7,8 @@ import subprocess
 import time
 import unittest
 
+from harness import new_source
+from mail_lab import Smtp
 from nodes_lab import Lab, cluster_status, free_port, shifted_clock, wait_for
 from test_promotion import alarms, leads, standing
 
@@ -35,30 +37,36 @@ class ClockLab(Lab):
         self.back_end = self.joined("be1", ["backend"], "backend")
         self.front_ends = []
         for name in ("fe1", "fe2"):
-            port = free_port()
+            imap, smtp = free_port(), free_port()
             self.front_ends.append(self.joined(name, ["frontend"], "frontend", f"""
 [[listener]]
 protocol = "imap"
-address = "127.0.0.1:{port}"
+address = "127.0.0.1:{imap}"
 tls = "implicit"
+[[listener]]
+protocol = "smtp"
+address = "127.0.0.1:{smtp}"
+tls = "none"
+[mail]
+host_name = "{name}.test"
+client_names = false
+reserve = 0
 """))
-            self.front_ends[-1].port = port
+            self.front_ends[-1].port, self.front_ends[-1].smtp = imap, smtp
 
     def clock_of(self, name):
         return shifted_clock(self.hours) if name == self.wrong else contextlib.nullcontext()
 
-    def joined(self, name, roles, scope, extra=""):
-        with self.clock_of("m1"):
-            token = self.m1.ask("token", "add", "--scope", scope)
+    def joined(self, name, roles, scope, extra="", master=None):
+        master = master or self.m1
+        with self.clock_of(master.name):
+            token = master.ask("token", "add", "--scope", scope)
         node = self.node(name, roles, extra)
         with self.clock_of(name):
-            self.join(node, token)
+            node.do("cluster", "join", "--master", master.cluster, "--pin", token["pin"],
+                    "--token-stdin", stdin=token["token"] + "\n")
             node.start()
         return node
-
-    def join(self, node, token):
-        node.do("cluster", "join", "--master", self.m1.cluster, "--pin", token["pin"],
-                "--token-stdin", stdin=token["token"] + "\n")
 
     def restart(self, node):
         node.stop()
@@ -88,7 +96,7 @@ class WrongClocks(unittest.TestCase):
 
     def set_up(self, lab):
         lab.m1.do("server", "add", "sv1", "kind=foreign", "host=127.0.0.1", "imap.port=1",
-                  "imap.tls=none")
+                  "imap.tls=none", "smtp.port=1", "smtp.tls=none")
         lab.m1.do("domain", "add", "d.dom", "--servers", "sv1")
 
     def test_joins_changes_revocation_and_promotion(self):
@@ -97,9 +105,11 @@ class WrongClocks(unittest.TestCase):
     def works(self, lab):
         self.set_up(lab)
         self.changes(lab)
+        self.recipients(lab)
         self.a_join_with_a_password(lab)
         self.revocation(lab)
         self.promotion(lab)
+        self.recipients(lab)
         self.assertEqual(list(lab.folder.glob("*/s/surplus-*")), [])
 
     def changes(self, lab):
@@ -117,6 +127,16 @@ class WrongClocks(unittest.TestCase):
                              if row["name"] != "m1"))
         for node in lab.nodes:  # a certificate that was made in the future is said to be so
             self.assertLessEqual(set(alarms(node)), {"is not valid yet, for another 1 day"})
+
+    def rcpt(self, node, address):
+        with Smtp(node.smtp, source=new_source()) as smtp:
+            return smtp.envelope("someone@elsewhere.test", address)[0]
+
+    def recipients(self, lab):
+        """Who is unknown is refused for good: what is known is not too old to say so."""
+        for node in lab.front_ends:
+            wait_for(lambda: self.rcpt(node, "again@d.dom").startswith("250"))
+            wait_for(lambda: self.rcpt(node, "a0@d.dom").startswith("550 5.1.1"))
 
     def a_join_with_a_password(self, lab):
         """Of a node with the wrong clock, at a master that may have it."""
@@ -152,6 +172,8 @@ class WrongClocks(unittest.TestCase):
             address = f"by-{next_.name}@d.dom"
             lab.back_end.do("account", "add", address, "--no-password")
             self.everybody_knows(lab, address)
+            new = lab.joined(f"by-{next_.name}", ["frontend"], "frontend", master=next_)
+            wait_for(lambda: new.knows(address))
         # And without asking: the old one comes back to a cluster with another master.
         lab.m1.stop()
         self.assertEqual(lab.m2.cli("cluster", "promote", "m2", "--yes", "--force")[0], 0)
