@@ -42,6 +42,9 @@ json replica_of(const NodeContext& node) {
     replica["phase"] = name(status.phase);
     replica["source"] = status.source;
     replica["since"] = since_1970(status.since);
+    // Whoever shows it may have another clock.
+    const auto lasts = std::chrono::system_clock::now() - status.since;
+    replica["for_ms"] = std::chrono::duration_cast<std::chrono::milliseconds>(lasts).count();
     replica["entries"] = status.entries;
     if (!status.cursor.empty()) {
         replica["cursor"] = format(status.cursor);

@@ -36,11 +36,15 @@ std::string span_of(std::uint64_t seconds) {
     return std::to_string(seconds / kDay) + " d";
 }
 
+std::string span_of(std::chrono::milliseconds time) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();
+    return span_of(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)));
+}
+
 std::string ago(const json& milliseconds) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto then = std::chrono::milliseconds(milliseconds.get<std::int64_t>());
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now - then).count();
-    return span_of(static_cast<std::uint64_t>(std::max<std::int64_t>(seconds, 0)));
+    return span_of(std::chrono::duration_cast<std::chrono::milliseconds>(now) - then);
 }
 
 /// What each node has of the state, and from where.
@@ -48,7 +52,12 @@ void print_replicas(json nodes) {
     for (json& node : nodes) {
         if (!node.contains("replica")) continue;
         json& replica = node["replica"];
-        if (replica.contains("since")) replica["since"] = ago(replica["since"]);
+        if (replica.contains("for_ms")) {
+            replica["since"] =
+                span_of(std::chrono::milliseconds(replica["for_ms"].get<std::int64_t>()));
+        } else if (replica.contains("since")) {  // of an older node
+            replica["since"] = ago(replica["since"]);
+        }
         if (replica.contains("lag_ms")) replica["lag"] = replica["lag_ms"].dump() + " ms";
     }
     say("\n" + format_table(nodes, {{"NODE", "name"},

@@ -61,11 +61,11 @@ constexpr std::array kStatus{Field{"name", Is::Text, true}, Field{"reachable", I
                              Field{"roles", Is::Texts},     Field{"version", Is::Text},
                              Field{"uptime", Is::Number},   Field{"draining", Is::Flag},
                              Field{"sessions", Is::Number}};
-constexpr std::array kReplica{Field{"filled", Is::Flag},    Field{"phase", Is::Text},
-                              Field{"source", Is::Text},    Field{"trouble", Is::Text},
-                              Field{"entries", Is::Number}, Field{"lag_ms", Is::Number},
-                              Field{"age_ms", Is::Number},  Field{"cursor", Is::Text},
-                              Field{"since", Is::Number},   Field{"revision", Is::Number}};
+constexpr std::array kReplica{
+    Field{"filled", Is::Flag},     Field{"phase", Is::Text},     Field{"source", Is::Text},
+    Field{"trouble", Is::Text},    Field{"entries", Is::Number}, Field{"lag_ms", Is::Number},
+    Field{"age_ms", Is::Number},   Field{"cursor", Is::Text},    Field{"since", Is::Number},
+    Field{"revision", Is::Number}, Field{"for_ms", Is::Number}};
 constexpr std::array kAlarm{Field{"about", Is::Text, true}, Field{"text", Is::Text, true},
                             Field{"severe", Is::Flag}};
 constexpr std::array kServer{Field{"name", Is::Text, true}, Field{"state", Is::Text},

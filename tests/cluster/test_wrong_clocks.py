@@ -191,6 +191,7 @@ class WrongClocks(unittest.TestCase):
         lab.m1.do("account", "add", "new@d.dom", "--no-password")
         self.everybody_knows(lab, "new@d.dom")
         for asked in (lab.m1, lab.front_ends[0]):
+            self.assertNotRegex(asked.do("status"), r"\b\d+ [hd]\b")  # all have begun just now
             for row in asked.ask("status")["nodes"]:
                 replica = row["replica"]
                 self.assertLess(replica["age_ms"], HOUR, row)
