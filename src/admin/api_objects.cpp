@@ -156,9 +156,14 @@ Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name)
 
 constexpr CallBounds kStatusBounds{std::chrono::milliseconds(2'000), std::size_t{4} << 20};
 constexpr std::array kKinds{
+    ObjectKind{"domains", "domain", cluster::kDomainPrefix, domain_name,
+               put_decoded<cluster::decode_domain>, remove_domain},
+    ObjectKind{"servers", "server", cluster::kServerPrefix, plain_name,
+               put_decoded<cluster::decode_server>, remove_server},
     ObjectKind{"nodes", "node", cluster::kNodePrefix, plain_name, put_node, remove_node},
     ObjectKind{"settings", "setting", cluster::kSettingPrefix, plain_name, put_setting,
                remove_setting},
+    ObjectKind{"certificates", "certificate", cluster::kCertificatePrefix, plain_name,
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
     ObjectKind{"credentials", "credential for server", cluster::kCredentialPrefix, plain_name,
                put_decoded<cluster::decode_credential>, remove_entry<cluster::kCredentialPrefix>},
