@@ -3,12 +3,14 @@
 #include <array>
 
 #include "admin/api.h"
+#include "admin/dkim_folder.h"
 #include "admin/fan_out.h"
 #include "admin/issued.h"
 #include "admin/join.h"
 #include "admin/presence.h"
 #include "admin/sealed_secrets.h"
 #include "admin/state_entries.h"
+#include "cluster/credential_seal.h"
 #include "cluster/directory_writer.h"
 #include "cluster/entry_codec.h"
 #include "cluster/entry_keys.h"
@@ -75,9 +77,24 @@ json end_sessions(NodeContext& node, const std::vector<Step>& steps) {
     return end_accounts_everywhere(node, accounts, "changed");
 }
 
+/// A key that signs, in clear: what its record is need not stand in the file.
+Result<> complete_dkim(json& key) {
+    const auto pem = text_field(key, "key");
+    if (!pem) return std::unexpected(pem.error());
+    if (cluster::is_sealed(*pem)) return {};
+    auto record = dkim_record(*pem);
+    if (!record) return std::unexpected(record.error());
+    if (!key.contains("record")) key["record"] = std::move(*record);
+    return {};
+}
+
 /// A file may hold secrets in clear; the state may not.
 Result<> seal_declared(Declaration& desired, const Entries& stored, const SealSecret& secret) {
     for (auto& [key, value] : desired.entries) {
+        if (key.starts_with(cluster::kDkimPrefix)) {
+            const auto complete = complete_dkim(value);
+            if (!complete) return fail(complete.error().kind, key + ": " + complete.error().detail);
+        }
         const auto before = stored.find(key);
         auto sealed =
             seal_secrets(key, value, before == stored.end() ? json() : before->second, secret);
