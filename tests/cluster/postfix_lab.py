@@ -31,7 +31,7 @@ in_flow_delay = 0
 """
 
 SERVICES = """
-127.0.0.1:{port} inet n - n - - smtpd
+{address}:{port} inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -70,15 +70,16 @@ def _with(settings):
 
 
 class Postfix:
-    """Runs from its making until close(), on a port of the kernel's choice, nothing in a chroot.
-    `settings` are lines of main.cf; {dir} is its folder. `launch` starts a command as leader of a
-    process group of its own. Its virtual mailboxes may be in {dir}/mail."""
+    """Runs from its making until close(), on a port of the kernel's choice if `port` is 0, nothing in
+    a chroot. `settings` are lines of main.cf; {dir} is its folder. `launch` starts a command as leader
+    of a process group of its own. Its virtual mailboxes may be in {dir}/mail."""
 
     DAEMONS = "/usr/lib/postfix/sbin"
 
-    def __init__(self, settings, launch=_launch):
+    def __init__(self, settings, launch=_launch, address="127.0.0.1", port=0):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="muster-postfix-"))
         self.master = None
+        self.address, self.port = address, port
         atexit.register(self.close)
         try:
             self._configure(settings)
@@ -90,7 +91,7 @@ class Postfix:
 
     def _configure(self, settings):
         self.dir.chmod(0o755)
-        with socket.create_server(("127.0.0.1", 0)) as probe:
+        with socket.create_server((self.address, self.port)) as probe:
             self.port = probe.getsockname()[1]
         self.config = self.dir / "etc"
         for name in ("queue", "data", "etc", "mail"):
@@ -98,14 +99,15 @@ class Postfix:
         shutil.chown(self.dir / "data", "postfix")
         shutil.chown(self.dir / "mail", "nobody")
         (self.config / "main.cf").write_text(_with(settings).format(dir=self.dir))
-        (self.config / "master.cf").write_text(SERVICES.format(port=self.port))
+        (self.config / "master.cf").write_text(SERVICES.format(
+            address=self.address, port=self.port))
         self.tool("postfix", "check").check_returncode()
 
     def _wait_until_it_greets(self, seconds=20):
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             with contextlib.suppress(OSError), \
-                    socket.create_connection(("127.0.0.1", self.port), seconds) as line:
+                    socket.create_connection((self.address, self.port), seconds) as line:
                 if line.recv(100).startswith(b"220"):
                     return
             time.sleep(0.01)
