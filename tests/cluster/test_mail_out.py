@@ -1,6 +1,8 @@
 """Mail that is made on back ends (Sieve redirects and vacation notices) leaves through the front
-ends: through each of them in turn, and through those that are left when one is lost."""
+ends: through each of them in turn, and through those that are left when one is lost; with rewritten
+senders where the cluster has a domain for them."""
 import contextlib
+import itertools
 import os
 import re
 import signal
@@ -115,6 +117,34 @@ class MadeOnBackEnds(unittest.TestCase):
                 used.append(left_by(notice[0]))
         # Each back end's Dovecot opens a connection for each, and the agent takes turns.
         self.assertEqual({each: used.count(each) for each in demo.fe}, {"fe1": 12, "fe2": 12})
+
+    def test_a_redirect_has_a_sender_to_which_reports_find_back(self):
+        """With the setting; Dovecot itself keeps the sender as it was."""
+        demo.cli("setting", "set", "srs_domain", "srs.domain1.dom")
+        self.addCleanup(demo.cli, "setting", "remove", "srs_domain", "--yes")
+        by_front_end = {}
+
+        def by_all():
+            message = self.redirected(self.send(self.accounts[1], "fe1", "writer@world.test"))
+            if message[0] != "writer@world.test":  # that front end knows the setting
+                by_front_end[left_by(message)] = message[0]
+            return by_front_end.keys() == demo.fe.keys()
+        wait_for(by_all, "rewritten senders from all front ends", 30)
+        notice, = wait_for(lambda: [each for each in world.with_marker("away-kate")
+                                    if each[1] == ["writer@world.test"]], "a vacation notice")
+        self.assertEqual(notice[0], "")
+        for front_end, other in itertools.permutations(demo.fe):
+            sender = by_front_end[other]
+            self.assertRegex(sender,
+                             r"^SRS0=[A-Z2-7]{6}=[A-Z2-7]{2}=world\.test=writer@srs\.domain1\.dom$")
+            marker = new_marker()
+            with mail_lab.connect(demo, front_end=front_end) as client:
+                self.assertRegex(client.send("", [sender], text_of(marker)), "^250 ")
+            report = self.redirected(marker)
+            self.assertEqual(report[:2], ("", ["writer@world.test"]))
+            with mail_lab.connect(demo, front_end=front_end) as client:
+                answer, = client.envelope("", sender.replace("writer", "reader"))
+            self.assertRegex(answer, r"^550 5\.1\.1 ")
 
     def test_a_front_end_that_is_lost_is_passed_over(self):
         before = {server: demo.log(server).count("event=mail-exit-skipped") for server in demo.sv}
