@@ -1,6 +1,7 @@
 """What docs/postfix.md says, with a real Postfix in front of real Dovecots: its configuration is the
 page's."""
 import contextlib
+import os
 import re
 import signal
 import smtplib
@@ -9,6 +10,7 @@ import subprocess
 import unittest
 
 import harness
+import mail_lab
 import postfix_lab
 from harness import ROOT, wait_for
 from nodes_lab import free_port
@@ -65,10 +67,12 @@ class Asker:
 
 
 class Postfix(postfix_lab.Postfix):
-    """Set up as the page says."""
+    """Set up as the page says. `files`: what it says of files in /etc/postfix, by name."""
 
-    def __init__(self):
-        said = re.search(r"In `main.cf`.*?```\n(.*?)```", PAGE, re.S)[1]
+    def __init__(self, more="", files=None):
+        self.files = files or {}
+        said = re.search(r"In `main.cf`.*?```\n(.*?)```", PAGE, re.S)[1] + more.replace(
+            "/etc/postfix", "{dir}/etc")
         super().__init__("""
 myhostname = mx.example
 mynetworks =
@@ -76,6 +80,11 @@ minimal_backoff_time = 1s
 maximal_backoff_time = 1s
 queue_run_delay = 1s
 """ + said.replace("7781", str(port)))
+
+    def _configure(self, settings):
+        super()._configure(settings)
+        for name, text in self.files.items():
+            (self.config / name).write_text(text)
 
     def client(self):
         client = smtplib.SMTP("127.0.0.1", self.port, "client.example", timeout=30)
@@ -87,9 +96,9 @@ queue_run_delay = 1s
         done = self.tool("postmap", "-q", key, f"socketmap:inet:127.0.0.1:{port}:{name}")
         return done.stdout.strip() or None
 
-    def recipient(self, address):
+    def recipient(self, address, sender="x@sender.example"):
         with self.client() as client:
-            client.mail("x@sender.example")
+            client.mail(sender)
             code, text = client.rcpt(address)
             return code, text.decode()
 
@@ -236,6 +245,104 @@ class RealPostfix(unittest.TestCase):
         wait_for(lambda: self.postfix.recipient("stranger@domain1.dom")[0] == 550, "fe1 to know")
         self.send("back", "kate@domain1.dom")
         self.check_delivered(self.kate["home"], self.kate, "back")
+
+    def test_mail_waits_for_a_home_that_is_down(self):
+        home = self.kate["home"]
+        pid = demo.sv[home]["engine_pid"]
+        self.addCleanup(demo.start_engine, home)
+        os.kill(pid, signal.SIGTERM)
+        wait_for(lambda: not harness.is_alive(pid), f"the end of the Dovecot of {home}")
+        self.assertEqual(self.postfix.recipient("kate@domain1.dom")[0], 250)
+        self.send("down", "kate@domain1.dom", "ada@domain1.dom")
+        self.check_delivered(self.ada["home"], self.ada, "down")
+        wait_for(lambda: re.search("to=<kate@domain1.dom>.*status=deferred", self.postfix.log()),
+                 "it to be put off")
+        demo.start_engine(home)
+        self.check_delivered(home, self.kate, "down")
+
+    def test_the_question_that_the_page_asks(self):
+        words = re.search(r"```\npostmap (.*?)\n```", PAGE)[1].replace("7781", str(port)).split()
+        self.assertRegex(self.postfix.tool("postmap", *words).stdout, r"^lmtp:inet:\[.*\]:\d+\n$")
+
+    def test_a_remote_domain_with_several_hosts(self):
+        sink = mail_lab.Sink()
+        self.addCleanup(sink.close)
+        nobody = free_port()
+        demo.cli("domain", "add", "far.example", "kind=remote", "tls=none",
+                 f"route=127.0.0.1:{nobody},127.0.0.1:{sink.port}")
+        self.addCleanup(demo.cli, "domain", "remove", "far.example", "--yes")
+        self.assertEqual(wait_for(lambda: self.postfix.query("transport", "x@far.example"), "the way"),
+                         f"smtp:[127.0.0.1]:{nobody}, [127.0.0.1]:{sink.port}")
+        self.send("several", "x@far.example")
+        (_, recipients, _), = wait_for(lambda: sink.with_marker("Subject: several"), "the second host")
+        self.assertEqual(recipients, ["x@far.example"])
+        self.assertIn(f"connect to 127.0.0.1[127.0.0.1]:{nobody}: Connection refused",
+                      self.postfix.log())
+
+
+@postfix_lab.needs_root
+class ReportsOnly(unittest.TestCase):
+    """The recipe for rewritten senders: those that one front end has made, Postfix asks another of."""
+
+    @classmethod
+    def setUpClass(cls):
+        recipe = re.search(r"```\n(smtpd_restriction_classes.*?)```", PAGE, re.S)[1]
+        first, below, rewritten = re.search(
+            r"with `(.*?)` in `/etc/postfix/senders` below `(.*?)`, and `(.*?)` in\n"
+            r"`/etc/postfix/rewritten`", PAGE).groups()
+        cls.with_it = Postfix(recipe, {"senders": f"{below}\n{first}\n", "rewritten": rewritten + "\n"})
+        cls.addClassCleanup(cls.with_it.close)
+        cls.without = Postfix()
+        cls.addClassCleanup(cls.without.close)
+        cls.sink = mail_lab.Sink()
+        cls.addClassCleanup(cls.sink.close)
+        cls.addClassCleanup(mail_lab.change_mail_options(
+            demo, "fe2", smart_host=f'["127.0.0.1:{cls.sink.port}"]'))
+        demo.cli("setting", "set", "srs_domain", "srs.example.org")
+        cls.addClassCleanup(demo.cli, "setting", "remove", "srs_domain", "--yes")
+        demo.cli("domain", "add", "writer.example", "kind=remote", "tls=none",
+                 f"route=127.0.0.1:{cls.sink.port}")
+        cls.addClassCleanup(demo.cli, "domain", "remove", "writer.example", "--yes")
+        demo.cli("alias", "add", "out@domain1.dom", "x@away.example")
+        cls.addClassCleanup(demo.cli, "alias", "remove", "out@domain1.dom", "--yes")
+        cls.address = wait_for(cls.forwarded, "a rewritten sender")
+
+    @classmethod
+    def forwarded(cls):
+        """The sender under which mail of kate@writer.example is forwarded, once fe2 rewrites it."""
+        marker = mail_lab.new_marker()
+        with mail_lab.connect(demo, front_end="fe2") as smtp:
+            if smtp.envelope("kate@writer.example", "out@domain1.dom") != ["250 2.1.5 Ok"]:
+                return None
+            smtp.data(mail_lab.text_of(marker))
+        (sender, _, _), = wait_for(lambda: cls.sink.with_marker(marker), "what is forwarded")
+        return sender if sender.startswith("SRS0=") else None
+
+    def test_a_report_is_taken_and_finds_back(self):
+        marker = mail_lab.new_marker()
+        wait_for(lambda: self.with_it.recipient(self.address, "")[0] == 250, "fe1 to know it")
+        with self.with_it.client() as client:
+            self.assertEqual(client.sendmail("", [self.address], mail_lab.text_of(marker)), {})
+        (sender, recipients, _), = wait_for(lambda: self.sink.with_marker(marker), "the report")
+        self.assertEqual((sender, recipients), ("", ["kate@writer.example"]))
+
+    def test_nothing_else_is(self):
+        wait_for(lambda: self.without.recipient(self.address)[0] == 250, "fe1 to know it")
+        for address in (self.address, self.address.lower()):
+            code, text = self.with_it.recipient(address)
+            self.assertEqual((code, text[:5]), (554, "5.7.1"), text)
+            self.assertIn("reports only", text)
+
+    def test_all_other_mail_is_taken_as_before(self):
+        for sender in ("x@sender.example", ""):
+            self.assertEqual(self.with_it.recipient("kate@domain1.dom", sender)[0], 250)
+            self.assertEqual(self.with_it.recipient("nobody@domain1.dom", sender)[0], 550)
+            self.assertEqual(self.with_it.recipient("kate@elsewhere.example", sender)[0], 554)
+
+    def test_a_forged_one_is_unknown(self):
+        wait_for(lambda: self.with_it.recipient(self.address, "")[0] == 250, "fe1 to know it")
+        code, text = self.with_it.recipient(self.address.replace("kate", "carl"), "")
+        self.assertEqual((code, text[:5]), (550, "5.1.1"), text)
 
 
 if __name__ == "__main__":
