@@ -177,16 +177,17 @@ class RealPostfix(unittest.TestCase):
         cls.kate = demo.show("kate@domain1.dom")
         cls.ada = demo.show("ada@domain1.dom")
 
-    def check_delivered(self, server, account, subject):
+    def check_delivered(self, server, account, subject, postfix=None):
         def there():
             return [path for path in demo.mails(server, account["id"])
                     if f"Subject: {subject}" in path.read_text(errors="replace")]
-        found = wait_for(there, f"{subject} on {server}\n{self.postfix.log()[-3000:]}", 30)
+        log = (postfix or self.postfix).log()
+        found = wait_for(there, f"{subject} on {server}\n{log[-3000:]}", 30)
         self.assertEqual(len(found), 1)
         return found[0].read_text(errors="replace")
 
-    def send(self, subject, *recipients):
-        with self.postfix.client() as client:
+    def send(self, subject, *recipients, postfix=None):
+        with (postfix or self.postfix).client() as client:
             refused = client.sendmail("x@sender.example", recipients,
                                       f"Subject: {subject}\r\n\r\nhello\r\n")
         self.assertEqual(refused, {})
@@ -259,6 +260,26 @@ class RealPostfix(unittest.TestCase):
                  "it to be put off")
         demo.start_engine(home)
         self.check_delivered(home, self.kate, "down")
+
+    def test_servers_that_want_tls(self):
+        """The page's value for all, and a policy for one server: what the front end calls a home."""
+        for_all, = re.findall("`(lmtp_tls_security_level = .*?)`", PAGE)
+        home = self.postfix.query("transport", "kate@domain1.dom").removeprefix("lmtp:inet:")
+        self.assertIn("`lmtp_tls_policy_maps`", PAGE)
+        for name, more, is_for_all in (
+                ("tls-all", for_all, True),
+                ("tls-one", f"lmtp_tls_policy_maps = inline:{{{{ {{{{ {home} = encrypt }}}} }}}}", False)):
+            with self.subTest(name), contextlib.closing(
+                    Postfix(f"lmtp_tls_loglevel = 1\n{more}\n")) as postfix:
+                self.send(name, "kate@domain1.dom", "ada@domain1.dom", postfix=postfix)
+                wait_for(lambda: "(queue active)" in postfix.log() and postfix.is_idle(), name)
+                for account in (self.kate, self.ada):
+                    self.check_delivered(account["home"], account, name, postfix)
+                    address = demo.sv[account["home"]]["lmtp"]
+                    host, _, at = address.rpartition(":")
+                    found = re.search(rf"TLS connection established to {host}\[.*\]:{at}: TLS",
+                                      postfix.log())
+                    self.assertEqual(bool(found), is_for_all or account is self.kate, postfix.log())
 
     def test_the_question_that_the_page_asks(self):
         words = re.search(r"```\npostmap (.*?)\n```", PAGE)[1].replace("7781", str(port)).split()
