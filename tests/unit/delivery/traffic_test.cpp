@@ -69,8 +69,23 @@ TEST(Traffic, NoMoreInAMinuteThanSaid) {
         EXPECT_EQ(pace.take("b", 600, kStart + at), std::nullopt);
     }
     EXPECT_EQ(gone, 20U);
-    EXPECT_EQ(pace.take("a", 20, kStart + 58s), kStart + 60s);
+    EXPECT_EQ(pace.take("a", 20, kStart + 58s), kStart + 61s);
     EXPECT_EQ(pace.take("a", 20, kStart - 5h), std::nullopt);  // the clock was set back
+}
+
+TEST(Traffic, APaceIsKeptByOneWhoLooksTwiceASecond) {
+    using namespace std::chrono_literals;
+    constexpr queue::Time kStart = queue::Time{} + 1000h;
+    Pace pace;
+    unsigned gone = 0;
+    for (auto at = 0ms; at < 60s; at += 500ms) {
+        while (!pace.take("a", 6000, kStart + at)) ++gone;
+    }
+    EXPECT_LE(gone, 6000U);
+    EXPECT_GE(gone, 5800U);
+    unsigned at_once = 0;  // whoever was idle has nothing to make up for
+    while (!pace.take("a", 6000, kStart + 1h)) ++at_once;
+    EXPECT_EQ(at_once, 1U);
 }
 
 }  // namespace
