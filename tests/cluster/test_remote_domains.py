@@ -43,13 +43,15 @@ mynetworks = 192.0.2.1/32
 """
 OPEN_PARTY = """
 myhostname = party.test
-virtual_mailbox_domains = connections.test, messages.test, late.test, size.test, order.test, near.test
+virtual_mailbox_domains =
+  connections.test, messages.test, late.test, again.test, size.test, order.test, near.test
 virtual_mailbox_base = {dir}/mail
 virtual_mailbox_maps = static:all/
 virtual_uid_maps = static:65534
 virtual_gid_maps = static:65534
 smtpd_recipient_restrictions =
-  check_recipient_access inline:{{ {{ ann@late.test = 450 4.2.0 not today }} }},
+  check_recipient_access inline:{{ {{ ann@late.test = 450 4.2.0 not today }},
+    {{ ann@again.test = 450 4.2.0 not today }} }},
   permit_mynetworks, reject
 """
 SLOW = """
@@ -466,6 +468,23 @@ class Options(unittest.TestCase):
         self.assertEqual(self.waiting("late.test"), [])
         self.assertEqual(len(self.reports(marker, "delayed")), 1)
         self.assertEqual(len(self.party.delivered(marker)), 2)
+
+    def test_the_times_between_tries(self):
+        self.domain("again.test", self.other, retry__first=3600, retry__longest=3600)
+        self.send("again.test")
+        wait_for(lambda: [row["tries"] for row in self.waiting("again.test")] == [1])
+        self.change("again.test", retry__first=1, retry__longest=1)
+        early, = self.waiting("again.test")
+        self.send("again.test")
+
+        def tries():
+            return {row["id"]: row["tries"] for row in self.waiting("again.test")}
+        wait_for(lambda: max(tries().values()) >= 4)
+        self.assertEqual(tries()[early["id"]], 1)
+        # What waits keeps its hour, and the new time holds from its next try on.
+        self.branch.node.do("queue", "flush", early["id"])
+        wait_for(lambda: tries()[early["id"]] >= 4)
+        self.branch.node.do("queue", "remove", "--domain", "again.test", "--yes")
 
     def test_the_size_of_messages(self):
         self.domain("size.test", self.other, message_bytes=3000)
