@@ -3,6 +3,7 @@ after a rotation; a replaced certificate is shown everywhere and drops nobody; m
 front end finds its way back through another; keys that sign mail are where filters look for them.
 No key is in clear in any file, log or answer."""
 import base64
+import itertools
 import json
 import os
 import pathlib
@@ -414,6 +415,17 @@ class SigningKeys(unittest.TestCase):
 
 OPENDKIM = pathlib.Path(os.environ.get("MUSTER_PROGRAMS", BUILD / "programs"),
                         "opendkim/usr/sbin/opendkim")
+OPENDKIM_CONFIG = """
+Syslog no
+Mode s
+Domain ours.test
+Selector {selector}
+KeyFile {place}/ours.test.{selector}.key
+SignatureAlgorithm {algorithm}
+Canonicalization relaxed/relaxed
+RequireSafeKeys no
+Socket inet:0@127.0.0.1
+"""
 SIGNED = """\
 From: Kate <kate@ours.test>\r
 To: ann@away.test\r
@@ -473,25 +485,20 @@ class Signers(unittest.TestCase):
 
     @unittest.skipUnless(OPENDKIM.exists(), f"no {OPENDKIM}: ./dev install")
     def test_opendkim(self):
-        for front_end in front_ends:
-            config, message = folder / "opendkim.conf", folder / "message"
-            config.write_text(f"""
-Syslog no
-Mode s
-Domain ours.test
-Selector r1
-KeyFile {front_end.state}/dkim/ours.test.r1.key
-RequireSafeKeys no
-Socket inet:0@127.0.0.1
-""")
-            message.write_bytes(SIGNED.encode())
-            done = subprocess.run([OPENDKIM, "-x", config, "-t", message, "-v", "-v"],
-                                  capture_output=True, text=True, timeout=60)
-            self.assertEqual(done.returncode, 0, done.stderr)
-            value = re.search("hvalue='(.*?)'$", done.stdout, re.S | re.M)
-            self.assertTrue(value, done.stdout + done.stderr)
-            lines = ["DKIM-Signature: " + value[1].splitlines()[0], *value[1].splitlines()[1:], ""]
-            self.check("\r\n".join(lines).encode())
+        for front_end, (selector, algorithm) in itertools.product(
+                front_ends, (("r1", "rsa-sha256"), ("e1", "ed25519-sha256"))):
+            with self.subTest(front_end=front_end.name, algorithm=algorithm):
+                config, message = folder / "opendkim.conf", folder / "message"
+                config.write_text(OPENDKIM_CONFIG.format(
+                    selector=selector, algorithm=algorithm, place=front_end.state / "dkim"))
+                message.write_bytes(SIGNED.encode())
+                done = subprocess.run([OPENDKIM, "-x", config, "-t", message, "-v", "-v"],
+                                      capture_output=True, text=True, timeout=60)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                value = re.search("hvalue='(.*?)'$", done.stdout, re.S | re.M)
+                self.assertTrue(value, done.stdout + done.stderr)
+                self.assertIn(f"a={algorithm}; ", value[1])
+                self.check(("DKIM-Signature: " + "\r\n".join([*value[1].splitlines(), ""])).encode())
 
 
 class Secrecy(unittest.TestCase):
