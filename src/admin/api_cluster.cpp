@@ -92,7 +92,8 @@ Result<> complete_dkim(json& key) {
 Result<> seal_declared(Declaration& desired, const Entries& stored, const SealSecret& secret) {
     for (auto& [key, value] : desired.entries) {
         if (key.starts_with(cluster::kDkimPrefix)) {
-            const auto complete = complete_dkim(value);
+            const auto named = cluster::parse_dkim_name(key.substr(cluster::kDkimPrefix.size()));
+            const auto complete = named ? complete_dkim(value) : std::unexpected(named.error());
             if (!complete) return fail(complete.error().kind, key + ": " + complete.error().detail);
         }
         const auto before = stored.find(key);
@@ -128,7 +129,10 @@ Result<Planned> plan_for(NodeContext& node, const json& body) {
     if (auto added = add_key_steps(*node.directory, *desired, *stored, planned.steps); !added) {
         return std::unexpected(added.error());
     }
-    planned.problems = beyond_a_file(planned.steps);
+    for (const Step& step : planned.steps) {
+        std::string why = unsettled_leader(step, node.config.node.name);
+        if (!why.empty()) planned.problems.push_back(std::move(why));
+    }
     for (std::string& broken : broken_references(stored->entries, planned.steps)) {
         planned.problems.push_back(std::move(broken));
     }

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "admin/api.h"
+#include "admin/declaration.h"
 #include "admin/domain_views.h"
 #include "admin/fan_out.h"
 #include "admin/peer_answers.h"
@@ -61,38 +62,12 @@ Result<> check_setting(const cluster::Setting& setting) {
     return {};
 }
 
-constexpr std::string_view kAuthoritySetting = "authority";
-
-Result<> refuse_authority() {
-    return fail(ErrorKind::Refused,
-                "the setting authority is the cluster's own: all nodes trust it");
-}
-
 Result<> put_setting(cluster::DirectoryWriter& writer, const std::string& name,
                      const std::string& text, std::optional<Revision> expected) {
     const auto setting = cluster::decode_setting(name, text);
     if (!setting) return std::unexpected(setting.error());
-    if (name == kAuthoritySetting) return refuse_authority();
     if (auto fine = check_setting(*setting); !fine) return fine;
     return writer.put(*setting, expected);
-}
-
-/// Who leads is changed by a promotion alone, and the key of who does by nobody: all know it by
-/// that.
-Result<> put_node(cluster::DirectoryWriter& writer, const std::string& name,
-                  const std::string& text, std::optional<Revision> expected) {
-    const auto node = cluster::decode_node(name, text);
-    if (!node) return std::unexpected(node.error());
-    if (auto fine = cluster::check_entry(cluster::node_key(node->name), text); !fine) return fine;
-    const auto before = writer.node(node->name);
-    const bool led = before && *before && (*before)->master;
-    if (led != node->master) {
-        return fail(ErrorKind::Refused, "who leads is changed by muster cluster promote alone");
-    }
-    if (led && (*before)->pin != node->pin) {
-        return fail(ErrorKind::Refused, name + " leads, and all nodes know it by its key");
-    }
-    return writer.put(*node, expected);
 }
 
 Result<> put_alias(cluster::DirectoryWriter& writer, const std::string& name,
@@ -138,16 +113,7 @@ Result<> remove_domain(cluster::DirectoryWriter& writer, const std::string& name
 Result<> remove_server(cluster::DirectoryWriter& writer, const std::string& name) {
     return writer.delete_server(ServerName(name));
 }
-Result<> remove_setting(cluster::DirectoryWriter& writer, const std::string& name) {
-    if (name == kAuthoritySetting) return refuse_authority();
-    return remove_entry<cluster::kSettingPrefix>(writer, name);
-}
 Result<> remove_node(cluster::DirectoryWriter& writer, const std::string& name) {
-    const auto node = writer.node(NodeName(name));
-    if (node && *node && (*node)->master) {
-        return fail(ErrorKind::Refused,
-                    name + " leads: promote another node first (muster cluster promote)");
-    }
     return writer.delete_node(NodeName(name));
 }
 Result<> remove_alias(cluster::DirectoryWriter& writer, const std::string& name) {
@@ -160,9 +126,10 @@ constexpr std::array kKinds{
                put_decoded<cluster::decode_domain>, remove_domain},
     ObjectKind{"servers", "server", cluster::kServerPrefix, plain_name,
                put_decoded<cluster::decode_server>, remove_server},
-    ObjectKind{"nodes", "node", cluster::kNodePrefix, plain_name, put_node, remove_node},
+    ObjectKind{"nodes", "node", cluster::kNodePrefix, plain_name, put_decoded<cluster::decode_node>,
+               remove_node},
     ObjectKind{"settings", "setting", cluster::kSettingPrefix, plain_name, put_setting,
-               remove_setting},
+               remove_entry<cluster::kSettingPrefix>},
     ObjectKind{"certificates", "certificate", cluster::kCertificatePrefix, plain_name,
                put_decoded<cluster::decode_certificate>, remove_entry<cluster::kCertificatePrefix>},
     ObjectKind{"credentials", "credential for server", cluster::kCredentialPrefix, plain_name,
@@ -322,6 +289,14 @@ Result<Existing> existing(NodeContext& node, const std::string& key) {
     return Existing{state::parse_json((*entry)->value), (*entry)->revision};
 }
 
+Result<> may_change(const NodeContext& node, const ObjectKind& kind, const std::string& name,
+                    const json& before, const json& after) {
+    const std::string why =
+        unsettled_leader({Step::Kind::Change, std::string(kind.prefix) + name, before, after},
+                         node.config.node.name);
+    return why.empty() ? Result<>{} : fail(ErrorKind::Refused, why);
+}
+
 ApiResult write_once(NodeContext& node, ApiCall& call, bool patch) {
     const ObjectKind& kind = kind_of(call);
     const auto wanted = kind.normalise(node, call.names[0]);
@@ -344,6 +319,9 @@ ApiResult write_once(NodeContext& node, ApiCall& call, bool patch) {
     call.audit.after = object;
     if (net::query_value(call.query, "create").has_value() && !before->value.is_null()) {
         return fail(ErrorKind::Conflict, *wanted + " exists already");
+    }
+    if (auto may = may_change(node, kind, *wanted, before->value, object); !may) {
+        return std::unexpected(may.error());
     }
     if (auto put = kind.put(writer, *wanted, state::json_line(object), expected); !put) {
         return std::unexpected(put.error());
@@ -375,6 +353,9 @@ ApiResult delete_object(NodeContext& node, ApiCall& call) {
     call.audit.object = *wanted;
     call.audit.before = before->value;
     cluster::DirectoryWriter writer(*node.directory);
+    if (auto may = may_change(node, kind, *wanted, before->value, json()); !may) {
+        return std::unexpected(may.error());
+    }
     if (auto removed = kind.remove(writer, *wanted); !removed) {
         return std::unexpected(removed.error());
     }

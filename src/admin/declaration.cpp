@@ -29,6 +29,7 @@ constexpr std::array kSections{
 };
 
 constexpr std::string_view kAuthority = "setting/authority";  ///< made with the cluster
+constexpr std::string_view kNodes = "node/";
 constexpr int kFormat = 1;
 constexpr std::size_t kTroubleLimit = 20;
 
@@ -263,33 +264,27 @@ void for_each_account_after(const Entries& actual, const std::vector<Step>& step
     });
 }
 
-std::vector<std::string> beyond_a_file(const std::vector<Step>& steps) {
-    std::vector<std::string> found;
-    for (const Step& step : steps) {
-        if (found.size() == kTroubleLimit) break;
-        if (step.key == kAuthority) {
-            found.push_back("setting/authority is another cluster's: take it out of the file");
-        }
-        if (!step.key.starts_with("node/")) continue;
-        if (step.kind == Step::Kind::Delete && is_set(step.before, "master")) {
-            found.push_back(step.key +
-                            " leads, and does not stand in the file (of another cluster?)");
-            continue;
-        }
-        for (const char* field : {"master", "eligible"}) {
-            if (step.kind == Step::Kind::Delete ||
-                is_set(step.before, field) == is_set(step.after, field)) {
-                continue;
-            }
-            found.push_back(step.key + ": \"" + field +
-                            "\" is changed by joins and muster cluster promote alone");
-        }
-        if (step.kind == Step::Kind::Change &&
-            text_of(step.before, "pin") != text_of(step.after, "pin")) {
-            found.push_back(step.key + ": its \"pin\" is changed by a join alone");
-        }
+std::string unsettled_leader(const Step& step, const NodeName& leader) {
+    if (step.key == kAuthority) {
+        return "the setting authority is the cluster's own, which all nodes trust: leave it out, "
+               "or as it is";
     }
-    return found;
+    if (!step.key.starts_with(kNodes)) return {};
+    const std::string name = step.key.substr(kNodes.size());
+    const bool led = is_set(step.before, "master");
+    const bool leads = is_set(step.after, "master");
+    if (step.after.is_null()) {
+        return led ? "node " + name + " leads: promote another one first (muster cluster promote)"
+                   : "";
+    }
+    if (led != leads && !(leads && name == leader.text)) {
+        return "node " + name + (led ? " leads" : " does not lead") +
+               ", which muster cluster promote changes alone";
+    }
+    if (led && text_of(step.before, "pin") != text_of(step.after, "pin")) {
+        return "node " + name + " leads, and all nodes know it by its key (pin)";
+    }
+    return {};
 }
 
 std::vector<std::string> broken_references(const Entries& actual, const std::vector<Step>& steps) {

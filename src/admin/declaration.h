@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/ids.h"
 
 namespace muster::admin {
 
@@ -75,8 +76,9 @@ std::vector<Step> plan(const Entries& actual, const Declaration& desired,
 void for_each_account_after(const Entries& actual, const std::vector<Step>& steps,
                             const std::function<void(const nlohmann::json&)>& use);
 
-/// Steps that would change who leads or whom nodes trust, which no file may; one text for each.
-std::vector<std::string> beyond_a_file(const std::vector<Step>& steps);
+/// Why no edit and no file may do this: it would change who leads, or whom all nodes trust. Empty
+/// when they may. `leader` is the node that leads, whose entry may say so.
+std::string unsettled_leader(const Step& step, const NodeName& leader);
 
 /// What the steps would leave broken: a domain that lists no such server, an account whose home
 /// or domain is missing, two accounts of one id …; one text for each, empty when all is well.

@@ -168,7 +168,9 @@ Result<std::string> demo_folder(const std::string& wanted) {
         if (auto made = make_folder(wanted); !made) return std::unexpected(made.error());
         return fs::absolute(wanted).lexically_normal().string();
     }
-    std::string path = (fs::temp_directory_path() / "muster-demo-XXXXXX").string();
+    std::error_code missing;
+    std::string path = (fs::temp_directory_path(missing) / "muster-demo-XXXXXX").string();
+    if (missing) return fail(ErrorKind::Io, "$TMPDIR is no folder: " + missing.message());
     if (mkdtemp(path.data()) == nullptr) return fail(ErrorKind::Io, "cannot make " + path);
     fs::permissions(path, fs::perms(0755));  // mail processes of another user pass through it
     return path;

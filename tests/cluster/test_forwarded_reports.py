@@ -8,10 +8,9 @@ import unittest
 
 import dns_lab
 import postfix_lab
-import test_followed_networks
 from dns_lab import Answer, address, mx
 from mail_lab import Smtp, new_marker, text_of
-from nodes_lab import Lab, free_port, wait_for
+from nodes_lab import SHIFTED_CLOCK, Lab, free_port, shifted_clock, wait_for
 
 FRONT_END = """
 [[listener]]
@@ -191,10 +190,10 @@ class Reports(unittest.TestCase):
 
     def test_it_is_refused_after_three_weeks(self):
         """Front ends whose clocks are that wrong forward the mail; it comes back by one that goes right."""
-        self.assertTrue(test_followed_networks.SHIFTED_CLOCK.exists())
+        self.assertTrue(SHIFTED_CLOCK.exists())
         for days, is_good in ((20, True), (22, False)):
             with self.subTest(days=days):
-                with test_followed_networks.Clocks.shifted(-24 * days):
+                with shifted_clock(-24 * days):
                     node = front_end(f"before-{days}-days")
                 self.addCleanup(node.stop)
                 wait_until_ready(node)
