@@ -28,6 +28,7 @@ void HealthChecks::start() { loop_.tasks().spawn(check_loop()); }
 void HealthChecks::stop() {
     stopping_ = true;
     if (pausing_ != nullptr) pausing_->cut_short();
+    busy_.abort(net::EndReason::Draining);
 }
 
 Task<void> HealthChecks::check_loop() {
@@ -49,6 +50,7 @@ Task<void> HealthChecks::check(cluster::CheckTarget which,
     const cluster::ServerView* server = topology->server(which.server.view());
     if (server == nullptr) co_return;
     const auto outcome = co_await try_service(*server, which.service);
+    if (stopping_) co_return;
     const std::string error = outcome ? "" : outcome.error().detail;
     const bool was_down = !health_.of(which.server)->usable(which.service);
     const auto change = health_.checked(which, outcome.has_value(), error, net::Clock::now());
@@ -88,10 +90,12 @@ Task<Result<>> HealthChecks::try_service(const cluster::ServerView& server,
     const auto address = hosts_.find(server.server.host);
     if (!address) co_return std::unexpected(address.error());
     const std::uint16_t port = server.server.service(service)->port;
-    auto stream = co_await net::connect(
-        loop_, {*address, port}, targets_.source(server.server, *address), settings_.connect_time);
+    auto stream =
+        co_await net::connect(loop_, {*address, port}, targets_.source(server.server, *address),
+                              settings_.connect_time, &busy_);
     if (!stream) co_return std::unexpected(stream.error());
     auto upstream = make_upstream(std::move(*stream), *target);
+    const net::StreamSet::Member busy(&busy_, upstream->stream());
     upstream->stream().expire_after(settings_.connect_time);
     auto reason = net::EndReason::None;
     try {

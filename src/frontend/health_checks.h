@@ -10,6 +10,7 @@
 #include "frontend/settings.h"
 #include "frontend/target_table.h"
 #include "net/loop.h"
+#include "net/stream_set.h"
 
 namespace muster::frontend {
 
@@ -27,7 +28,7 @@ public:
     void on_up(std::function<void(const ServerName&)> listener) { on_up_ = std::move(listener); }
     /// Spawns the loop of checks; call on the loop's thread.
     void start();
-    /// No further checks; those on their way end within the connect time.
+    /// No further checks; those on their way are broken off and say nothing of their servers.
     void stop();
 
 private:
@@ -44,6 +45,7 @@ private:
     HostAddresses& hosts_;
     TargetTable targets_;
     std::function<void(const ServerName&)> on_up_;
+    net::StreamSet busy_;
     net::Sleep* pausing_ = nullptr;
     bool stopping_ = false;
 };
