@@ -60,6 +60,17 @@ ServerName mail_home_at(const cluster::Topology& topology, const ServerName& ser
     return server;
 }
 
+/// Where it takes mail; empty: nowhere, while an administrator keeps it out.
+std::string mail_place(const cluster::Server& server) {
+    if (server.admin != cluster::AdminState::Up) return {};
+    std::string place = server.host;
+    for (const auto which : {cluster::Service::Lmtp, cluster::Service::Smtp}) {
+        const cluster::ServiceSettings* service = server.service(which);
+        place += ' ' + std::to_string(service == nullptr ? 0 : service->port);
+    }
+    return place;
+}
+
 }  // namespace
 
 Node::Node(NodeConfig config, std::string file)
@@ -219,15 +230,18 @@ void Node::serve_again(const ServerName& server) {
 }
 
 void Node::follow_servers() {
-    std::set<ServerName> resting;
+    std::map<ServerName, std::string> places;
     const auto topology = topology_->current();
     for (const cluster::ServerView& view : topology->servers()) {
-        if (view.server.admin != cluster::AdminState::Up) resting.insert(view.server.name);
+        places.emplace(view.server.name, mail_place(view.server));
     }
-    for (const ServerName& server : resting_servers_) {
-        if (!resting.contains(server)) serve_again(server);
+    for (const auto& [server, place] : server_places_) {
+        const auto now = places.find(server);
+        if (now != places.end() && !now->second.empty() && now->second != place) {
+            serve_again(server);
+        }
     }
-    resting_servers_ = std::move(resting);
+    server_places_ = std::move(places);
 }
 
 Result<> Node::start_agent() {

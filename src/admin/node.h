@@ -1,9 +1,9 @@
 #pragma once
 // A running node: what its roles need, put together from its file.
 
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 
 #include "admin/administration.h"
@@ -97,7 +97,7 @@ private:
     std::unique_ptr<backend::Agent> agent_;
     std::unique_ptr<Administration> administration_;
     std::vector<cluster::Certificate> shown_certificates_;
-    std::set<ServerName> resting_servers_;  ///< drained or down by the administrator
+    std::map<ServerName, std::string> server_places_;  ///< where each took mail last
     bool stopping_ = false;
 };
 
