@@ -77,14 +77,14 @@ json end_sessions(NodeContext& node, const std::vector<Step>& steps) {
     return end_accounts_everywhere(node, accounts, "changed");
 }
 
-/// A key that signs, in clear: what its record is need not stand in the file.
+/// A key that signs, in clear: its record follows from it.
 Result<> complete_dkim(json& key) {
     const auto pem = text_field(key, "key");
     if (!pem) return std::unexpected(pem.error());
     if (cluster::is_sealed(*pem)) return {};
     auto record = dkim_record(*pem);
     if (!record) return std::unexpected(record.error());
-    if (!key.contains("record")) key["record"] = std::move(*record);
+    key["record"] = std::move(*record);
     return {};
 }
 

@@ -88,7 +88,7 @@ ApiResult accept_loss(NodeContext& node, ApiCall& call) {
     NodeName revoked;
     if (call.body.is_object() && call.body.contains("revoke")) {
         const auto name = text_field(call.body, "revoke");
-        if (!name) return std::unexpected(name.error());
+        if (!name || name->empty()) return fail(ErrorKind::Syntax, "revoke: the name of a node");
         revoked = NodeName(*name);
         call.audit.object = *name;
         call.audit.after = {{"revoked", true}};

@@ -332,11 +332,12 @@ ApiResult write_once(NodeContext& node, ApiCall& call, bool patch) {
 /// What was written between reading and writing is read again: the caller named no revision.
 ApiResult write_object(NodeContext& node, ApiCall& call, bool patch) {
     constexpr int kMostTries = 50;  // each is lost to somebody's success
-    const bool creates = net::query_value(call.query, "create").has_value();
     for (int tries = 1;; ++tries) {
+        const Revision head = node.directory->head().revision;
         auto written = write_once(node, call, patch);
-        const bool was_overtaken = !written && written.error().kind == ErrorKind::Conflict;
-        if (!was_overtaken || creates || tries == kMostTries) return written;
+        const bool is_conflict = !written && written.error().kind == ErrorKind::Conflict;
+        const bool may_be_overtaken = is_conflict && node.directory->head().revision != head;
+        if (!may_be_overtaken || tries == kMostTries) return written;
     }
 }
 

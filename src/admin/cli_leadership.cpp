@@ -75,7 +75,8 @@ Result<> can_take_over(const json& masters, const std::string& name) {
     if (leader == masters.end()) return {};
     return fail(ErrorKind::Refused, leader->value("name", "") +
                                         " leads and answers: muster cluster promote " + name +
-                                        " without --force loses nothing");
+                                        " without --force loses nothing. (If " + name +
+                                        " cannot reach it, do this on " + name + ")");
 }
 
 Result<> promote(Commands& commands, const PromoteArguments& arguments) {

@@ -1,10 +1,12 @@
 #include "admin/common_secrets.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "admin/secret_keeper.h"
 #include "base/log.h"
 #include "cluster/address.h"
+#include "cluster/entry_keys.h"
 
 namespace muster::admin {
 namespace {
@@ -86,8 +88,12 @@ bool CommonSecrets::begin_dkim_keys(const cluster::Topology& topology) {
 
 void CommonSecrets::write_dkim_keys() {
     while (true) {
-        const auto keys = node_.topology->current()->dkim_keys();
-        const auto held = dkim_folder_.hold(keys, node_.identity.seal_secret());
+        const auto topology = node_.topology->current();
+        const auto& keys = topology->dkim_keys();
+        const bool has_unreadable = std::ranges::any_of(
+            topology->parts().unreadable,
+            [](const auto& entry) { return entry.first.starts_with(cluster::kDkimPrefix); });
+        const auto held = dkim_folder_.hold(keys, node_.identity.seal_secret(), has_unreadable);
         note(kDkim, held ? "" : "cannot be written: " + held.error().detail);
         if (held && !keys.empty()) log::info("dkim-keys", {{"files", keys.size()}});
         const std::scoped_lock lock(mutex_);

@@ -271,20 +271,23 @@ std::string unsettled_leader(const Step& step, const NodeName& leader) {
     }
     if (!step.key.starts_with(kNodes)) return {};
     const std::string name = step.key.substr(kNodes.size());
-    const bool led = is_set(step.before, "master");
-    const bool leads = is_set(step.after, "master");
-    if (step.after.is_null()) {
-        return led ? "node " + name + " leads: promote another one first (muster cluster promote)"
+    if (name != leader.text) {
+        return is_set(step.after, "master") && !is_set(step.before, "master")
+                   ? "node " + name + " does not lead, which muster cluster promote changes alone"
                    : "";
     }
-    if (led != leads && !(leads && name == leader.text)) {
-        return "node " + name + (led ? " leads" : " does not lead") +
-               ", which muster cluster promote changes alone";
+    const std::string leads = "node " + name + " leads";
+    if (step.after.is_null()) return leads + ": promote another one first (muster cluster promote)";
+    if (step.before.is_null()) return {};
+    if (is_set(step.before, "master") && !is_set(step.after, "master")) {
+        return leads + ", which muster cluster promote changes alone";
     }
-    if (led && text_of(step.before, "pin") != text_of(step.after, "pin")) {
-        return "node " + name + " leads, and all nodes know it by its key (pin)";
-    }
-    return {};
+    if (is_set(step.after, "revoked")) return leads + ": promote another one before it is revoked";
+    const auto changes = [&step](const char* field) {
+        return text_of(step.before, field) != text_of(step.after, field);
+    };
+    if (changes("scope")) return leads + ": its scope stays";
+    return changes("pin") ? leads + ", and all nodes know it by its key (pin)" : "";
 }
 
 std::vector<std::string> broken_references(const Entries& actual, const std::vector<Step>& steps) {

@@ -124,7 +124,8 @@ Result<> DkimFolder::write(const std::string& name, const std::string& pem, bool
     return {};
 }
 
-Result<> DkimFolder::hold(const std::vector<cluster::DkimKey>& keys, const SealSecret& seal) {
+Result<> DkimFolder::hold(const std::vector<cluster::DkimKey>& keys, const SealSecret& seal,
+                          bool keeps_others) {
     auto ours = read_list();
     if (!ours) return std::unexpected(ours.error());
     if (keys.empty() && ours->files.empty()) return {};
@@ -148,6 +149,7 @@ Result<> DkimFolder::hold(const std::vector<cluster::DkimKey>& keys, const SealS
                            : fail(pem.error().kind, name + ": " + pem.error().detail);
         if (!written && all) all = std::move(written);
     }
+    if (keeps_others) return all;
     if (auto removed = remove_others(*ours, wanted); !removed && all) all = std::move(removed);
     return all;
 }

@@ -22,11 +22,13 @@ public:
     /// files; empty: none. Nothing is made or changed before there is a key.
     DkimFolder(std::string path, std::string group);
 
-    /// Makes the folder hold these, and none that Muster wrote before. One that cannot be written
+    /// Makes the folder hold these, and none that Muster wrote before, unless `keeps_others` (there
+    /// are keys that cannot be read now). One that cannot be written
     /// keeps no other back and stays as it is; the first such error is the answer: Io, NotFound
     /// (the group), Refused (this process may not give to the group, or cannot open the key),
     /// Conflict (somebody else's file is there), Corrupt.
-    Result<> hold(const std::vector<cluster::DkimKey>& keys, const SealSecret& seal);
+    Result<> hold(const std::vector<cluster::DkimKey>& keys, const SealSecret& seal,
+                  bool keeps_others = false);
 
 private:
     /// What Muster wrote.

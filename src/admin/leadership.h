@@ -116,7 +116,7 @@ private:
     void stop_as_set_back(const Ahead& ahead);
     /// Whether an earlier run left a note, and the history does not hold that position yet.
     bool read_set_back();
-    /// By the entry as it is written, which is newer than the topology.
+    /// Or gone; by the entry as it is written, which is newer than the topology.
     [[nodiscard]] bool is_revoked(const NodeName& member) const;
     Result<> revoke(const NodeName& member);
     /// Where others look for this node, when it is somewhere else; empty: all is well.

@@ -4,6 +4,8 @@
 #include "admin/leadership.h"
 #include "admin/surplus.h"
 #include "base/log.h"
+#include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -83,16 +85,23 @@ bool Leadership::read_set_back() {
 
 bool Leadership::is_revoked(const NodeName& member) const {
     const auto entry = cluster::DirectoryWriter(*directory_).node(member);
-    return entry && *entry && (*entry)->revoked;
+    return entry && (!*entry || (*entry)->revoked);
 }
 
 Result<> Leadership::revoke(const NodeName& member) {
     cluster::DirectoryWriter writer(*directory_);
-    auto entry = writer.node(member);
-    if (!entry) return std::unexpected(entry.error());
-    if (!*entry) return fail(ErrorKind::NotFound, "there is no node " + member.text);
-    (*entry)->revoked = true;
-    return writer.put(**entry);
+    constexpr int kMostTries = 50;  // each is lost to somebody's success
+    for (int tries = 1;; ++tries) {
+        const auto row = directory_->get(cluster::node_key(member));
+        if (!row) return std::unexpected(row.error());
+        if (!*row) return fail(ErrorKind::NotFound, "there is no node " + member.text);
+        auto entry = cluster::decode_node(member.text, (*row)->value);
+        if (!entry) return std::unexpected(entry.error());
+        entry->revoked = true;
+        auto written = writer.put(*entry, (*row)->revision);
+        const bool was_overtaken = !written && written.error().kind == ErrorKind::Conflict;
+        if (!was_overtaken || tries == kMostTries) return written;
+    }
 }
 
 Result<json> Leadership::accept_loss(const NodeName& revoked) {
@@ -135,7 +144,12 @@ Result<json> Leadership::accept_loss(const NodeName& revoked) {
     }
     note("");
     log::warning("loss_accepted", {{"cursor", state::format(directory_->head())}});
-    if (!kept_out) return std::unexpected(kept_out.error());
+    if (!kept_out) {
+        return fail(kept_out.error().kind, "the loss is accepted, but " + revoked.text +
+                                               " is not revoked: " + kept_out.error().detail +
+                                               ". muster node set " + revoked.text +
+                                               " revoked=true");
+    }
     return json{{"cursor", state::format(directory_->head())}};
 }
 

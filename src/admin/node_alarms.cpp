@@ -97,6 +97,13 @@ std::vector<Alarm> network_alarms(const NodeContext& node) {
             false);
     }
     for (const cluster::Network& network : topology->parts().networks) {
+        if (network.unreadable > 0 && !network.name.empty()) {
+            add(alarms, "network " + network.name,
+                "has " + std::to_string(network.unreadable) +
+                    " domain(s) that this version cannot read, whose mail waits: " +
+                    network.unreadable_first,
+                false);
+        }
         if (network.misplaced > 0) {
             add(alarms, "network " + network.name,
                 "has " + std::to_string(network.misplaced) +

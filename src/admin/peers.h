@@ -33,7 +33,7 @@ inline constexpr const char* kNotLeading = "not_leading";
 
 /// What to do about a master that cannot be reached.
 inline constexpr const char* kMasterAway =
-    "start it, or let a stand-in lead (muster cluster promote NAME --force)";
+    "start it or mend the network; if it is lost, muster cluster promote NAME --force";
 /// How it is said, and what to do.
 inline constexpr const char* kPutOut = "this node was put out of the cluster";
 inline constexpr const char* kJoinAnew =

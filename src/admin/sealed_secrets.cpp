@@ -10,6 +10,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t kShortestKey = 16;
 constexpr std::size_t kLargestSealedKey = 64 * 1024;
 
 std::string text_of(const json& object, const char* field) {
@@ -56,6 +57,11 @@ Result<> seal_keys(json& object, const json& before, const SealSecret& secret) {
         const auto found = object.find(which);
         if (found == object.end() || !found->is_object()) continue;
         const json kept = before.is_object() ? before.value(which, json::object()) : json();
+        const std::string given = text_of(*found, "key");
+        if (!cluster::is_sealed(given) && given.size() < kShortestKey) {
+            return fail(ErrorKind::Syntax, std::string(which) + ": a key in clear has at least " +
+                                               std::to_string(kShortestKey) + " bytes");
+        }
         if (auto sealed = seal_text(*found, "key", kept, secret); !sealed) return sealed;
     }
     return {};

@@ -58,9 +58,8 @@ Result<Located> Directory::locate(std::string_view login, const LoginContext& co
     located.topology = topology();
     located.context = context_domain(*located.topology, context);
     located.domain = name->domain ? located.topology->domain(name->domain->text) : located.context;
-    if (!located.domain && name->domain && located.topology->is_unreadable(name->domain->text)) {
-        return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
-    }
+    const std::string_view wanted = name->domain ? name->domain->text : context.default_domain;
+    if (!located.domain && located.topology->is_unreadable(wanted)) return unreadable_domain();
     if (!located.domain) {
         located.address = AccountAddress(name->domain ? name->local + '@' + name->domain->text
                                                       : std::move(name->local));
@@ -109,6 +108,9 @@ Result<bool> Directory::follow_alias(Located& located) {
         if (alias->to.size() != 1) break;
         located.address = std::move(alias->to.front());
         located.domain = located.topology->domain(domain_of(located.address));
+        if (!located.domain && located.topology->is_unreadable(domain_of(located.address))) {
+            return unreadable_domain();
+        }
         if (!located.domain) break;
         auto found = read_account(located);
         if (!found || *found) return found;

@@ -32,9 +32,7 @@ public:
     Result<bool> follow_text(std::string_view text, std::size_t depth) {
         const std::string_view name = text.substr(text.rfind('@') + 1);
         const Domain* domain = route_.topology->domain(name);
-        if (!domain && route_.topology->is_unreadable(name)) {
-            return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
-        }
+        if (!domain && route_.topology->is_unreadable(name)) return unreadable_domain();
         if (!domain || domain->kind == DomainKind::Remote) {
             return add({.address = std::string(text), .home = {}, .domain = domain});
         }
@@ -202,9 +200,7 @@ Result<MailRoute> find_recipient(Directory& directory, std::string_view local,
     const auto name = parse_domain(domain.empty() ? own_domain : domain);
     if (!name) return std::unexpected(name.error());
     route.domain = route.topology->domain(name->text);
-    if (!route.domain && route.topology->is_unreadable(name->text)) {
-        return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
-    }
+    if (!route.domain && route.topology->is_unreadable(name->text)) return unreadable_domain();
     const bool is_ours = route.domain && route.domain->kind != DomainKind::Remote;
     if (!is_ours && !domain.empty()) {
         route.verdict = route.domain ? MailVerdict::Accept : MailVerdict::Foreign;

@@ -47,6 +47,9 @@ struct Network {
     static constexpr std::size_t kMostNamed = 20;
     std::size_t refused = 0;
     std::vector<DomainName> refused_first{};
+    /// Domains that it has and that cannot be read here, whose mail waits: how many, and the first.
+    std::size_t unreadable = 0;
+    std::string unreadable_first{};
     /// Its servers, front ends and routes at addresses that would be this machine's own, which are
     /// left out: how many, and the first as text.
     std::size_t misplaced = 0;
@@ -78,6 +81,8 @@ struct TopologyParts {
     std::vector<Credential> credentials;
     /// For the remote domains above, each of the directory that has the domain.
     std::vector<DeliveryCredential> deliveries;
+    /// Domains above that have a login which cannot be read.
+    std::set<std::string, std::less<>> unreadable_deliveries{};
     std::vector<SharedSecret> secrets;
     std::vector<DkimKey> dkim_keys;
     std::vector<Network> networks{1};
@@ -135,6 +140,10 @@ public:
     /// The login at the hosts of the domain's route; null when there is none, or this node may not
     /// see it.
     [[nodiscard]] const DeliveryCredential* delivery(std::string_view domain) const;
+    /// Whether there is one that this version cannot read: mail waits.
+    [[nodiscard]] bool is_delivery_unreadable(std::string_view domain) const {
+        return parts_.unreadable_deliveries.contains(domain);
+    }
     /// Null when there is none, or this node may not see it.
     [[nodiscard]] const SharedSecret* secret(std::string_view name) const;
 

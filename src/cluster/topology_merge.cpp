@@ -115,17 +115,20 @@ private:
     }
 
     /// Whose it is stays so: its mail waits until it can be read, and goes to nobody else.
-    void take_unreadable(const TopologyParts& parts, const NetworkParts& from,
-                         const Network& network) {
+    void take_unreadable(const TopologyParts& parts, const NetworkParts& from, Network& network) {
         const std::vector<std::string>& admitted = from.admission.domains;
         for (const auto& [name, is_remote] : parts.unreadable_domains) {
             if (from.mode != SourceMode::Own && is_remote != (from.mode == SourceMode::Mirror)) {
                 continue;
             }
-            if (!admitted.empty() && !is_among(admitted, name)) continue;
+            if (!admitted.empty() && !is_among(admitted, name)) {
+                note_refusal(network, DomainName(name));
+                continue;
+            }
             const auto [first, is_new] = owners_.try_emplace(name, all_.networks.size());
             if (is_new) {
                 all_.unreadable_domains.emplace(name, is_remote);
+                if (network.unreadable++ == 0) network.unreadable_first = name;
             } else {
                 note_conflict(DomainName(name), first->second, network.suffix);
             }
@@ -158,13 +161,21 @@ private:
         }
     }
 
+    /// Whether the directory that is taken now has that domain.
+    [[nodiscard]] bool owns(const std::string& domain) const {
+        const auto owner = owners_.find(domain);
+        return owner != owners_.end() && owner->second == all_.networks.size();
+    }
+
     /// Each belongs to the domain of its own directory.
     void take_deliveries(const TopologyParts& from) {
         for (const DeliveryCredential& delivery : from.deliveries) {
-            const auto owner = owners_.find(delivery.domain.text);
-            if (owner == owners_.end() || owner->second != all_.networks.size()) continue;
+            if (!owns(delivery.domain.text)) continue;
             all_.deliveries.push_back(delivery);
-            all_.deliveries.back().directory = owner->second;
+            all_.deliveries.back().directory = all_.networks.size();
+        }
+        for (const std::string& domain : from.unreadable_deliveries) {
+            if (owns(domain)) all_.unreadable_deliveries.insert(domain);
         }
     }
 

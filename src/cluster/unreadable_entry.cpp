@@ -14,6 +14,10 @@ std::unexpected<Error> unreadable_entry(state::ReplicaReader& reader, std::strin
                 "the entry " + std::string(key) + " cannot be read: " + std::string(reason));
 }
 
+std::unexpected<Error> unreadable_domain() {
+    return fail(ErrorKind::Unavailable, "try again later", "domain-unreadable");
+}
+
 std::unexpected<Error> unreadable_account(state::ReplicaReader& reader, std::string_view key,
                                           std::string_view value) {
     const auto account = decode_account(key.substr(kAccountPrefix.size()), value);

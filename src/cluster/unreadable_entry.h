@@ -14,6 +14,9 @@ namespace muster::cluster {
 std::unexpected<Error> unreadable_entry(state::ReplicaReader& reader, std::string_view key,
                                         std::string_view value, std::string_view reason);
 
+/// The same for a domain, of which the snapshot knows (Topology::is_unreadable()).
+std::unexpected<Error> unreadable_domain();
+
 /// The same for an account; finds out the reason.
 std::unexpected<Error> unreadable_account(state::ReplicaReader& reader, std::string_view key,
                                           std::string_view value);

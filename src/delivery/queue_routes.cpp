@@ -205,6 +205,9 @@ Result<std::optional<MailLogin>> QueueRoutes::login_of(const cluster::Domain& do
     if (domain.route.empty()) return std::nullopt;
     const auto topology = directory_.topology();
     const cluster::DeliveryCredential* const credential = topology->delivery(domain.name.text);
+    if (topology->is_delivery_unreadable(domain.name.text)) {
+        return fail(ErrorKind::Unavailable, "this version cannot read it");
+    }
     if (credential == nullptr) return std::nullopt;
     if (!settings_.open_password) return fail(ErrorKind::Refused, "nobody opens it here");
     auto password = settings_.open_password(*credential);

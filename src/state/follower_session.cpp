@@ -313,9 +313,14 @@ Result<> FollowerSession::take_mark(const MarkLine& mark) {
 
 std::chrono::milliseconds FollowerSession::lag_of(const MarkLine& mark) {
     const auto now = std::chrono::steady_clock::now().time_since_epoch();
-    const auto apart = std::chrono::duration_cast<std::chrono::milliseconds>(now) - mark.time;
+    const auto here = std::chrono::duration_cast<std::chrono::milliseconds>(now);
+    const auto apart = here - mark.time;
+    if (here - quickest_since_ > kForgets / 2) {
+        quickest_before_ = std::exchange(quickest_, std::nullopt);
+        quickest_since_ = here;
+    }
     quickest_ = std::min(quickest_.value_or(apart), apart);
-    return apart - *quickest_;
+    return apart - std::min(*quickest_, quickest_before_.value_or(*quickest_));
 }
 
 Result<> FollowerSession::take_error(Standing standing) {

@@ -87,8 +87,10 @@ private:
     Result<> take_change(Change change);
     Result<> take_terms(const TermsLine& terms);
     Result<> take_mark(const MarkLine& mark);
+    static constexpr std::chrono::milliseconds kForgets = std::chrono::minutes(20);
     /// How much longer this mark was on its way than the quickest one of the session: the source's
-    /// clock may be another one, so that only differences say something. Never negative.
+    /// clock may be another one, so that only differences say something. Never negative. Clocks
+    /// that were set or drift apart are made up for within kForgets.
     std::chrono::milliseconds lag_of(const MarkLine& mark);
     Result<> take_error(Standing standing);
 
@@ -110,7 +112,10 @@ private:
     bool left_in_step_ = false;
     bool stream_over_ = false;  ///< left on purpose
     bool terms_seen_ = false;
-    std::optional<std::chrono::milliseconds> quickest_;  ///< our steady clock minus a mark's time
+    /// Our steady clock minus a mark's time, the least of some minutes and of those before.
+    std::optional<std::chrono::milliseconds> quickest_;
+    std::optional<std::chrono::milliseconds> quickest_before_;
+    std::chrono::milliseconds quickest_since_{0};
     std::vector<Change> pending_;
     std::size_t pending_bytes_ = 0;
 };

@@ -397,6 +397,8 @@ class Foundations(unittest.TestCase):
         for words, said in ((("node", "set", "be1", "master=true"), "promote"),
                             (("node", "set", "m1", "master=false"), "promote"),
                             (("node", "set", "m1", "pin=sha256//x"), "key"),
+                            (("node", "set", "m1", "revoked=true"), "promote"),
+                            (("node", "set", "m1", "scope=relay"), "scope"),
                             (("node", "remove", "m1", "--yes"), "promote"),
                             (("setting", "set", "authority", "x"), "authority"),
                             (("setting", "remove", "authority", "--yes"), "authority")):

@@ -164,12 +164,12 @@ class Declarations(unittest.TestCase):
         other.do("domain", "add", "d.dom", "--servers", "sv1")
         path = self.file("keys.json", {"muster": 1, "dkim": {"d.dom/s1": {"key": self.signing}},
                                        "secrets": {**self.exported_secrets(other), "srs": {
-                                           "current": {"id": "mine", "key": "Rewriting-1"}}}})
+                                           "current": {"id": "mine", "key": "Rewriting-secret-1"}}}})
         said = [other.do("cluster", "apply", str(path), "--yes"),
                 other.do("cluster", "diff", str(path))]
         self.assertEqual(said[-1], "")
         said += [json.dumps(value) for value in state(other).values()]
-        for secret in [*self.signing.splitlines()[1:-1], "Rewriting-1"]:
+        for secret in [*self.signing.splitlines()[1:-1], "Rewriting-secret-1"]:
             self.assertEqual([text for text in said if secret in text], [])
         front_end = self.lab.member(other, "fe5", ["frontend"], "frontend")
         written = wait_for(lambda: [*(front_end.state / "dkim").glob("d.dom*")])
@@ -198,7 +198,15 @@ class Declarations(unittest.TestCase):
         path, content = self.export(self.master, "other.json")
         other = self.lab.master("m4")
         authority = other.ask("setting", "show", "authority")["value"]
-        other.cli("cluster", "apply", str(path), "--yes")  # done without these, or refused
+        said = {"nodes": ["node m4 leads", "node m1 does not lead"], "settings": ["the setting authority"]}
+        for section_, why in said.items():
+            mine = self.file("one.json", {"muster": 1, section_: content[section_]})
+            self.assertEqual(other.cli("cluster", "apply", str(mine), "--yes")[0], 1)
+            problems = " ".join(json.loads(
+                other.cli("cluster", "diff", str(mine), "--json")[1])["problems"])
+            for words in why:
+                self.assertIn(words, problems)
+        self.assertEqual(other.cli("cluster", "apply", str(path), "--yes")[0], 1)
         leading = [one["name"] for one in other.ask("node", "list")["nodes"] if one["master"]]
         self.assertEqual(leading, ["m4"])
         self.assertEqual(other.ask("setting", "show", "authority")["value"], authority)

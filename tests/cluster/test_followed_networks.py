@@ -347,10 +347,10 @@ class Pretenders(Case):
         node = follower(lab, "br1", section("hq", master.cluster))
         node.do("cluster", "join", "--follow", "hq", "--user", "root", "--password-stdin",
                 stdin="rootpass\n")
-        for field in ("eligible=true", "master=true"):
+        for field, why in (("eligible=true", "scope backend"), ("master=true", "cluster promote")):
             code, _, err = master.cli("node", "set", "br1", field)
             self.assertEqual(code, 1)
-            self.assertIn("scope backend", err)
+            self.assertIn(why, err)
         _, text = member_call(node, master.cluster, "GET", "/v1/copy")
         self.assertNotIn("admin/", text)
 

@@ -315,7 +315,7 @@ class Later(unittest.TestCase):
             wait_for(lambda: node.cli("account", "locate", "number@d.dom")[0] == 0)
             wait_for(lambda: node.ask("server", "show", "kind").get("services"))
         mirror = self.others[1]
-        self.assertEqual(mirror.ask("domain", "show", "tls.dom")["tls"], "none")
+        wait_for(lambda: mirror.ask("domain", "show", "tls.dom")["tls"] == "none")
         self.assertEqual([node.process.pid for node in self.followers], pids)
         self.serves()
 

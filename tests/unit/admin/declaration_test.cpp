@@ -35,6 +35,30 @@ const Entries kActual{
     {"server/sv1", {{"host", "192.0.2.1"}, {"kind", "foreign"}}},
 };
 
+TEST(Declaration, NeitherAnEditNorAFileChangesWhoLeads) {
+    const auto why = [](const char* key, const json& before, const json& after) {
+        return unsettled_leader({Step::Kind::Change, key, before, after}, NodeName("m1"));
+    };
+    const json leads{{"master", true}, {"scope", "backend"}, {"pin", "a"}};
+    const json other{{"scope", "backend"}, {"pin", "b"}};
+    const auto with = [](json object, const char* field, const json& value) {
+        object[field] = value;
+        return object;
+    };
+    for (const auto& [field, value] : std::map<std::string, json>{
+             {"master", false}, {"scope", "relay"}, {"pin", "c"}, {"revoked", true}}) {
+        EXPECT_NE(why("node/m1", leads, with(leads, field.c_str(), value)), "") << field;
+    }
+    EXPECT_NE(why("node/m1", leads, json()), "");
+    EXPECT_NE(why("node/m2", other, with(other, "master", true)), "");
+    EXPECT_NE(why("node/m2", json(), leads), "");
+    EXPECT_NE(why("setting/authority", json(), {{"value", "x"}}), "");
+    EXPECT_EQ(why("node/m1", leads, with(leads, "admin", "drain")), "");
+    EXPECT_EQ(why("node/m1", json(), leads), "");  // which stood alone until now
+    EXPECT_EQ(why("node/m2", leads, json()), "");  // led once
+    EXPECT_EQ(why("node/m2", other, with(other, "revoked", true)), "");
+}
+
 TEST(Declaration, NothingToDoWhenNothingDiffers) {
     const auto same = declared({{"accounts",
                                  {{"ada@a.dom", kActual.at("account/ada@a.dom")},

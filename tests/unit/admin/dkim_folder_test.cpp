@@ -46,6 +46,8 @@ TEST_F(DkimFolderTest, HoldsExactlyTheKeysThatThereAre) {
     EXPECT_EQ(mode_of(place_), 0700u);
     EXPECT_EQ(mode_of(place_ / "a.test.s1.key"), 0600u);
     std::ofstream(place_ / "README") << "kept";
+    ASSERT_TRUE(keys_.hold({key("a.test", "s1", "new")}, kSeal, true));
+    EXPECT_TRUE(fs::exists(place_ / "b.test.s2.key")) << "its entry may be one that is not read";
     ASSERT_TRUE(keys_.hold({key("a.test", "s1", "new")}, kSeal));
     EXPECT_EQ(read_file(place_ / "a.test.s1.key").value(), "new");
     EXPECT_FALSE(fs::exists(place_ / "b.test.s2.key"));

@@ -133,7 +133,10 @@ TEST_F(SecretKeeper, AnExportIsTakenBackByItsOwnClusterAlone) {
     EXPECT_EQ(object, before);
     EXPECT_EQ(seal_secrets("secret/tickets", object, before, kOther).error().kind,
               ErrorKind::Refused);
-    object["current"]["key"] = "in clear";
+    object["current"]["key"] = "too short";
+    EXPECT_EQ(seal_secrets("secret/tickets", object, before, kSeal).error().kind,
+              ErrorKind::Syntax);
+    object["current"]["key"] = "in clear, and long enough";
     EXPECT_TRUE(seal_secrets("secret/tickets", object, before, kSeal));
     EXPECT_TRUE(object["current"]["key"].get<std::string>().starts_with("{SEALED}"));
 }

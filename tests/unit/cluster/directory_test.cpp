@@ -103,6 +103,17 @@ TEST_F(DirectoryTest, ARowOfANewerVersionIsNotUnknownAndNoDamage) {
     EXPECT_TRUE(replica_->damaged());
 }
 
+TEST_F(DirectoryTest, NamesOfADomainOfANewerVersionAreNotUnknown) {
+    ASSERT_TRUE(store_->commit(state::Transaction{}
+                                   .put("domain/later.org", R"({"kind":"quantum"})")
+                                   .put("alias/on@d.org", R"({"to":["kate@later.org"]})")));
+    ASSERT_TRUE(topology_->refresh());
+    EXPECT_EQ(found("kate@later.org"), "error: unavailable");
+    EXPECT_EQ(found("kate", {.default_domain = "later.org"}), "error: unavailable");
+    EXPECT_EQ(found("on@d.org"), "error: unavailable");
+    EXPECT_EQ(found("kate", {.default_domain = "nowhere.org"}), "unknown kate");
+}
+
 /// Waits until a snapshot fulfils a condition.
 class SnapshotWaiter {
 public:

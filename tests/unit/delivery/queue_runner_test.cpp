@@ -482,6 +482,17 @@ TEST_F(QueueRunnerTest, ALoginThatCannotBeOpenedSendsNothing) {
     EXPECT_TRUE(states(id)[0].last.text.contains("not for this node"));
 }
 
+TEST_F(QueueRunnerTest, ALoginOfANewerVersionSendsNothing) {
+    const SilentServer server;
+    remote("login.test", {server.text()});
+    ASSERT_TRUE(store_->commit(
+        state::Transaction{}.put("delivery/login.test", R"({"user":["u"],"password":"x"})")));
+    start();
+    const auto id = put({"a@login.test"});
+    wait_put_off(id);
+    EXPECT_TRUE(states(id)[0].last.text.contains("cannot read it"));
+}
+
 TEST_F(QueueRunnerTest, VeryManyTransactionsOfOneMessageFollowEachOtherAtOnce) {
     SmtpServer::Script one_by_one{"220 x\r\n",
                                   "250-x\r\n250-PIPELINING\r\n250 LIMITS RCPTMAX=1\r\n"};

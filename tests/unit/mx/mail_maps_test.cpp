@@ -38,6 +38,7 @@ protected:
                 .put("domain/d.org", R"({"servers":["sv1","sv2","sv3"]})")
                 .put("alias/loop@d.org", R"({"to":["loop@d.org"]})")
                 .put("domain/r.org", R"({"kind":"remote"})")
+                .put("domain/later.org", R"({"kind":"quantum"})")
                 .put("domain/s.org", R"({"kind":"remote","route":["192.0.2.9:26","b.org"]})")));
         ASSERT_TRUE(writer.create_account({.address = "kate@d.org", .home = ServerName("sv1")}));
         ASSERT_TRUE(writer.create_account({.address = "pete@d.org", .home = ServerName("sv2")}));
@@ -91,6 +92,8 @@ TEST_F(MailMapsTest, DomainsAreOursOrKnownAsRemote) {
     EXPECT_EQ(ask("domain D.Org"), "OK d.org");
     EXPECT_EQ(ask("domain r.org"), "OK r.org");
     EXPECT_EQ(ask("domain sub.d.org"), "NOTFOUND ");
+    EXPECT_EQ(ask("domain later.org"), "TEMP domain-unreadable");
+    EXPECT_EQ(ask("recipient kate@later.org"), "TEMP domain-unreadable");
     EXPECT_EQ(ask("domain e.org"), "NOTFOUND ");
     EXPECT_EQ(ask("domain *"), "NOTFOUND ");
 }
