@@ -21,7 +21,8 @@
 
 namespace muster::wire::srs {
 
-/// Of SRS0; SRS1 is good to the end of the span after its own. Reports come within the queue's time.
+/// Of SRS0; SRS1 is good to the end of the span after its own. Reports come within the queue's
+/// time.
 inline constexpr unsigned kValidDays = 21;
 
 /// Whether a local part begins as one of the scheme's, whoever made it.
