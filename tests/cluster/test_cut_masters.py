@@ -316,8 +316,13 @@ class CutMasters(unittest.TestCase):
         self.m1.do("account", "add", "last@d.dom", "--no-password")  # m2 does it
         for rcpt in self.fronts:
             self.answers(rcpt, "last@d.dom", "250")
+        try:
+            wait_for(lambda: directories(self.m1) == directories(self.m2), 30)
+        except AssertionError as error:
+            (ours,), (theirs,) = directories(self.m1)[:1], directories(self.m2)
+            raise AssertionError([(key, ours.get(key), theirs.get(key)) for key in {*ours, *theirs}
+                                  if ours.get(key) != theirs.get(key)][:20]) from error
         (leaders,) = directories(self.m2)
-        wait_for(lambda: directories(self.m1) == [leaders], 30)
         ours = {key: value for key, value in leaders.items() if key.split("/")[0] in SEEN_BY_ALL}
         for node in (self.back_end, self.hq_front.node, self.branch_front.node):
             wait_for(lambda: directories(node, *SEEN_BY_ALL) == [ours], 30)
