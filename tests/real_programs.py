@@ -21,7 +21,8 @@ MODULE_TIMEOUT = 900  # seconds; far above what any of them needs
 def modules():
     for folder in ("conversations", "cluster"):
         for path in (TESTS / folder).glob("test_*.py"):
-            yield folder, path.stem, path.stat().st_size
+            borrows = path.stem.endswith("_sanitized")  # the tests of other modules
+            yield folder, path.stem, path.stat().st_size + borrows * 1_000_000
 
 
 def in_order():
