@@ -161,7 +161,7 @@ class Network:
 
     def start_back_end(self):
         """One that is in step; it is stopped with the followers."""
-        node = Node(self.site, "back-end", ["backend"])
+        node = Node(self.site, f"back-end-{len(self.followers)}", ["backend"])
         self.join(node, "backend")
         self.followers.append(node)
         node.start()
