@@ -29,7 +29,7 @@ constexpr std::array<bool, 128> make_atext() {
     for (std::size_t c = 'A'; c <= 'Z'; ++c) table[c] = true;
     for (std::size_t c = '0'; c <= '9'; ++c) table[c] = true;
     for (const char c : std::string_view("!#$%&'*+-=?^_`{|}~.")) {
-        table[static_cast<std::size_t>(c)] = true;
+        table[static_cast<unsigned char>(c)] = true;
     }
     return table;
 }

@@ -26,9 +26,8 @@ Result<std::uint64_t> parse_size(std::string_view text, std::string_view field) 
         }
     }
     std::uint64_t value = 0;
-    const char* end = digits.data() + digits.size();
-    const auto parsed = std::from_chars(digits.data(), end, value);
-    if (parsed.ec != std::errc{} || parsed.ptr != end || value > (kMaxNumber >> shift)) {
+    const auto parsed = std::from_chars(digits.begin(), digits.end(), value);
+    if (parsed.ec != std::errc{} || parsed.ptr != digits.end() || value > (kMaxNumber >> shift)) {
         return fail(ErrorKind::Syntax,
                     std::string(field) + " is no number: " + std::string(text.substr(0, 32)));
     }
