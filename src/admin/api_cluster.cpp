@@ -99,9 +99,8 @@ Result<> seal_declared(Declaration& desired, const Entries& stored, const SealSe
         const auto before = stored.find(key);
         auto sealed =
             seal_secrets(key, value, before == stored.end() ? json() : before->second, secret);
-        const bool is_unchecked =
-            key.starts_with(cluster::kSecretPrefix) || key.starts_with(cluster::kDkimPrefix);
-        if (sealed && is_unchecked) sealed = cluster::check_entry(key, state::json_line(value));
+        if (sealed && is_checked_sealed(key))
+            sealed = cluster::check_entry(key, state::json_line(value));
         if (!sealed) return fail(sealed.error().kind, key + ": " + sealed.error().detail);
     }
     return {};

@@ -50,12 +50,7 @@ json replica_of(const NodeContext& node) {
         replica["cursor"] = format(status.cursor);
         replica["revision"] = status.cursor.revision;
     }
-    if (status.lag) {
-        // While nothing is heard, as much is missing as there may be since.
-        const bool hears = status.phase == state::FollowerPhase::Following;
-        const auto age = hears ? std::nullopt : node.replica->age();
-        replica["lag_ms"] = std::max(*status.lag, age.value_or(*status.lag)).count();
-    }
+    if (const auto lag = status.lag_in(node.replica->age())) replica["lag_ms"] = lag->count();
     if (!status.trouble.empty()) replica["trouble"] = status.trouble;
     return replica;
 }

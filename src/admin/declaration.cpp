@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "admin/json_fields.h"
 #include "cluster/entry_codec.h"
+#include "cluster/entry_keys.h"
 #include "state/json_value.h"
 
 namespace muster::admin {
@@ -29,7 +31,6 @@ constexpr std::array kSections{
 };
 
 constexpr std::string_view kAuthority = "setting/authority";  ///< made with the cluster
-constexpr std::string_view kNodes = "node/";
 constexpr int kFormat = 1;
 constexpr std::size_t kTroubleLimit = 20;
 
@@ -70,9 +71,9 @@ Result<> read_section(const DeclaredSection& section, const json& objects,
         if (section.name == "accounts" && value.is_object() && !value.contains("id")) {
             checked["id"] = "aaaaaaaaaaaaaaaa";
         }
-        const bool is_sealed_first = section.name == "secrets" || section.name == "dkim";
-        const auto fine =
-            is_sealed_first ? Result<>{} : cluster::check_entry(key, state::json_line(checked));
+        const auto fine = is_checked_sealed(key)
+                              ? Result<>{}
+                              : cluster::check_entry(key, state::json_line(checked));
         if (!fine) {
             return fail(ErrorKind::Syntax,
                         std::string(section.name) + " " + name + ": " + fine.error().detail);
@@ -110,19 +111,9 @@ private:
     std::map<std::string, const json*> changed_;
 };
 
-std::string text_of(const json& object, const char* field) {
-    return object.is_object() && object.contains(field) && object[field].is_string()
-               ? object[field].get<std::string>()
-               : std::string();
-}
-
 std::string domain_part(std::string_view address) {
     const std::size_t at = address.rfind('@');
     return at == std::string_view::npos ? std::string() : std::string(address.substr(at + 1));
-}
-
-bool is_set(const json& object, const char* field) {
-    return object.is_object() && object.contains(field) && object[field] == true;
 }
 
 class Troubles {
@@ -136,17 +127,17 @@ public:
     }
     void check(const std::string& key, const json& value) {
         if (key.starts_with("account/")) {
-            need(key, "server/" + text_of(value, "home"));
+            need(key, "server/" + text(value, "home"));
             need(key, "domain/" + domain_part(key));
-            check_id(key, text_of(value, "id"));
+            check_id(key, text(value, "id"));
         } else if (key.starts_with("alias/")) {
             need(key, "domain/" + domain_part(key));
         } else if (key.starts_with("delivery/")) {
             need(key, "domain/" + key.substr(key.find('/') + 1));
         } else if (key.starts_with("domain/")) {
             check_servers(key, value);
-        } else if (key.starts_with("server/") && !text_of(value, "node").empty()) {
-            need(key, "node/" + text_of(value, "node"));
+        } else if (key.starts_with("server/") && !text(value, "node").empty()) {
+            need(key, "node/" + text(value, "node"));
         }
     }
     [[nodiscard]] std::vector<std::string> take() { return std::move(found_); }
@@ -264,27 +255,31 @@ void for_each_account_after(const Entries& actual, const std::vector<Step>& step
     });
 }
 
+bool is_checked_sealed(std::string_view key) {
+    return key.starts_with(cluster::kSecretPrefix) || key.starts_with(cluster::kDkimPrefix);
+}
+
 std::string unsettled_leader(const Step& step, const NodeName& leader) {
     if (step.key == kAuthority) {
         return "the setting authority is the cluster's own, which all nodes trust: leave it out, "
                "or as it is";
     }
-    if (!step.key.starts_with(kNodes)) return {};
-    const std::string name = step.key.substr(kNodes.size());
+    if (!step.key.starts_with(cluster::kNodePrefix)) return {};
+    const std::string name = step.key.substr(cluster::kNodePrefix.size());
     if (name != leader.text) {
-        return is_set(step.after, "master") && !is_set(step.before, "master")
+        return flag(step.after, "master") && !flag(step.before, "master")
                    ? "node " + name + " does not lead, which muster cluster promote changes alone"
                    : "";
     }
     const std::string leads = "node " + name + " leads";
     if (step.after.is_null()) return leads + ": promote another one first (muster cluster promote)";
     if (step.before.is_null()) return {};
-    if (is_set(step.before, "master") && !is_set(step.after, "master")) {
+    if (flag(step.before, "master") && !flag(step.after, "master")) {
         return leads + ", which muster cluster promote changes alone";
     }
-    if (is_set(step.after, "revoked")) return leads + ": promote another one before it is revoked";
+    if (flag(step.after, "revoked")) return leads + ": promote another one before it is revoked";
     const auto changes = [&step](const char* field) {
-        return text_of(step.before, field) != text_of(step.after, field);
+        return text(step.before, field) != text(step.after, field);
     };
     if (changes("scope")) return leads + ": its scope stays";
     return changes("pin") ? leads + ", and all nodes know it by its key (pin)" : "";

@@ -53,8 +53,11 @@ private:
     bool first_ = true;
 };
 
-/// Errors name the section and object that is wrong. Every entry is held against its own rules, but
-/// those of keys that are sealed first (sections "secrets" and "dkim").
+/// Whether an entry's rules hold for what is sealed only, and are looked at after that.
+bool is_checked_sealed(std::string_view key);
+
+/// Errors name the section and object that is wrong. Every entry is held against its own rules,
+/// unless is_checked_sealed().
 Result<Declaration> parse_declaration(std::string_view text);
 Result<Declaration> read_declaration(const nlohmann::json& root);
 

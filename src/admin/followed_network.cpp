@@ -250,11 +250,7 @@ json FollowedNetwork::status() const {
                 {"cursor", now.cursor.empty() ? "" : state::format(now.cursor)},
                 {"since", since_1970(now.since)},
                 {"entries", now.entries}};
-    if (now.lag) {
-        const bool hears = now.phase == state::FollowerPhase::Following;
-        status["lag_ms"] =
-            (hears ? *now.lag : std::max(*now.lag, now.silence.value_or(*now.lag))).count();
-    }
+    if (const auto lag = now.lag_in(now.silence)) status["lag_ms"] = lag->count();
     if (now.silence) status["silence_ms"] = now.silence->count();
     if (!now.trouble.empty()) status["trouble"] = now.trouble;
     add_domains(status);

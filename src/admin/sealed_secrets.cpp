@@ -1,5 +1,6 @@
 #include "admin/sealed_secrets.h"
 
+#include "admin/json_fields.h"
 #include "admin/state_entries.h"
 #include "base/base64.h"
 #include "cluster/credential_seal.h"
@@ -13,14 +14,8 @@ using nlohmann::json;
 constexpr std::size_t kShortestKey = 16;
 constexpr std::size_t kLargestSealedKey = 64 * 1024;
 
-std::string text_of(const json& object, const char* field) {
-    const auto found = object.is_object() ? object.find(field) : object.end();
-    if (found == object.end() || !found->is_string()) return {};
-    return found->get<std::string>();
-}
-
 Result<> seal_key(json& certificate, const json& before, const SealSecret& secret) {
-    const std::string given = text_of(certificate, "key");
+    const std::string given = text(certificate, "key");
     if (given.empty()) return {};
     if (!given.contains("-----BEGIN")) {
         const auto sealed = base64_decode(given, kLargestSealedKey);
@@ -29,7 +24,7 @@ Result<> seal_key(json& certificate, const json& before, const SealSecret& secre
         }
         return {};
     }
-    const std::string kept = text_of(before, "key");
+    const std::string kept = text(before, "key");
     const auto bytes = base64_decode(kept, kLargestSealedKey);
     const bool is_kept = !kept.empty() && bytes && unseal(*bytes, secret).value_or("") == given;
     certificate["key"] = is_kept ? kept : base64_encode(seal(given, secret));
@@ -38,13 +33,13 @@ Result<> seal_key(json& certificate, const json& before, const SealSecret& secre
 
 /// `object[field]`, when it is text: sealed by this cluster already, or sealed now.
 Result<> seal_text(json& object, const char* field, const json& before, const SealSecret& secret) {
-    const std::string given = text_of(object, field);
+    const std::string given = text(object, field);
     if (given.empty()) return {};
     if (cluster::is_sealed(given)) {
         if (cluster::opened_password(given, secret)) return {};
         return fail(ErrorKind::Refused, "it was sealed by another cluster");
     }
-    const std::string kept = text_of(before, field);
+    const std::string kept = text(before, field);
     const bool is_kept =
         cluster::is_sealed(kept) && cluster::opened_password(kept, secret).value_or("") == given;
     object[field] = is_kept ? kept : cluster::sealed_password(given, secret);
@@ -57,7 +52,7 @@ Result<> seal_keys(json& object, const json& before, const SealSecret& secret) {
         const auto found = object.find(which);
         if (found == object.end() || !found->is_object()) continue;
         const json kept = before.is_object() ? before.value(which, json::object()) : json();
-        const std::string given = text_of(*found, "key");
+        const std::string given = text(*found, "key");
         if (!cluster::is_sealed(given) && given.size() < kShortestKey) {
             return fail(ErrorKind::Syntax, std::string(which) + ": a key in clear has at least " +
                                                std::to_string(kShortestKey) + " bytes");

@@ -108,10 +108,12 @@ Result<bool> Directory::follow_alias(Located& located) {
         if (alias->to.size() != 1) break;
         located.address = std::move(alias->to.front());
         located.domain = located.topology->domain(domain_of(located.address));
-        if (!located.domain && located.topology->is_unreadable(domain_of(located.address))) {
-            return unreadable_domain();
+        if (!located.domain) {
+            if (located.topology->is_unreadable(domain_of(located.address))) {
+                return unreadable_domain();
+            }
+            break;
         }
-        if (!located.domain) break;
         auto found = read_account(located);
         if (!found || *found) return found;
     }

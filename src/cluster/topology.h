@@ -81,7 +81,7 @@ struct TopologyParts {
     std::vector<Credential> credentials;
     /// For the remote domains above, each of the directory that has the domain.
     std::vector<DeliveryCredential> deliveries;
-    /// Domains above that have a login which cannot be read.
+    /// Domains above that have a login which cannot be read; found when directories are merged.
     std::set<std::string, std::less<>> unreadable_deliveries{};
     std::vector<SharedSecret> secrets;
     std::vector<DkimKey> dkim_keys;

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "cluster/domain_pattern.h"
+#include "cluster/entry_keys.h"
 
 namespace muster::cluster {
 namespace {
@@ -174,8 +175,10 @@ private:
             all_.deliveries.push_back(delivery);
             all_.deliveries.back().directory = all_.networks.size();
         }
-        for (const std::string& domain : from.unreadable_deliveries) {
-            if (owns(domain)) all_.unreadable_deliveries.insert(domain);
+        for (const auto& [key, why] : from.unreadable) {
+            if (!key.starts_with(kDeliveryPrefix)) continue;
+            std::string domain = key.substr(kDeliveryPrefix.size());
+            if (owns(domain)) all_.unreadable_deliveries.insert(std::move(domain));
         }
     }
 

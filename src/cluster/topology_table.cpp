@@ -40,9 +40,6 @@ Result<> decode_into(std::string_view name, std::string_view json, TopologyParts
 
 void note_unreadable(const state::Entry& entry, const Error& error, TopologyParts& out) {
     out.unreadable.emplace(entry.key, error.detail);
-    if (entry.key.starts_with(kDeliveryPrefix)) {
-        out.unreadable_deliveries.insert(entry.key.substr(kDeliveryPrefix.size()));
-    }
     if (!entry.key.starts_with(kDomainPrefix)) return;
     const auto object = parse_object(entry.value);
     const bool is_remote = object && object->contains("kind") && (*object)["kind"] == "remote";

@@ -38,6 +38,12 @@ struct Overloaded : Handlers... {
 
 }  // namespace
 
+std::optional<std::chrono::milliseconds> FollowerStatus::lag_in(
+    std::optional<std::chrono::milliseconds> unheard) const {
+    if (!lag || phase == FollowerPhase::Following) return lag;
+    return std::max(*lag, unheard.value_or(*lag));
+}
+
 FollowerSession::FollowerSession(Replica& replica, ReplicaWriter& writer, Source& source,
                                  Options options, std::stop_token stop, Report report)
     : replica_(replica),

@@ -34,6 +34,10 @@ struct FollowerStatus {
     std::uint64_t entries = 0;                         ///< copied or compared in this phase
     std::string trouble;                               ///< why it waits; empty once it goes on
     bool refused = false;  ///< by the source, by our disk, or the source is behind us
+
+    /// The lag as people are told it: while nothing is heard it is no less than that lasts.
+    [[nodiscard]] std::optional<std::chrono::milliseconds> lag_in(
+        std::optional<std::chrono::milliseconds> unheard) const;
 };
 
 /// Copies, repairs and follows as the replica's position asks, until the source fails. Everything

@@ -38,19 +38,13 @@ Result<> ReplicaHistory::prepare() {
 }
 
 Result<> ReplicaHistory::load(const Cursor& cursor) {
-    const auto incarnation = meta_.text("incarnation");
-    if (!incarnation) return std::unexpected(incarnation.error());
-    const auto head = meta_.number("head");
-    if (!head) return std::unexpected(head.error());
-    const auto text = meta_.text("terms");
-    if (!text) return std::unexpected(text.error());
-    auto terms = parse_terms(*text);
-    if (!terms) return std::unexpected(terms.error());
-    if (*incarnation != cursor.incarnation || *head != cursor.revision) return {};
+    auto stored = meta_.history();
+    if (!stored) return std::unexpected(stored.error());
+    if (stored->incarnation != cursor.incarnation || stored->head != cursor.revision) return {};
     const auto rows = database_.number("SELECT count(*) FROM change");
     if (!rows) return std::unexpected(rows.error());
     log_rows_ = *rows;
-    terms_ = terms_stored_ = std::move(*terms);
+    terms_ = terms_stored_ = std::move(stored->terms);
     is_store_ = true;
     return {};
 }

@@ -148,6 +148,18 @@ Result<> Meta::set(std::string_view name, std::uint64_t value) {
     return set(name, std::string_view(std::to_string(value)));
 }
 
+Result<History> Meta::history() {
+    auto incarnation = text("incarnation");
+    if (!incarnation) return std::unexpected(incarnation.error());
+    const auto head = number("head");
+    if (!head) return std::unexpected(head.error());
+    const auto stored = text("terms");
+    if (!stored) return std::unexpected(stored.error());
+    auto terms = parse_terms(*stored);
+    if (!terms) return std::unexpected(terms.error());
+    return History{std::move(*incarnation), std::move(*terms), *head};
+}
+
 std::string format_terms(const std::vector<Term>& terms) {
     std::string text;
     for (const Term& term : terms) {

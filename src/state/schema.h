@@ -44,6 +44,8 @@ public:
     Result<std::uint64_t> number(std::string_view name);
     Result<> set(std::string_view name, std::string_view value);
     Result<> set(std::string_view name, std::uint64_t value);
+    /// As a store holds it; without an incarnation in the file of a replica that is none (any more).
+    Result<History> history();
 
 private:
     Statement get_;

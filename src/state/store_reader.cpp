@@ -65,19 +65,12 @@ Result<> StoreReader::prepare(const std::filesystem::path& file) {
 }
 
 Result<History> StoreReader::read_history() {
-    auto incarnation = meta_.text("incarnation");
-    if (!incarnation) return std::unexpected(incarnation.error());
-    if (incarnation->empty()) {
+    auto history = meta_.history();
+    if (history && history->incarnation.empty()) {
         return fail(ErrorKind::Unavailable, "the source is not in step itself",
                     "a replica that is copied or repaired is no source");
     }
-    const auto text = meta_.text("terms");
-    if (!text) return std::unexpected(text.error());
-    auto terms = parse_terms(*text);
-    if (!terms) return std::unexpected(terms.error());
-    const auto head = meta_.number("head");
-    if (!head) return std::unexpected(head.error());
-    return History{std::move(*incarnation), std::move(*terms), *head};
+    return history;
 }
 
 Result<History> StoreReader::history() {

@@ -64,23 +64,17 @@ Result<> StoreWriter::prepare(const std::filesystem::path& file) {
 }
 
 Result<> StoreWriter::load_history() {
-    const auto incarnation = meta_.text("incarnation");
-    if (!incarnation) return std::unexpected(incarnation.error());
-    if (incarnation->empty()) {
+    auto stored = meta_.history();
+    if (!stored) return std::unexpected(stored.error());
+    if (stored->incarnation.empty()) {
         const auto entries = database_.number("SELECT EXISTS(SELECT 1 FROM entry)");
         if (!entries) return std::unexpected(entries.error());
         if (*entries != 0) return fail(ErrorKind::Refused, "a replica is no store");
         return set_history({make_incarnation(""), {{1, 0}}, 0});
     }
-    const auto head = meta_.number("head");
-    if (!head) return std::unexpected(head.error());
-    const auto text = meta_.text("terms");
-    if (!text) return std::unexpected(text.error());
-    auto terms = parse_terms(*text);
-    if (!terms) return std::unexpected(terms.error());
     const auto rows = database_.number("SELECT count(*) FROM change");
     if (!rows) return std::unexpected(rows.error());
-    history_ = {*incarnation, std::move(*terms), *head};
+    history_ = std::move(*stored);
     log_rows_ = *rows;
     publish();
     return {};
