@@ -6,8 +6,8 @@
 #include <charconv>
 
 #include "admin/administrators.h"
+#include "admin/admission.h"
 #include "admin/delivery_seal.h"
-#include "admin/join.h"
 #include "admin/json_fields.h"
 #include "admin/leadership.h"
 #include "admin/presence.h"

@@ -76,6 +76,8 @@ void add_session_commands(Commands& commands);
 void add_queue_commands(Commands& commands);
 void add_cluster_commands(Commands& commands);
 void add_secret_commands(Commands& commands);
+/// Verbs of `cluster` with which nodes come together, and tokens.
+void add_join_commands(Commands& commands, CLI::App* group);
 /// Verbs of `cluster` that say or change who leads.
 void add_leadership_commands(Commands& commands, CLI::App* group);
 void add_node_commands(Commands& commands);

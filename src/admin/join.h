@@ -1,6 +1,6 @@
 #pragma once
 // How a node becomes a member of a cluster: with a one-time token, or an administrator's name and
-// password, either used once.
+// password, either used once. The master's side is admission.h.
 
 #include <nlohmann/json.hpp>
 
@@ -10,31 +10,6 @@
 #include "base/endpoint.h"
 
 namespace muster::admin {
-
-/// A new token and what is kept of it: its digest, with what it allows and when it ends.
-struct JoinToken {
-    std::string text;  ///< shown once: `NAME.SECRET`
-    std::string key;   ///< of the entry in the state (no node may see it)
-    nlohmann::json value;
-};
-JoinToken make_token(const std::string& name, const std::string& scope, std::int64_t ends_at);
-
-/// Who wishes to join.
-struct JoinCaller {
-    std::string pin;        ///< of the key with which it came
-    bool in_clear = false;  ///< what it is answered can be read on the way
-    IpAddress from{};
-};
-/// The master's side, on a blocking thread, of a join with a token. (With a password:
-/// password_joins.h.)
-Result<nlohmann::json> accept_node(NodeContext& node, const nlohmann::json& request,
-                                   const JoinCaller& caller);
-/// Of one who has proven to be an administrator. Conflict, with what to do, when the name is that
-/// of another node.
-Result<nlohmann::json> admit_node(NodeContext& node, const nlohmann::json& request,
-                                  const JoinCaller& caller);
-/// Syntax when a node cannot be as `request` says; Refused in clear for all but followers.
-Result<> check_wish(const nlohmann::json& request, const JoinCaller& caller);
 
 struct JoinWish {
     std::string master;      ///< "HOST:PORT"

@@ -12,8 +12,8 @@
 
 #include <string>
 
+#include "admin/admission.h"
 #include "admin/attempt_limit.h"
-#include "admin/join.h"
 #include "admin/join_proof.h"
 #include "admin/node_context.h"
 #include "base/endpoint.h"

@@ -118,10 +118,11 @@ MapAnswer MailMaps::domain(std::string_view key) {
     if (!can_tell()) return temporary("the directory was never filled");
     const auto name = cluster::parse_domain(key);
     if (!name) return {};
-    if (directory_.topology()->is_unreadable(name->text)) return temporary("domain-unreadable");
     const bool is_of_rewriting = rewriting_ && rewriting_->rules()->domain == name->text;
-    if (!is_of_rewriting && directory_.topology()->domain(name->text) == nullptr) return {};
-    return {Status::Ok, name->text};
+    const auto& topology = directory_.topology();
+    if (is_of_rewriting || topology->domain(name->text) != nullptr) return {Status::Ok, name->text};
+    if (topology->is_unreadable(name->text)) return temporary("domain-unreadable");
+    return {};
 }
 
 MapAnswer MailMaps::address(std::string_view key, Map map) {

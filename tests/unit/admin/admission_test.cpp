@@ -1,4 +1,4 @@
-#include "admin/join.h"
+#include "admin/admission.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-class JoinTest : public testing::Test {
+class AdmissionTest : public testing::Test {
 protected:
     void SetUp() override {
         store_ = *state::SqliteStore::open(folder_.file("directory.db"));
@@ -47,7 +47,7 @@ protected:
     std::unique_ptr<Peers> peers_;
 };
 
-TEST_F(JoinTest, AKeyHasOneNameEvenBeforeTheTopologyKnowsIt) {
+TEST_F(AdmissionTest, AKeyHasOneNameEvenBeforeTheTopologyKnowsIt) {
     ASSERT_TRUE(admit("fe1", "pin1"));
     const auto again = admit("fe2", "pin1");
     ASSERT_FALSE(again);
@@ -57,14 +57,14 @@ TEST_F(JoinTest, AKeyHasOneNameEvenBeforeTheTopologyKnowsIt) {
     EXPECT_TRUE(admit("fe2", "pin2"));
 }
 
-TEST_F(JoinTest, ARevokedKeyIsFoundInAnEntryThatCannotBeDecoded) {
+TEST_F(AdmissionTest, ARevokedKeyIsFoundInAnEntryThatCannotBeDecoded) {
     put("node/fe1", R"({"scope":"of tomorrow","pin":"pin1","revoked":true})");
     const auto joined = admit("fe2", "pin1");
     ASSERT_FALSE(joined);
     EXPECT_EQ(joined.error().kind, ErrorKind::Refused);
 }
 
-TEST_F(JoinTest, AnEntryThatCannotBeDecodedIsNotOverwritten) {
+TEST_F(AdmissionTest, AnEntryThatCannotBeDecodedIsNotOverwritten) {
     const std::string strange = R"({"scope":"of tomorrow","pin":"pin1"})";
     put("node/fe1", strange);
     for (const char* pin : {"pin1", "pin2"}) {
@@ -75,7 +75,7 @@ TEST_F(JoinTest, AnEntryThatCannotBeDecodedIsNotOverwritten) {
     EXPECT_EQ(entry("node/fe1"), strange);
 }
 
-TEST_F(JoinTest, AFollowerHasNoAddress) {
+TEST_F(AdmissionTest, AFollowerHasNoAddress) {
     ASSERT_TRUE(admit("fe1", "pin1"));
     ASSERT_TRUE(admit("br1", "pin2", "relay"));
     EXPECT_EQ(cluster::decode_node("fe1", entry("node/fe1"))->cluster, "a.dom:7700");
