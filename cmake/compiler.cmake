@@ -14,7 +14,7 @@ add_compile_options(
 add_link_options(-fuse-ld=lld -Wl,-z,relro,-z,now)
 
 if(MUSTER_SANITIZE)
-  # Unoptimized is built in half the time; what fuzzes for long is built with 1, which is 3 x as fast.
+  # Tests are built unoptimized, which is quick; what fuzzes for long is built with 1.
   set(MUSTER_SANITIZE_LEVEL 0 CACHE STRING "How far a build with sanitizers is optimized")
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O${MUSTER_SANITIZE_LEVEL} -g1 -DNDEBUG")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)

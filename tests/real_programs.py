@@ -2,8 +2,9 @@
 """Runs the tests that drive real programs: tests/conversations and tests/cluster.
 
 Test modules run side by side, four at a time, for they wait for others most of the time; each has
-its own processes, ports and folders. What one prints is shown when it has failed. An argument selects tests whose id contains it. A test that
-was skipped counts neither as passed nor as failed, and is said.
+its own processes, ports and folders. What one prints is shown when it has failed. An argument
+selects tests whose id contains it. A test that was skipped counts neither as passed nor as failed,
+and is said.
 """
 import concurrent.futures
 import os

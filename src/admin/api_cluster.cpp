@@ -2,11 +2,11 @@
 
 #include <array>
 
-#include "admin/admission.h"
 #include "admin/api.h"
 #include "admin/dkim_folder.h"
 #include "admin/fan_out.h"
 #include "admin/issued.h"
+#include "admin/node_admission.h"
 #include "admin/presence.h"
 #include "admin/sealed_secrets.h"
 #include "admin/state_entries.h"

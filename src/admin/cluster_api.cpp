@@ -6,10 +6,10 @@
 #include <charconv>
 
 #include "admin/administrators.h"
-#include "admin/admission.h"
 #include "admin/delivery_seal.h"
 #include "admin/json_fields.h"
 #include "admin/leadership.h"
+#include "admin/node_admission.h"
 #include "admin/presence.h"
 #include "admin/smtp_listeners.h"
 #include "admin/standing.h"

@@ -1,6 +1,6 @@
 #pragma once
 // How a node becomes a member of a cluster: with a one-time token, or an administrator's name and
-// password, either used once. The master's side is admission.h.
+// password, either used once. The master's side is node_admission.h.
 
 #include <nlohmann/json.hpp>
 

@@ -12,9 +12,9 @@
 
 #include <string>
 
-#include "admin/admission.h"
 #include "admin/attempt_limit.h"
 #include "admin/join_proof.h"
+#include "admin/node_admission.h"
 #include "admin/node_context.h"
 #include "base/endpoint.h"
 

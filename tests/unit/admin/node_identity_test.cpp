@@ -5,8 +5,8 @@
 
 #include <filesystem>
 
-#include "admin/admission.h"
 #include "admin/files.h"
+#include "admin/node_admission.h"
 #include "net/pki.h"
 
 namespace muster::admin {

@@ -1,4 +1,4 @@
-#include "admin/admission.h"
+#include "admin/node_admission.h"
 
 #include <gtest/gtest.h>
 
@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-class AdmissionTest : public testing::Test {
+class NodeAdmissionTest : public testing::Test {
 protected:
     void SetUp() override {
         store_ = *state::SqliteStore::open(folder_.file("directory.db"));
@@ -47,7 +47,7 @@ protected:
     std::unique_ptr<Peers> peers_;
 };
 
-TEST_F(AdmissionTest, AKeyHasOneNameEvenBeforeTheTopologyKnowsIt) {
+TEST_F(NodeAdmissionTest, AKeyHasOneNameEvenBeforeTheTopologyKnowsIt) {
     ASSERT_TRUE(admit("fe1", "pin1"));
     const auto again = admit("fe2", "pin1");
     ASSERT_FALSE(again);
@@ -57,14 +57,14 @@ TEST_F(AdmissionTest, AKeyHasOneNameEvenBeforeTheTopologyKnowsIt) {
     EXPECT_TRUE(admit("fe2", "pin2"));
 }
 
-TEST_F(AdmissionTest, ARevokedKeyIsFoundInAnEntryThatCannotBeDecoded) {
+TEST_F(NodeAdmissionTest, ARevokedKeyIsFoundInAnEntryThatCannotBeDecoded) {
     put("node/fe1", R"({"scope":"of tomorrow","pin":"pin1","revoked":true})");
     const auto joined = admit("fe2", "pin1");
     ASSERT_FALSE(joined);
     EXPECT_EQ(joined.error().kind, ErrorKind::Refused);
 }
 
-TEST_F(AdmissionTest, AnEntryThatCannotBeDecodedIsNotOverwritten) {
+TEST_F(NodeAdmissionTest, AnEntryThatCannotBeDecodedIsNotOverwritten) {
     const std::string strange = R"({"scope":"of tomorrow","pin":"pin1"})";
     put("node/fe1", strange);
     for (const char* pin : {"pin1", "pin2"}) {
@@ -75,7 +75,7 @@ TEST_F(AdmissionTest, AnEntryThatCannotBeDecodedIsNotOverwritten) {
     EXPECT_EQ(entry("node/fe1"), strange);
 }
 
-TEST_F(AdmissionTest, AFollowerHasNoAddress) {
+TEST_F(NodeAdmissionTest, AFollowerHasNoAddress) {
     ASSERT_TRUE(admit("fe1", "pin1"));
     ASSERT_TRUE(admit("br1", "pin2", "relay"));
     EXPECT_EQ(cluster::decode_node("fe1", entry("node/fe1"))->cluster, "a.dom:7700");

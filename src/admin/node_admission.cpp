@@ -1,4 +1,4 @@
-#include "admin/admission.h"
+#include "admin/node_admission.h"
 
 #include "admin/delivery_seal.h"
 #include "admin/json_fields.h"
